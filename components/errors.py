@@ -1,0 +1,9 @@
+"""The one exception for what a user can put right."""
+
+
+class InputError(ValueError):
+    """Bad input from outside: a file, a key, an option, a device.
+
+    Its message is shown as it stands, without a traceback, so it names the file or key, what was found,
+    what was expected, and what to do.
+    """
