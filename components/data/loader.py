@@ -1,0 +1,175 @@
+"""Training batches: images held decoded in memory, flipped and jittered in batches on the device.
+
+Every random draw comes from (seed, epoch, index of the image), so that any step can be repeated alone and an
+interrupted run goes on as if nothing had happened. Legend: B batch, S network size.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from components.data.prepared import PreparedSet
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+FlipAxis = Literal["vertical", "horizontal"]
+FLIP_DIM: dict[FlipAxis, int] = {"vertical": -2, "horizontal": -1}
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Images and labels of a training split, in memory.
+
+    Attributes:
+        images: uint8 (N, 3, S, S), RGB.
+        labels: uint8 (N, 1, S, S) in {0, 1}, 1 = in focus.
+        ids: `set/id` of each image, in order.
+    """
+
+    images: Tensor
+    labels: Tensor
+    ids: list[str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def load_split(parts: Sequence[tuple[PreparedSet, str]], device: torch.device) -> TrainingSet:
+    """Gather a training split, from one or several prepared sets, onto the device.
+
+    Args:
+        parts: (prepared set, name of its split), e.g. of "CUHK-TR-1 & DUT-TR".
+        device: where the uint8 arrays are held.
+    """
+    images, labels, ids = [], [], []
+    for prepared, split in parts:
+        rows = prepared.split(split)
+        images.append(torch.from_numpy(np.ascontiguousarray(prepared.images[rows].transpose(0, 3, 1, 2))))
+        labels.append(torch.from_numpy(np.ascontiguousarray(prepared.labels[rows][:, None])))
+        ids += [f"{prepared.name}/{prepared.ids[row]}" for row in rows]
+    return TrainingSet(torch.cat(images).to(device), torch.cat(labels).to(device), ids)
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Strength of colour jitter: each factor is drawn uniformly from 1 - x to 1 + x."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch.
+
+    Attributes:
+        images: float32 (B, 3, S, S), ImageNet-normalised, flipped and jittered.
+        labels: float32 (B, 1, S, S) in {0, 1}, 1 = in focus, flipped alike.
+        index: int64 (B,), places in the training set.
+        flipped: bool (B,), whether each image is flipped.
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+    flipped: Tensor
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 (B, 3, S, S) RGB, or float in [0, 1], to ImageNet-normalised float32."""
+    scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
+    return (scaled - mean) / std
+
+
+def flip(maps: Tensor, flipped: Tensor, axis: FlipAxis) -> Tensor:
+    """Flip those of (B, ...) maps for which `flipped` (bool, (B,)) holds."""
+    chosen = flipped.view(-1, *[1] * (maps.dim() - 1))
+    return torch.where(chosen, maps.flip(FLIP_DIM[axis]), maps)
+
+
+def jitter_colours(images: Tensor, factors: Tensor) -> Tensor:
+    """Change brightness, then contrast (about the mean luma), then saturation, clamping to [0, 1] after each.
+
+    Args:
+        images: float32 (B, 3, S, S) in [0, 1].
+        factors: float32 (B, 3): brightness, contrast, saturation; 1 = unchanged.
+    """
+    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
+    brightness, contrast, saturation = (factors[:, i].view(-1, 1, 1, 1) for i in range(3))
+    images = (images * brightness).clamp(0, 1)
+    mean = (images * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    images = (mean + (images - mean) * contrast).clamp(0, 1)
+    grey = (images * weights).sum(1, keepdim=True)
+    return (grey + (images - grey) * saturation).clamp(0, 1)
+
+
+def draws(seed: int, epoch: int, index: Sequence[int]) -> NDArray[np.float64]:
+    """Four uniform numbers in [0, 1) for each image of an epoch: flip, brightness, contrast, saturation; (B, 4)."""
+    return np.stack([np.random.default_rng([seed, epoch, 1 + int(i)]).random(4) for i in index])
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The epoch's order of the training images: a permutation of range(count)."""
+    return np.random.default_rng([seed, epoch, 0]).permutation(count)
+
+
+def make_batch(
+    data: TrainingSet,
+    index: NDArray[np.int64],
+    *,
+    seed: int,
+    epoch: int,
+    flip_axis: FlipAxis,
+    flip_probability: float,
+    jitter: Jitter,
+) -> Batch:
+    """The batch of the images `index` in `epoch`: the same whatever came before it."""
+    device = data.images.device
+    random = torch.from_numpy(draws(seed, epoch, index.tolist()))
+    strength = torch.tensor([jitter.brightness, jitter.contrast, jitter.saturation], dtype=torch.float64)
+    factors = (1 + (2 * random[:, 1:] - 1) * strength).float().to(device)
+    flipped = (random[:, 0] < flip_probability).to(device)
+    rows = torch.from_numpy(index).to(device)
+    images = flip(data.images[rows], flipped, flip_axis)
+    labels = flip(data.labels[rows], flipped, flip_axis)
+    jittered = jitter_colours(images.float() / 255, factors)
+    return Batch(normalise(jittered), labels.float(), rows, flipped)
+
+
+def batches(
+    data: TrainingSet,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    flip_axis: FlipAxis,
+    flip_probability: float,
+    jitter: Jitter,
+) -> Iterator[Batch]:
+    """The batches of one epoch, in its order; the last may be smaller.
+
+    A last batch of a single image is left out: BatchNorm in training mode cannot take it at the deepest level.
+    """
+    order = epoch_order(seed, epoch, len(data))
+    for start in range(0, len(order), batch_size):
+        index = order[start : start + batch_size]
+        if len(index) == 1 < len(order):
+            return
+        yield make_batch(
+            data,
+            index,
+            seed=seed,
+            epoch=epoch,
+            flip_axis=flip_axis,
+            flip_probability=flip_probability,
+            jitter=jitter,
+        )

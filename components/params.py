@@ -1,0 +1,346 @@
+"""The one schema of `params.yaml` and `presets/*.yaml`: typed, frozen, strict.
+
+A section belongs to a stage of `dvc.yaml`; what several stages share stands at the top. Every key must be written:
+a params file says the whole experiment. An unknown or ill-typed key is an `InputError` that names it.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from components.errors import InputError
+
+Recipe = Literal["paper", "published_code"]
+FromRecipe = Literal["recipe"]
+TrainingSplit = Literal["CUHK-TR-1", "CUHK-TR-1 & DUT-TR", "CUHK-TR-2 & DUT-TR"]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of the params file: frozen, strictly typed, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Runtime(Section):
+    """Where and how exactly the arithmetic runs."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(description="auto: CUDA when there is one")
+    precision: Literal["float32", "bfloat16"] = Field(description="of training's forward pass (autocast)")
+    deterministic: bool = Field(description="bit-identical reruns on the same machine, at some cost on CUDA")
+    threads: Count = Field(description="CPU threads of torch; 0: all cores")
+
+
+class Images(Section):
+    """How many images of each part of the stand-ins are rendered."""
+
+    cuhk_train: Positive
+    cuhk_test: Positive
+    dut_train: Positive
+    dut_test: Positive
+    ctcug: Positive
+    ebd_shallow: Positive
+    ebd_wide: Positive
+
+
+class Render(Section):
+    """The miniature's camera and scenes: a thin lens (see components/data/optics.py)."""
+
+    seed: Count = Field(description="of the scenes; image i of a set is the same whatever the counts")
+    size: Annotated[int, Field(ge=32)] = Field(description="pixels, side of a CUHK stand-in")
+    focal_length_mm: Annotated[float, Field(gt=0)] = Field(description="millimetres, > 0")
+    f_number_shallow: Annotated[float, Field(gt=0)] = Field(description="EBD's shallow DOF: 1.8 (paper, IV.A)")
+    f_number_wide: Annotated[float, Field(gt=0)] = Field(description="EBD's wide DOF: 16 (paper, IV.A)")
+    pixel_pitch_um: Annotated[float, Field(gt=0)] = Field(description="micrometres a rendered pixel, > 0")
+    coc_limit_px: Annotated[float, Field(gt=0)] = Field(description="pixels; a larger circle of confusion is blur")
+    images: Images
+
+
+class Download(Section):
+    """Where the data come from."""
+
+    source: Literal["rendered", "archives"] = Field(description="rendered: the miniature's stand-ins")
+    archives: str = Field(description="folder with the unpacked sets, for source: archives")
+    render: Render
+
+
+class Prepare(Section):
+    """Labels made canonical, images at network size."""
+
+    partial: bool = Field(description="accept fewer images than the published set has (the miniature)")
+
+
+class DepthTeacher(Section):
+    """The monocular depth estimation model of stage 2 and R-DFFNet (paper, III.B)."""
+
+    source: Literal["trained", "midas_v21"] = Field(description="trained: on rendered depth, in the miniature")
+    weights: str = Field(description="file with MiDaS v2.1's published weights, for source: midas_v21")
+    backbone: str = Field(description="timm name; resnext101_32x8d is MiDaS v2.1's")
+    backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor")
+    width: Positive = Field(description="channels of the decoder; 256 in MiDaS v2.1")
+    epochs: Count = Field(description="of training on rendered depth")
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    seed: Count
+
+
+class Teacher(Section):
+    """How stage 2 sees its teachers."""
+
+    mode: Literal["recipe", "cached", "online"] = Field(
+        description="cached: features computed once a flip, of the image without colour jitter, teachers in eval(); "
+        "online: of the very batch that the student sees. The paper recipe caches, the published code cannot"
+    )
+    dtype: Literal["float16", "float32"] = Field(description="of the cached features")
+
+
+class Augment(Section):
+    """Random changes of training images (paper, IV.A; jitter's strength is not printed there)."""
+
+    flip_probability: Fraction = Field(description="0.5 in the paper")
+    brightness: Fraction = Field(description="factor drawn from 1 - x to 1 + x")
+    contrast: Fraction = Field(description="likewise")
+    saturation: Fraction = Field(description="likewise")
+
+
+class Training(Section):
+    """What both stages share."""
+
+    epochs: Positive = Field(description="75 in the paper; the schedules count on it")
+    batch_size: Positive = Field(description="images; 6 in the paper")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(description="initial, of Adam; 1e-4 in the paper")
+    poly_power: NonNegative = Field(description="0.9 in the paper")
+    lambda_edge: NonNegative = Field(description="weight of the DOF-edge loss, equation 6; 0.5 in the paper")
+    side_weight: NonNegative = Field(description="alpha of equations 7 and 8; 1 in the paper")
+    augment: Augment
+
+
+class Stage1(Training):
+    """Stage 1: the defocus blur detector from scratch (paper, III.B and equation 7); R-DFFNet too (equation 10)."""
+
+    lambda_depth: NonNegative = Field(description="R-DFFNet: weight of the depth outputs, equation 10; 1 in the paper")
+
+
+class Stage2(Training):
+    """Stage 2: depth feature distillation (paper, III.B and equations 3, 8, 9)."""
+
+    beta: NonNegative = Field(description="start of the distillation weight, equation 9; 3 in the paper")
+    beta_hold: Count = Field(description="epoch at which the weight drops; 15 in the paper")
+    projector_learning_rate: Annotated[float, Field(gt=0)] = Field(description="Adam; 1e-1, fixed (appendix B.B)")
+    projector_weight_decay: NonNegative = Field(description="5e-4 (appendix B.B)")
+
+
+class Stage1Run(Section):
+    """One training of stage 1."""
+
+    model: Literal["dffnet", "dffnet_without_dffm", "dffnet_vgg16", "pdnet", "rdffnet"]
+    backbone: str = Field(description="timm name; resnest101e in the paper")
+    backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor; {} in the paper")
+    pretrained: bool = Field(description="timm's ImageNet weights")
+    train: TrainingSplit
+    loss: Literal["bce", "bce&el"] = Field(description="el: with the DOF-edge loss")
+
+
+class Stage2Run(Section):
+    """One distillation: the student is built as its defocus teacher is, and trains on the same split."""
+
+    teacher: str = Field(description="the stage-1 run whose weights are the defocus teacher")
+    loss: Literal["bce", "bce&el"]
+
+
+class Departures(Section):
+    """Each point at which the published code departs from the paper; `recipe` follows the recipe.
+
+    Where the paper is silent, its recipe takes what the published code does.
+    """
+
+    flip: Literal["recipe", "vertical", "horizontal"] = Field(description="paper: vertical; code: horizontal")
+    edge_reduction: Literal["recipe", "mean", "sum"] = Field(description="over the batch; paper: mean; code: sum")
+    stage2_final_weight: FromRecipe | float = Field(description="final output in stage 2; paper: 1; code: 1.1")
+    distill_weight: Literal["recipe", "paper", "published_code"] = Field(description="equation 9 as printed, or with 0 at the hold epoch")
+    epochs: Literal["recipe", "paper", "published_code"] = Field(description="paper: all; code: one fewer than its schedules count on")
+    poly: Literal["recipe", "paper", "published_code"] = Field(description="paper: over the epochs; code: over five more")
+    teacher_batchnorm: Literal["recipe", "eval", "batch"] = Field(description="paper: frozen (eval); code: batch")
+    gradient_clip: FromRecipe | Annotated[float, Field(ge=0)] = Field(
+        description="by value, 0 = none; paper: silent; code: 0.5"
+    )
+    depth_outputs: Literal["recipe", "final_and_sides", "sides"] = Field(
+        description="R-DFFNet; paper (equation 10): final output and sides; code: sides only"
+    )
+    upsample: Literal["recipe", "nearest", "bilinear"] = Field(
+        description="of the map to the label's size; paper: silent; code: nearest"
+    )
+    iou: Literal["recipe", "pooled", "per_image"] = Field(description="paper: silent; code: pooled over pixels")
+    ebd_iou_size: Literal["recipe", "network", "full"] = Field(
+        description="size at which EBD's IoU is taken; paper: silent; code: network size, labels by nearest"
+    )
+
+
+class Resolved(Section):
+    """The departures with every `recipe` replaced by what the recipe says."""
+
+    flip: Literal["vertical", "horizontal"]
+    edge_reduction: Literal["mean", "sum"]
+    stage2_final_weight: float
+    distill_weight: Recipe
+    epochs: Recipe
+    poly: Recipe
+    teacher_batchnorm: Literal["eval", "batch"]
+    teacher_mode: Literal["cached", "online"]
+    gradient_clip: float
+    depth_outputs: Literal["final_and_sides", "sides"]
+    upsample: Literal["nearest", "bilinear"]
+    iou: Literal["pooled", "per_image"]
+    ebd_iou_size: Literal["network", "full"]
+
+
+_SILENT = {"gradient_clip": 0.5, "upsample": "nearest", "iou": "pooled", "ebd_iou_size": "network"}
+RECIPES: dict[Recipe, dict[str, Any]] = {
+    "paper": {
+        "flip": "vertical",
+        "edge_reduction": "mean",
+        "stage2_final_weight": 1.0,
+        "distill_weight": "paper",
+        "epochs": "paper",
+        "poly": "paper",
+        "teacher_batchnorm": "eval",
+        "teacher_mode": "cached",
+        "depth_outputs": "final_and_sides",
+        **_SILENT,
+    },
+    "published_code": {
+        "flip": "horizontal",
+        "edge_reduction": "sum",
+        "stage2_final_weight": 1.1,
+        "distill_weight": "published_code",
+        "epochs": "published_code",
+        "poly": "published_code",
+        "teacher_batchnorm": "batch",
+        "teacher_mode": "online",
+        "depth_outputs": "sides",
+        **_SILENT,
+    },
+}
+
+
+class Predict(Section):
+    """Forward passes over the test sets."""
+
+    batch_size: Positive = Field(description="images a forward pass")
+
+
+class Params(Section):
+    """A whole params file."""
+
+    name: str = Field(description="of the experiment; only `paper` is compared with the paper's numbers")
+    recipe: Recipe = Field(description="what every departure left at `recipe` follows")
+    seed: Count = Field(description="of every training run: initial weights, order, augmentation")
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)] = Field(description="pixels, network input; 320 (IV.A)")
+    runtime: Runtime
+    departures: Departures
+    download: Download
+    prepare: Prepare
+    depth_teacher: DepthTeacher
+    teacher: Teacher
+    stage1: Stage1
+    stage2: Stage2
+    stage1_runs: dict[str, Stage1Run]
+    stage2_runs: dict[str, Stage2Run]
+    cached_sets: list[Literal["cuhk", "dut"]] = Field(description="training sets whose teacher features are cached")
+    baselines: list[str] = Field(description="classical methods, by name")
+    predict: Predict
+
+    @property
+    def resolved(self) -> Resolved:
+        """The departures, decided."""
+        chosen = dict(self.departures.model_dump(), teacher_mode=self.teacher.mode)
+        by_recipe = RECIPES[self.recipe]
+        return Resolved(**{point: by_recipe[point] if value == "recipe" else value for point, value in chosen.items()})
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        for run, settings in self.stage2_runs.items():
+            if settings.teacher not in self.stage1_runs:
+                known = ", ".join(self.stage1_runs)
+                raise ValueError(f"stage2_runs.{run}.teacher: {settings.teacher!r} is no stage-1 run; known: {known}")
+            if self.stage1_runs[settings.teacher].model == "rdffnet":
+                raise ValueError(f"stage2_runs.{run}.teacher: R-DFFNet has one stage and is distilled no further")
+        if doubled := self.stage1_runs.keys() & self.stage2_runs.keys():
+            raise ValueError(f"stage2_runs.{min(doubled)}: a stage-1 run has this name too; rename one of them")
+        resolved = self.resolved
+        if resolved.teacher_mode == "cached" and resolved.teacher_batchnorm == "batch":
+            raise ValueError(
+                "teacher.mode: cached features come from teachers in eval(), but departures.teacher_batchnorm is "
+                "'batch'; set teacher.mode: online, or teacher_batchnorm: eval"
+            )
+        return self
+
+
+def training_splits(train: TrainingSplit) -> list[tuple[str, str]]:
+    """The (set, split) pairs of a training split: "CUHK-TR-1 & DUT-TR" -> cuhk/CUHK-TR-1, dut/DUT-TR."""
+    return [(split.split("-")[0].lower(), split) for split in train.split(" & ")]
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        InputError: the file is missing, is no YAML, or a key is unknown, missing, ill-typed or out of range.
+    """
+    try:
+        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; run inside the repository, or name a params file") from error
+    except YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from error
+    return parse_params(value, str(path))
+
+
+def parse_params(value: Any, source: str) -> Params:
+    """Check a params mapping; `source` names it in errors."""
+    if not isinstance(value, dict):
+        raise InputError(f"{source}: expected a mapping of sections, found {type(value).__name__}")
+    try:
+        return Params.model_validate(value)
+    except ValidationError as error:
+        raise InputError("\n".join(_explain(dict(each), source) for each in error.errors())) from error
+
+
+_UNION_MEMBERS = {"literal['recipe']", "float", "constrained-float"}  # pydantic's own parts of a key's path
+
+
+def _explain(error: dict[str, Any], source: str) -> str:
+    where = [str(part) for part in error["loc"] if part not in _UNION_MEMBERS]
+    key = ".".join(where)
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, _known_keys(Params, where), n=1, cutoff=0)
+        return f"{source}: unknown key `{key}`; the nearest valid key is `{near[0]}`"
+    if error["type"] == "missing":
+        return f"{source}: key `{key}` is missing; presets/ holds complete files"
+    if error["type"] == "value_error":
+        return f"{source}: {error['ctx']['error']}"
+    return f"{source}: `{key}` is {error['input']!r} ({type(error['input']).__name__}): {error['msg']}"
+
+
+_S = TypeVar("_S", bound=BaseModel)
+
+
+def _known_keys(section: type[_S], where: list[str], prefix: str = "") -> list[str]:
+    """Every valid dotted key; the names of runs are taken from the offending key itself."""
+    keys = []
+    for name, field in section.model_fields.items():
+        key = f"{prefix}{name}"
+        keys.append(key)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += _known_keys(inner, where, f"{key}.")
+        elif name in {"stage1_runs", "stage2_runs"} and len(where) > 1:
+            keys += _known_keys(Stage1Run if name == "stage1_runs" else Stage2Run, where, f"{key}.{where[1]}.")
+    return keys
