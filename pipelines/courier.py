@@ -1,0 +1,5 @@
+"""The process that carries journals to MLflow."""
+
+
+def start() -> None:
+    """Start a courier if none is running."""

@@ -1,0 +1,77 @@
+"""Where the three tools keep their state, and what they may not do: decided here, before any of them is imported.
+
+Standard library only. `apply` is called first by everything that runs: stages, courier, command line, flows.
+"""
+
+import os
+from pathlib import Path
+
+ANCHORS = (".dvc", ".git", "pyproject.toml")
+"""What marks the top folder of a checkout, when DVC does not name it."""
+
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",  # MLflow does not accept 1
+    "DVC_NO_ANALYTICS": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""Nothing phones home, whatever the caller's environment says."""
+
+PREFECT = {
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",  # DVC is the cache
+    "PREFECT_CLIENT_MAX_RETRIES": "2",  # a stage whose work is done does not wait minutes for a dead server
+    "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "components,pipelines",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
+"""Defaults that the caller's environment may override."""
+
+HOMES = {
+    "PREFECT_HOME": "prefect",
+    "MPLCONFIGDIR": "cache/matplotlib",
+    "TRITON_CACHE_DIR": "cache/triton",
+    "TORCHINDUCTOR_CACHE_DIR": "cache/inductor",
+}
+"""Folders that would else lie in the home directory, relative to the state folder."""
+
+
+def root() -> Path:
+    """The checkout whose state is used: what DVC says (also inside its temporary experiments), else around here."""
+    if "DVC_ROOT" in os.environ:
+        return Path(os.environ["DVC_ROOT"]).resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if any((folder / anchor).exists() for anchor in ANCHORS):
+            return folder
+    return here
+
+
+def state() -> Path:
+    """`.dbdflow` of this checkout: git-ignored, holds everything that is neither source nor DVC's."""
+    return root() / ".dbdflow"
+
+
+def apply() -> None:
+    """Set this process's environment; what it starts inherits it."""
+    os.environ.update(QUIET)
+    for name, value in PREFECT.items():
+        os.environ.setdefault(name, value)
+    for name, folder in HOMES.items():
+        os.environ.setdefault(name, str(state() / folder))
+
+
+def for_children() -> dict[str, str]:
+    """This environment without what Prefect tells one flow run's own process (`PREFECT__*`)."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT__")}
+
+
+def prefect_api() -> str | None:
+    """Address of the Prefect API that this checkout uses, if any: the environment's, else what `dbdflow up` wrote."""
+    if address := os.environ.get("PREFECT_API_URL"):
+        return address
+    try:
+        return (state() / "prefect_api_url").read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,120 @@
+"""A stage's journal: what happened, one JSON object a line, written beside the stage and never read back by it.
+
+Writing costs a stage microseconds and needs no database; `pipelines.courier` carries the journals to MLflow.
+Layout of `.dbdflow/journal`: `<name>.jsonl` the events, `<name>.files/` pictures and artifacts they name,
+`<name>.state` how far the courier got, `delivered/` the journals that arrived whole.
+
+Events have `event` and `time` (unix ms); `start` says who and what, `end` with which status; between them
+`params`, `metrics`, `artifact`, `dataset`, `tags`.
+"""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines import environment
+
+log = logging.getLogger(__name__)
+
+
+def folder() -> Path:
+    return environment.state() / "journal"
+
+
+class Journal:
+    """An append-only file of events. What cannot be written is warned about once and never fails the stage."""
+
+    def __init__(self, stage: str) -> None:
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        self.path = folder() / f"{moment}-{stage}-{os.getpid()}.jsonl"
+        self.files = self.path.with_suffix(".files")
+        self.kept = 0
+        self.handle: int | None = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            self._give_up(error)
+
+    def write(self, event: str, **content: object) -> None:
+        """Append one event; values that JSON does not know are written as text."""
+        line = json.dumps({"event": event, "time": time.time_ns() // 1_000_000, **content}, default=str) + "\n"
+        if self.handle is not None:
+            try:
+                os.write(self.handle, line.encode())
+            except OSError as error:
+                self._give_up(error)
+
+    def keep(self, path: Path) -> str | None:
+        """Put a copy of a file or folder (hard links where possible) beside the journal; its name there."""
+        if path.is_dir():
+            return self._put(path.name, lambda target: shutil.copytree(path, target, copy_function=link_or_copy))
+        return self._put(path.name, lambda target: link_or_copy(path, target))
+
+    def keep_bytes(self, name: str, content: bytes) -> str | None:
+        """Put a new file beside the journal; its name there."""
+        return self._put(name, lambda target: target.write_bytes(content))
+
+    def _put(self, name: str, write: Callable[[Path], object]) -> str | None:
+        kept = f"{self.kept}-{name}"
+        self.kept += 1
+        try:
+            self.files.mkdir(exist_ok=True)
+            write(self.files / kept)
+        except OSError as error:
+            log.warning("tracking: %s is not kept (%s)", name, error)
+            return None
+        return kept
+
+    def close(self) -> None:
+        """Flush to disk; nothing can be written afterwards."""
+        if self.handle is not None:
+            with suppress(OSError):
+                os.fsync(self.handle)
+            os.close(self.handle)
+            self.handle = None
+
+    def _give_up(self, error: OSError) -> None:
+        log.warning("tracking is off for this stage: %s cannot be written (%s)", self.path, error)
+        self.handle = None
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Give a file a second name, or copy it where the file system cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested parameters as `section.key: text`; lists as JSON."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = json.dumps(value, default=str) if isinstance(value, list | tuple) else str(value)
+    return flat
+
+
+def git_commit() -> tuple[str | None, bool]:
+    """The commit that is checked out and whether tracked files differ from it (dvc.lock apart: a run changes it)."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit, bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock"))
+    except (OSError, subprocess.SubprocessError):
+        return None, False
+
+
+def _git(*words: str) -> str:
+    command = ["git", "--no-optional-locks", *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()

@@ -1,0 +1,84 @@
+"""Who runs a stage, who still lives, and dying with the parent."""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+CLOCK_TOLERANCE = 5.0  # seconds by which a process's start may seem to move when the clock is set
+GRACE = 20.0  # seconds that a stage has to end by itself after its parent died
+
+
+@dataclass(frozen=True)
+class Owner:
+    """One process of this machine, told apart from a later one with the same number by its start (unix seconds)."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> "Owner":
+        return cls(process.pid, process.create_time())
+
+    def alive(self) -> bool:
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < CLOCK_TOLERANCE
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def __str__(self) -> str:
+        return f"{socket.gethostname()}-{self.pid}-{self.created:.0f}"
+
+
+def parse_owner(text: str) -> Owner | None:
+    """The owner that `str(owner)` names, if it is one of this machine."""
+    host, _, numbers = text.rpartition("-")[0].rpartition("-")
+    created = text.rpartition("-")[2]
+    if host != socket.gethostname() or not (numbers.isdecimal() and created.isdecimal()):
+        return None
+    return Owner(int(numbers), float(created))
+
+
+def is_dvc(command: list[str]) -> bool:
+    """Whether a command line is DVC's own: `dvc ...`, `python .../bin/dvc ...` or `python -m dvc ...`."""
+    return any(Path(word).name == "dvc" for word in command[:3])
+
+
+def dvc_ancestor() -> psutil.Process | None:
+    """The DVC process that this one descends from, the nearest if there are several."""
+    for process in psutil.Process().parents():
+        try:
+            if is_dvc(process.cmdline()):
+                return process
+        except psutil.Error:
+            continue
+    return None
+
+
+def die_with(parent: Owner) -> None:
+    """Get SIGTERM when `parent` dies (SIGKILL if still here after a while), so that no trainer is left behind.
+
+    DVC runs commands through a shell, so the one that matters may be a grandparent: the kernel's own signal
+    (Linux) is for the usual case and the moment, the thread for every other one, a parent already gone included.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    threading.Thread(target=_watch, args=(parent,), name="die-with-parent", daemon=True).start()
+
+
+def _watch(parent: Owner) -> None:
+    while parent.alive():
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,214 @@
+"""What every DVC stage runs in: its journal, its scratch folder, its end.
+
+A stage is a plain function `stage_name(stage: Stage, *, option: type, ...)`. `main` gives it a command line, runs
+it (as a Prefect flow run when a server answers) and turns what happens into a journal entry and an exit code.
+"""
+
+import io
+import logging
+import os
+import shlex
+import signal
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import psutil
+
+from components.errors import InputError
+from pipelines import courier, environment, flow, options, processes
+from pipelines.fingerprint import Fingerprint, fingerprint
+from pipelines.journal import Journal, flatten, git_commit
+from pipelines.progress import Progress
+from pipelines.scratch import Scratch
+
+if typing.TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+
+
+class Stage:
+    """The running stage: what it reports, and where it leaves checkpoints. Nothing that it reports is read back."""
+
+    def __init__(self, function: str, arguments: list[str], depends_on: Fingerprint) -> None:
+        self.function = function
+        self.name = depends_on.dvc_stage or " ".join([function, *arguments])
+        self.journal = Journal(function)
+        self._progress = Progress(self.name)
+        self._scratch = Scratch((depends_on.dvc_stage or function), depends_on.digest)
+
+    def params(self, values: dict[str, Any]) -> None:
+        """Report parameters, nested: `{"stage1": {"epochs": 3}}` is watched as `stage1.epochs`."""
+        self.journal.write("params", values=flatten(values))
+
+    def metrics(self, values: dict[str, float], step: int = 0) -> None:
+        """Report numbers at one step (epoch, iteration)."""
+        self.journal.write("metrics", values={key: float(value) for key, value in values.items()}, step=step)
+
+    def image(self, name: str, pixels: "np.ndarray[Any, Any]") -> None:
+        """Report a picture, uint8 (H, W) grey or (H, W, 3) RGB, as `<name>.png`; `name` may have folders."""
+        from PIL import Image
+
+        assert pixels.dtype == "uint8", pixels.dtype
+        path, encoded = Path(f"{name}.png"), io.BytesIO()
+        Image.fromarray(pixels).save(encoded, "png")
+        self._artifact(self.journal.keep_bytes(path.name, encoded.getvalue()), path)
+
+    def artifact(self, path: str | Path, folder: str = "") -> None:
+        """Report a file or folder as it is now, to be found under `folder`."""
+        path = Path(path)
+        self._artifact(self.journal.keep(path), folder / Path(path.name))
+
+    def _artifact(self, kept: str | None, place: Path) -> None:
+        if kept is not None:
+            self.journal.write("artifact", file=kept, folder=place.parent.as_posix(), name=place.name)
+
+    def dataset(self, *, name: str, digest: str, images: int, context: str = "training") -> None:
+        """Report a data set that goes in, with the hash of its content and its number of images."""
+        self.journal.write("dataset", name=name, digest=digest, images=images, context=context)
+
+    def model(self, path: str | Path, *, name: str) -> None:
+        """Report the weights (safetensors) that come out and the card beside them, to be found under `model/`."""
+        path = Path(path)
+        for file in (path, path.with_name("card.json")):
+            if file.exists():
+                self.artifact(file, folder="model")
+        self.tags({"dbdflow.model": name})
+
+    def tags(self, values: dict[str, str]) -> None:
+        """Report facts about this execution itself."""
+        self.journal.write("tags", values=values)
+
+    def progress(self, done: float, total: float, message: str = "") -> None:
+        """Say on the console how far the stage is."""
+        self._progress.show(done, total, message)
+
+    def scratch(self) -> Path:
+        """A folder for checkpoints, kept when the stage is interrupted and found again by its next start.
+
+        Another parameter or other data get another folder. It is removed when the stage succeeds.
+        """
+        return self._scratch.open()
+
+    def start(self, depends_on: Fingerprint) -> None:
+        """Write the journal's first event: who runs what, for which reproduction, from which sources."""
+        me = processes.Owner.of(psutil.Process())
+        dvc = processes.dvc_ancestor()
+        commit, changed = git_commit()
+        self.journal.write(
+            "start",
+            stage=self.function,
+            name=self.name,
+            command=shlex.join(sys.orig_argv),
+            pid=me.pid,
+            created=me.created,
+            reproduction=os.environ.get("DBDFLOW_REPRODUCTION") or str(processes.Owner.of(dvc) if dvc else me),
+            git_commit=commit,
+            git_dirty=changed,
+            dvc_stage=depends_on.dvc_stage,
+            deps_hash=depends_on.digest,
+        )
+        courier.start()
+
+    def end(self, outcome: "Outcome") -> None:
+        """Write the journal's last event."""
+        if outcome.status == "FINISHED":
+            self._scratch.remove()
+        self.journal.write("end", status=outcome.status, message=outcome.message)
+        self.journal.close()
+        courier.start()
+
+    def resumes(self) -> bool:
+        """Whether an interrupted stage goes on where it was."""
+        return self._scratch.path is not None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended: MLflow's word for it, the process's exit code, a message if it did not succeed."""
+
+    status: str
+    code: int
+    message: str = ""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def main(function: Callable[..., None], words: list[str] | None = None) -> NoReturn:
+    """Run a stage from the command line and end the process.
+
+    Exit codes: 0 done, 1 failed (with traceback), 2 bad input (one message, no traceback), 130 and 143 interrupted.
+    """
+    words = sys.argv[1:] if words is None else words
+    arguments = options.parse(function, words)
+    environment.apply()
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    for name in ("components", "pipelines"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    with signals():
+        sys.exit(execute(function, arguments, words))
+
+
+def execute(function: Callable[..., None], arguments: dict[str, Any], words: list[str]) -> int:
+    """Run a stage with its journal; the exit code."""
+    try:
+        name = os.environ.get("DVC_STAGE", "").rpartition(":")[2] or None
+        depends_on = fingerprint(name, f"pipelines.{function.__name__}", words, Path.cwd())
+        stage = Stage(function.__name__, words, depends_on)
+        follow_dvc()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    stage.start(depends_on)
+    outcome = flow.run(lambda: attempt(function, stage, arguments), stage, arguments)
+    stage.end(outcome)
+    return outcome.code
+
+
+def attempt(function: Callable[..., None], stage: Stage, arguments: dict[str, Any]) -> Outcome:
+    """Call the stage's function and tell on the console what went wrong, if anything did."""
+    try:
+        function(stage, **arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return Outcome("FAILED", 2, str(error))
+    except (KeyboardInterrupt, Terminated) as stop:
+        resumes = "goes on from the last checkpoint" if stage.resumes() else "does it anew"
+        message = f"{stage.name}: interrupted; the next start {resumes}"
+        print(message, file=sys.stderr)
+        return Outcome("KILLED", 143 if isinstance(stop, Terminated) else 130, message)
+    except Exception as error:
+        log.exception("%s: failed", stage.name)
+        return Outcome("FAILED", 1, f"{type(error).__name__}: {error}")
+    return Outcome("FINISHED", 0)
+
+
+def follow_dvc() -> None:
+    """A stage that DVC started ends with it, so that a killed `dvc repro` leaves no trainer behind."""
+    if "DVC_STAGE" in os.environ:
+        parent = processes.dvc_ancestor() or psutil.Process().parent()
+        if parent is not None:
+            processes.die_with(processes.Owner.of(parent))
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """SIGTERM raises `Terminated` inside the block."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the end is written in peace
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
