@@ -150,6 +150,31 @@ class StageOneWithDepth(StageOne):
         return {"loss": dbd + self.weight * depth, "dbd_loss": dbd, "depth_loss": depth}
 
 
+class DepthFromRendering:
+    """The miniature's depth teacher: inverse depth up to scale and shift, as MiDaS (paper, [20]) is trained.
+
+    The batch's labels are inverse depth in 1/m. Both sides are brought to zero median and unit mean deviation per
+    image before they are compared, so that only relative depth counts.
+    """
+
+    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        predicted = model(batch.images).depth.float()
+        return {"loss": (standardise(predicted) - standardise(batch.labels[:, 0])).abs().mean()}
+
+    def extras(self) -> dict[str, nn.Module]:
+        return {}
+
+    def extra_optimizer(self) -> torch.optim.Optimizer | None:
+        return None
+
+
+def standardise(depth: Tensor) -> Tensor:
+    """(B, H, W) to zero median and unit mean absolute deviation per image."""
+    flat = depth.flatten(1)
+    centred = flat - flat.median(1, keepdim=True).values
+    return (centred / centred.abs().mean(1, keepdim=True).clamp_min(1e-6)).view_as(depth)
+
+
 @dataclass(frozen=True)
 class Distilled:
     """One teacher of stage 2.

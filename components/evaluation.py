@@ -1,0 +1,109 @@
+"""Scoring a method's maps on prepared sets: per image, per test set, and curves. 1 (or 255) = in focus."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from components.data.prepared import PreparedSet
+from components.errors import InputError
+from components.metrics import IouReduction, MapCounts, count, mean_curve, set_scores
+
+Upsample = Literal["nearest", "bilinear"]
+INTERPOLATION: dict[Upsample, int] = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """One test set's scores.
+
+    Attributes:
+        name: of the test set, e.g. "EBD(1305)".
+        ids: of its images.
+        counts: of each image, in the order of `ids`.
+        scores: as `set_scores` gives them.
+        precision, recall: float64 (256,), mean over images.
+    """
+
+    name: str
+    ids: list[str]
+    counts: list[MapCounts]
+    scores: dict[str, float]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+def resize_map(prediction: NDArray[np.uint8], height: int, width: int, upsample: Upsample) -> NDArray[np.uint8]:
+    """A map, uint8 (h, w), at another size, by nearest neighbour or bilinearly (corners not aligned)."""
+    if prediction.shape == (height, width):
+        return prediction
+    resized: NDArray[np.uint8] = cv2.resize(prediction, (width, height), interpolation=INTERPOLATION[upsample])
+    return resized
+
+
+def score_set(
+    maps: Callable[[str], NDArray[np.uint8]],
+    prepared: PreparedSet,
+    tests: Mapping[str, NDArray[np.int64]],
+    *,
+    upsample: Upsample,
+    iou_size: int | None,
+    iou: IouReduction,
+) -> Iterator[SetScores]:
+    """Score one method on the test sets of one prepared set.
+
+    Args:
+        maps: the map of an image id, uint8, 255 = in focus, at any size.
+        prepared: the set, with its labels at full size.
+        tests: rows of each test set; they may overlap (EBD and EBD(1305)). Each image is scored once.
+        upsample: how a map comes to its label's size.
+        iou_size: side in pixels at which IoU is taken (labels by nearest neighbour); None = the label's size.
+        iou: reduction over the set.
+
+    Yields:
+        the scores of each test set that has images.
+    """
+    rows = sorted({int(row) for each in tests.values() for row in each})
+    full: dict[int, MapCounts] = {}
+    small: dict[int, MapCounts] = {}
+    for row in rows:
+        label, prediction = prepared.full_label(row), maps(prepared.ids[row])
+        full[row] = count(resize_map(prediction, *label.shape, upsample), label)
+        if iou_size is not None:
+            small[row] = count(
+                resize_map(prediction, iou_size, iou_size, "nearest"), resize_map(label, iou_size, iou_size, "nearest")
+            )
+    for name, chosen in tests.items():
+        if len(chosen) == 0:
+            continue
+        counts = [full[int(row)] for row in chosen]
+        iou_counts = counts if iou_size is None else [small[int(row)] for row in chosen]
+        precision, recall = mean_curve(counts)
+        ids = [prepared.ids[int(row)] for row in chosen]
+        yield SetScores(name, ids, counts, set_scores(counts, iou_counts, iou), precision, recall)
+
+
+def score_pairs(
+    pairs: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]], *, resize: bool, iou: IouReduction
+) -> dict[str, float]:
+    """Score maps against labels of no prepared set.
+
+    Args:
+        pairs: (name, map uint8 255 = in focus, label uint8 non-zero = in focus).
+        resize: bring a map of another size to its label's, bilinearly; otherwise that is an error.
+        iou: reduction over the set.
+
+    Raises:
+        InputError: sizes differ and `resize` is false; names the pair.
+    """
+    counts = []
+    for name, prediction, label in pairs:
+        fitted = resize_map(prediction, *label.shape, "bilinear") if resize else prediction
+        try:
+            counts.append(count(fitted, label))
+        except InputError as error:
+            raise InputError(f"{name}: {error}; resize maps with --resize") from error
+    return set_scores(counts, counts, iou)

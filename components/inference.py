@@ -1,0 +1,67 @@
+"""Forward passes of a trained detector: over prepared images, and over photographs of any size.
+
+Maps are uint8, 255 = in focus (the probability times 255, rounded).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from components.data.loader import normalise
+
+
+def to_map(logits: Tensor) -> NDArray[np.uint8]:
+    """Logits (B, 1, H, W), positive = in focus, to maps, uint8 (B, H, W)."""
+    levels = (torch.sigmoid(logits.float())[:, 0] * 255).round().to(torch.uint8)
+    return np.asarray(levels.cpu().numpy())
+
+
+def predict_maps(
+    model: nn.Module, images: NDArray[np.uint8], *, batch_size: int, device: torch.device
+) -> Iterator[NDArray[np.uint8]]:
+    """Maps of prepared images.
+
+    Args:
+        model: in eval mode, on the device.
+        images: uint8 (N, S, S, 3), RGB.
+        batch_size: images a forward pass.
+        device: where to compute.
+
+    Yields:
+        uint8 (B, S, S) a batch, in order.
+    """
+    for start in range(0, len(images), batch_size):
+        chunk = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))
+        with torch.inference_mode():
+            yield to_map(model(normalise(torch.from_numpy(chunk).to(device))).logits)
+
+
+def predict_photo(
+    model: nn.Module, photo: NDArray[np.uint8], *, image_size: int, device: torch.device
+) -> NDArray[np.uint8]:
+    """The map of one photograph at its own size.
+
+    The photograph is resized to the network's input as in training (Pillow's antialiased bilinear), and the
+    probability map is brought back bilinearly: this map is to be looked at and used, not to be scored by the tables'
+    rules.
+
+    Args:
+        model: in eval mode, on the device.
+        photo: uint8 (H, W, 3), RGB.
+        image_size: side of the network's input, pixels.
+        device: where to compute.
+
+    Returns:
+        uint8 (H, W), 255 = in focus.
+    """
+    height, width = photo.shape[:2]
+    small = np.asarray(Image.fromarray(photo).resize((image_size, image_size), Image.Resampling.BILINEAR))
+    with torch.inference_mode():
+        inputs = normalise(torch.from_numpy(small.transpose(2, 0, 1)[None].copy()).to(device))
+        logits = model(inputs).logits.float()
+        full = torch.nn.functional.interpolate(torch.sigmoid(logits), (height, width), mode="bilinear")
+    return np.asarray((full[0, 0] * 255).round().to(torch.uint8).cpu().numpy())

@@ -1,0 +1,23 @@
+"""Stage `prepare`: labels made canonical (1 = in focus), images at network size, an index with splits."""
+
+from pathlib import Path
+
+from components.data.prepare import prepare_set
+from components.params import load_params
+from components.storage import read_json
+from pipelines.stage import Stage, main
+
+
+def prepare(stage: Stage, *, set: str, raw: Path, out: Path) -> None:
+    """Prepare one set from its raw folder."""
+    params = load_params()
+    stage.params({"image_size": params.image_size, "prepare": params.prepare.model_dump()})
+    prepare_set(
+        set, raw, out, image_size=params.image_size, partial=params.prepare.partial, progress=stage.progress
+    )
+    stage.artifact(out / "validation.json")
+    stage.metrics({"images": read_json(out / "validation.json")["images"]})
+
+
+if __name__ == "__main__":
+    main(prepare)
