@@ -1,0 +1,173 @@
+"""The four data sets of the paper (section IV.A; Appendix A, Table VII): facts only.
+
+Where the photographs and labels of a set lie, what white means in its labels, how many there are, which
+photographs belong to which split, and where the archives come from. Nothing here reads data or the network.
+"""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from components.errors import InputError
+
+PACKAGED_LISTS = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Part:
+    """One folder of photographs and its folder of labels, relative to the set's raw folder."""
+
+    name: str
+    images: str
+    labels: str
+    expected: int
+    """Pairs in the published archive."""
+    splits: tuple[str, ...] = ()
+    """Splits that every photograph of this part belongs to."""
+
+
+@dataclass(frozen=True)
+class ListedSplit:
+    """A split by a list of stems, one a line: listed photographs are `test`, all the others `train`.
+
+    The list is read from the raw folder, else from beside this module, else both splits are empty.
+    """
+
+    train: str
+    test: str
+    file: str
+    expected: int
+    """Stems on the list for the published archive."""
+
+
+@dataclass(frozen=True)
+class ShallowPart:
+    """The photographs of shallow DOF: those listed in `file` (raw folder), else the first `count` in order."""
+
+    split: str
+    file: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """One archive of a set, as its authors publish it."""
+
+    what: str
+    url: str
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set: layout, polarity, splits and sources."""
+
+    name: str
+    title: str
+    parts: tuple[Part, ...]
+    white: Literal["in_focus", "out_of_focus"]
+    """What a white label pixel means in the archive; prepared labels are always 1 = in focus."""
+    grey_tolerance: float
+    """Largest fraction of a label's pixels that may be neither black nor white (between 10 % and 90 % grey)."""
+    sources: tuple[Source, ...]
+    stem_prefix: str = ""
+    """Only photographs whose stem starts so belong to the set (CUHK also holds motion blur)."""
+    listed: tuple[ListedSplit, ...] = ()
+    shallow: ShallowPart | None = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of all splits of this set, in the order of the paper."""
+        names = [split for listed in self.listed for split in (listed.train, listed.test)]
+        names += [split for part in self.parts for split in part.splits]
+        return (*names, *((self.shallow.split,) if self.shallow else ()))
+
+
+def drive(file_id: str) -> str:
+    """Address of a Google Drive file."""
+    return f"https://drive.google.com/uc?id={file_id}"
+
+
+CUHK = DataSet(
+    name="cuhk",
+    title="CUHK blur detection data set (Shi et al., CVPR 2014), its 704 out-of-focus photographs",
+    parts=(Part("all", "image", "gt", expected=704),),
+    white="out_of_focus",
+    grey_tolerance=0.05,
+    sources=(
+        Source("photographs", "http://www.cse.cuhk.edu.hk/leojia/projects/dblurdetect/data/BlurDatasetImage.zip"),
+        Source("labels", "http://www.cse.cuhk.edu.hk/leojia/projects/dblurdetect/data/BlurDatasetGT.zip"),
+    ),
+    stem_prefix="out_of_focus",
+    listed=(
+        ListedSplit("CUHK-TR-1", "CUHK-TE-1", "cuhk_te1.txt", expected=100),
+        ListedSplit("CUHK-TR-2", "CUHK-TE-2", "cuhk_te2.txt", expected=100),
+    ),
+)
+
+DUT_FOLDER = "DUT-DBD_Dataset"
+DUT = DataSet(
+    name="dut",
+    title="DUT-DBD (Zhao et al., CVPR 2018)",
+    parts=(
+        Part("train", f"{DUT_FOLDER}/DUT600S_Training", f"{DUT_FOLDER}/DUT600GT_Training", 600, ("DUT-TR",)),
+        Part("test", f"{DUT_FOLDER}/DUT500S-Testing", f"{DUT_FOLDER}/DUT500GT-Testing", 500, ("DUT-TE",)),
+    ),
+    white="in_focus",
+    grey_tolerance=0.20,
+    sources=(
+        Source("test photographs and labels", drive("1Qmcu6GDgKhiHVgLxeQg23tfy5I1Xg5Xk")),
+        Source("training photographs and labels", drive("109c36vRDagDcjUbUtBouausXz0DOkA-w")),
+    ),
+)
+
+CTCUG = DataSet(
+    name="ctcug",
+    title="CTCUG (Tang et al., TPAMI 2020)",
+    parts=(Part("all", "CTCUG/CTCUG_images", "CTCUG/CTCUG_gt", 150, ("CTCUG",)),),
+    white="out_of_focus",
+    grey_tolerance=0.10,
+    sources=(),
+)
+
+EBD = DataSet(
+    name="ebd",
+    title="EBD (Jin et al., ICME 2023): first 1305 photographs of shallow DOF, last 300 of wide DOF",
+    parts=(Part("all", "EBD/image", "EBD/gt", 1605, ("EBD",)),),
+    white="in_focus",
+    grey_tolerance=0.10,
+    sources=(Source("photographs and labels", drive("1pkgfGSKx80Eq1_kq6-PwYl6zSYXwkqS8")),),
+    shallow=ShallowPart("EBD(1305)", "ebd_shallow.txt", count=1305),
+)
+
+SETS = {dataset.name: dataset for dataset in (CUHK, DUT, CTCUG, EBD)}
+TEST_SPLITS = ("CUHK-TE-1", "CUHK-TE-2", "DUT-TE", "CTCUG", "EBD", "EBD(1305)")
+"""The test sets of the paper's tables, in their order."""
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return f"did you mean {close[0]!r}? (known: {', '.join(known)})"
+
+
+def find_set(name: str) -> DataSet:
+    """The data set called `name`.
+
+    Raises:
+        InputError: no such set.
+    """
+    if name not in SETS:
+        raise InputError(f"no data set {name!r}; {_nearest(name, list(SETS))}")
+    return SETS[name]
+
+
+def set_of_split(split: str) -> DataSet:
+    """The data set that a split such as `CUHK-TE-1` belongs to.
+
+    Raises:
+        InputError: no such split.
+    """
+    for dataset in SETS.values():
+        if split in dataset.splits:
+            return dataset
+    raise InputError(f"no split {split!r}; {_nearest(split, [s for d in SETS.values() for s in d.splits])}")

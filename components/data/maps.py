@@ -1,0 +1,91 @@
+"""Defocus blur maps of one run on one test set: a ZIP archive of 8-bit grey PNG files. 255 = in focus.
+
+The same maps give the same bytes: members are stored in the order of their names, with one fixed time.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from components.errors import InputError
+from components.storage import atomic_path
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time a ZIP archive can hold."""
+
+
+def encode_map(values: NDArray[np.uint8]) -> bytes:
+    """PNG of one map, (h, w), 255 = in focus."""
+    assert values.ndim == 2
+    assert values.dtype == np.uint8
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def write_maps(path: Path, maps: Iterable[tuple[str, NDArray[np.uint8]]]) -> None:
+    """Write (id, map) pairs to `path`, whole or not at all; maps are (h, w) uint8, 255 = in focus, of any sizes."""
+    members: dict[str, bytes] = {}
+    for map_id, values in maps:
+        assert map_id not in members, f"two maps called {map_id}"
+        members[map_id] = encode_map(values)
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for map_id in sorted(members):
+            info = zipfile.ZipInfo(f"{map_id}.png", date_time=EPOCH)
+            info.create_system = 3  # Unix, whatever writes it; with the rights below
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, members[map_id])
+
+
+class MapArchive:
+    """The maps of one run on one test set, read one at a time; 255 = in focus.
+
+    Raises:
+        InputError: the archive, a map in it, or the map asked for is missing or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such file; make it with `dvc repro predict`") from error
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputError(f"{path}: not a readable ZIP archive of maps ({error}); make it again") from error
+
+    def ids(self) -> list[str]:
+        """Ids of all maps, sorted."""
+        return sorted(name.removesuffix(".png") for name in self._archive.namelist() if name.endswith(".png"))
+
+    def __getitem__(self, map_id: str) -> NDArray[np.uint8]:
+        """The map called `map_id`, (h, w) uint8."""
+        try:
+            with Image.open(io.BytesIO(self._archive.read(f"{map_id}.png"))) as image:
+                if image.mode != "L":
+                    raise InputError(f"{self.path}: {map_id}.png is {image.mode}, expected 8-bit grey (L)")
+                return np.array(image)
+        except KeyError as error:
+            raise InputError(f"{self.path}: no map {map_id}.png among its {len(self.ids())}; predict again") from error
+        except (zipfile.BadZipFile, UnidentifiedImageError, OSError) as error:
+            raise InputError(f"{self.path}: {map_id}.png is damaged ({error}); predict again") from error
+
+    def close(self) -> None:
+        """Close the archive's file."""
+        self._archive.close()
+
+    def __enter__(self) -> Self:
+        """Leave the archive open until the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the archive."""
+        self.close()

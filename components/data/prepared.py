@@ -1,0 +1,169 @@
+"""A prepared data set: images and labels at network size, packed full-size labels, an index with splits.
+
+Labels: 1 = in focus, everywhere. Written by `components.data.prepare`, read by training, prediction and evaluation.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.errors import InputError
+from components.storage import read_json
+
+COLUMNS = ("id", "image", "label", "height", "width", "label_offset", "dof", "splits", "in_focus")
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """One photograph, as a line of `index.csv`."""
+
+    id: str
+    """Unique within the set; names the map of this photograph."""
+    image: str
+    label: str
+    """Both relative to the set's raw folder."""
+    height: int
+    width: int
+    """Full size in pixels, of the photograph and of its label."""
+    label_offset: int
+    """Where this photograph's label starts in `labels_full.npy`, in bytes."""
+    dof: str
+    """`shallow`, `wide`, or empty where the set does not say."""
+    splits: tuple[str, ...]
+    in_focus: float
+    """Fraction of the full-size label that is in focus, 0..1."""
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of this photograph's label in `labels_full.npy`: one bit a pixel, rounded up."""
+        return (self.height * self.width + 7) // 8
+
+    def cells(self) -> list[str]:
+        """This row in the order of `COLUMNS`."""
+        numbers = [str(number) for number in (self.height, self.width, self.label_offset)]
+        return [self.id, self.image, self.label, *numbers, self.dof, ";".join(self.splits), f"{self.in_focus:.6f}"]
+
+
+def write_index(path: Path, rows: list[IndexRow]) -> None:
+    """Write `index.csv`."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(row.cells() for row in rows)
+
+
+def _parse(cells: dict[str, str]) -> IndexRow:
+    return IndexRow(
+        id=cells["id"],
+        image=cells["image"],
+        label=cells["label"],
+        height=int(cells["height"]),
+        width=int(cells["width"]),
+        label_offset=int(cells["label_offset"]),
+        dof=cells["dof"],
+        splits=tuple(name for name in cells["splits"].split(";") if name),
+        in_focus=float(cells["in_focus"]),
+    )
+
+
+def read_index(path: Path) -> list[IndexRow]:
+    """Read `index.csv`.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [_parse(cells) for cells in csv.DictReader(file)]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; make it with `dvc repro prepare`") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: damaged ({error!r}), expected the columns {', '.join(COLUMNS)}; run `dvc repro prepare` again"
+        ) from error
+
+
+def _open_array(path: Path, length: int, dims: int, dtype: str) -> NDArray[Any]:
+    """Memory-map `path` read-only and check its length, dimensions and dtype."""
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; make it with `dvc repro prepare`") from error
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: damaged ({error}); run `dvc repro prepare` again") from error
+    if (len(array), array.ndim, array.dtype) != (length, dims, np.dtype(dtype)):
+        raise InputError(
+            f"{path}: shape {array.shape}, {array.dtype}; index.csv asks for length {length}, {dims} dimensions, "
+            f"{dtype}; run `dvc repro prepare` again"
+        )
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSet:
+    """One data set as `prepare` leaves it; N photographs, network size S. Arrays are read-only memory maps."""
+
+    folder: Path
+    name: str
+    rows: tuple[IndexRow, ...]
+    images: NDArray[np.uint8]
+    """(N, S, S, 3) RGB."""
+    labels: NDArray[np.uint8]
+    """(N, S, S) in {0, 1}, 1 = in focus."""
+    labels_full: NDArray[np.uint8]
+    """(bytes,), all full-size labels, each `np.packbits` of its rows."""
+    depth: NDArray[np.float16] | None
+    """(N, S, S) metres; rendered sets only."""
+    split_names: tuple[str, ...]
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Open the prepared set in `folder`.
+
+        Raises:
+            InputError: a file is missing or damaged, or the files do not belong together.
+        """
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; make it with `dvc repro prepare`")
+        rows = read_index(folder / "index.csv")
+        validation = read_json(folder / "validation.json")
+        depth = folder / "depth.npy"
+        return cls(
+            folder=folder,
+            name=validation["set"],
+            rows=tuple(rows),
+            images=_open_array(folder / "images.npy", len(rows), 4, "uint8"),
+            labels=_open_array(folder / "labels.npy", len(rows), 3, "uint8"),
+            labels_full=_open_array(folder / "labels_full.npy", sum(r.packed_bytes for r in rows), 1, "uint8"),
+            depth=_open_array(depth, len(rows), 3, "float16") if depth.exists() else None,
+            split_names=tuple(validation["splits"]),
+        )
+
+    def __len__(self) -> int:
+        """Photographs in the set."""
+        return len(self.rows)
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of all photographs, in the order of the arrays."""
+        return [row.id for row in self.rows]
+
+    def split(self, name: str) -> NDArray[np.int64]:
+        """Rows of the split `name`, ascending; none where the set's list for this split is unknown.
+
+        Raises:
+            InputError: this set has no such split.
+        """
+        if name not in self.split_names:
+            raise InputError(f"{self.folder}: no split {name!r}; this set has {', '.join(self.split_names)}")
+        return np.array([i for i, row in enumerate(self.rows) if name in row.splits], dtype=np.int64)
+
+    def full_label(self, index: int) -> NDArray[np.uint8]:
+        """Label of photograph `index` at its own size, (height, width) in {0, 1}, 1 = in focus."""
+        row = self.rows[index]
+        packed = self.labels_full[row.label_offset : row.label_offset + row.packed_bytes]
+        return np.unpackbits(packed, count=row.height * row.width).reshape(row.height, row.width)
