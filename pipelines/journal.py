@@ -64,10 +64,10 @@ class Journal:
         return self._put(name, lambda target: target.write_bytes(content))
 
     def _put(self, name: str, write: Callable[[Path], object]) -> str | None:
-        kept = f"{self.kept}-{name}"
+        kept = f"{self.kept}/{name}"
         self.kept += 1
         try:
-            self.files.mkdir(exist_ok=True)
+            (self.files / kept).parent.mkdir(parents=True)
             write(self.files / kept)
         except OSError as error:
             log.warning("tracking: %s is not kept (%s)", name, error)

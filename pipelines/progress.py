@@ -1,4 +1,4 @@
-"""How far a stage is and how long it will take: a line that rewrites itself on a terminal, a rare log line elsewhere."""
+"""How far a stage is and how long it will take: a line rewritten in place on a terminal, a rare log line elsewhere."""
 
 import logging
 import sys

@@ -58,16 +58,16 @@ class Stage:
         assert pixels.dtype == "uint8", pixels.dtype
         path, encoded = Path(f"{name}.png"), io.BytesIO()
         Image.fromarray(pixels).save(encoded, "png")
-        self._artifact(self.journal.keep_bytes(path.name, encoded.getvalue()), path)
+        self._artifact(self.journal.keep_bytes(path.name, encoded.getvalue()), path.parent)
 
     def artifact(self, path: str | Path, folder: str = "") -> None:
         """Report a file or folder as it is now, to be found under `folder`."""
         path = Path(path)
-        self._artifact(self.journal.keep(path), folder / Path(path.name))
+        self._artifact(self.journal.keep(path), Path(folder))
 
-    def _artifact(self, kept: str | None, place: Path) -> None:
+    def _artifact(self, kept: str | None, folder: Path) -> None:
         if kept is not None:
-            self.journal.write("artifact", file=kept, folder=place.parent.as_posix(), name=place.name)
+            self.journal.write("artifact", file=kept, folder=folder.as_posix())
 
     def dataset(self, *, name: str, digest: str, images: int, context: str = "training") -> None:
         """Report a data set that goes in, with the hash of its content and its number of images."""
