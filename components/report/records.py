@@ -1,0 +1,110 @@
+"""What the stages left of each run: scores, curves, history, card."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.errors import InputError
+from components.report.paper_tables import TEST_SETS
+from components.storage import read_json
+
+Column = NDArray[np.float64]
+
+SUMMARY_KEY = {"MAE": "mae", "F_beta": "f_beta", "IoU": "iou"}
+"""The paper's name of a metric and the key it has in `summary.json`."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything the report shows of one run; empty where a stage has not left it.
+
+    `summary`: test set -> key -> value. `per_image`: test set -> image id -> key -> value.
+    `curves`: test set -> (256, 2) recall and precision, blurred region positive.
+    `history`: column -> (epochs,).
+    """
+
+    run: str
+    summary: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    per_image: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    curves: dict[str, Column] = field(default_factory=dict)
+    history: dict[str, Column] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def value(self, test_set: str, metric: str) -> float | None:
+        """The score of this run, None where there is none."""
+        return self.summary.get(test_set, {}).get(SUMMARY_KEY[metric])
+
+
+def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of a CSV file that must have `columns`.
+
+    Raises:
+        InputError: a column is missing.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        found = reader.fieldnames or []
+        if missing := [name for name in columns if name not in found]:
+            raise InputError(
+                f"{path}: column {missing[0]!r} is missing; found {', '.join(found) or 'no columns'}; "
+                "delete the file and run its stage again"
+            )
+        return list(reader)
+
+
+def number(text: str | None) -> float:
+    """A cell of a CSV file as a float; NaN when it is empty."""
+    return float(text) if text else float("nan")
+
+
+def read_per_image(path: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """`per_image.csv` as test set -> image id -> score."""
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    for row in read_rows(path, ("test_set", "id", "mae", "iou")):
+        values = {key: number(text) for key, text in row.items() if key not in ("test_set", "id")}
+        scores.setdefault(row["test_set"], {})[row["id"]] = values
+    return scores
+
+
+def read_curves(path: Path) -> dict[str, Column]:
+    """`curves.csv` as test set -> (thresholds, 2) recall and precision, in the order of the file."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for row in read_rows(path, ("test_set", "threshold", "precision", "recall")):
+        points.setdefault(row["test_set"], []).append((number(row["recall"]), number(row["precision"])))
+    return {test_set: np.array(pairs) for test_set, pairs in points.items()}
+
+
+def read_history(path: Path) -> dict[str, Column]:
+    """The columns of `history.csv` that hold numbers only."""
+    rows = read_rows(path, ("epoch", "loss"))
+    columns: dict[str, Column] = {}
+    for name in rows[0] if rows else ():
+        try:
+            columns[name] = np.array([number(row[name]) for row in rows])
+        except ValueError:
+            continue
+    return columns
+
+
+def read_run(run: str, scores: Path, models: Path) -> RunRecord:
+    """What `scores/<run>` and `models/<run>` hold; a file that is not there leaves its part empty."""
+    summary, per_image, curves = (scores / run / name for name in ("summary.json", "per_image.csv", "curves.csv"))
+    history, card = models / run / "history.csv", models / run / "card.json"
+    return RunRecord(
+        run,
+        summary=read_json(summary) if summary.is_file() else {},
+        per_image=read_per_image(per_image) if per_image.is_file() else {},
+        curves=read_curves(curves) if curves.is_file() else {},
+        history=read_history(history) if history.is_file() else {},
+        card=read_json(card) if card.is_file() else {},
+    )
+
+
+def scored_test_sets(records: list[RunRecord]) -> list[str]:
+    """Test sets that any run is scored on: the paper's in its order, then others by name."""
+    found = {test_set for record in records for test_set in record.summary}
+    return [name for name in TEST_SETS if name in found] + sorted(found - set(TEST_SETS))

@@ -1,0 +1,149 @@
+"""A small experiment on disk, by the formats that the stages leave: rendered-like photographs, maps, scores, models."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components.data.maps import write_maps
+from components.data.prepared import COLUMNS
+from components.metrics import count, mean_curve, set_scores
+
+SETS = {
+    "cuhk": {"CUHK-TE-1": 8, "CUHK-TE-2": 0},
+    "dut": {"DUT-TE": 6},
+    "ctcug": {"CTCUG": 7},
+    "ebd": {"EBD": 9},
+}
+WIDE = 3  # the last photographs of EBD
+MINIATURE_RUNS = ["hifst", "dffnet", "pdnet", "rdffnet", "d_dffnet", "d_pdnet"]
+NOISE = {"hifst": 0.55, "dffnet": 0.32, "pdnet": 0.4, "rdffnet": 0.3, "d_dffnet": 0.26, "d_pdnet": 0.42}
+
+
+def scene(rng, size, wide):
+    """A photograph and its label, 1 = in focus: a textured disc on a smooth ground."""
+    y, x = np.mgrid[:size, :size] / size
+    cx, cy, radius = rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.35)
+    inside = ((x - cx) ** 2 + (y - cy) ** 2 < radius**2) | wide
+    texture = 0.5 + 0.5 * np.sin(40 * x + 3 * rng.random()) * np.sin(34 * y)
+    ground = 0.35 + 0.4 * y
+    colour = rng.uniform(0.5, 1, 3)
+    grey = np.where(inside, 0.25 + 0.7 * texture, ground)[..., None]
+    return np.uint8(255 * np.clip(grey * colour, 0, 1)), np.uint8(inside)
+
+
+def soft(rng, label, noise):
+    """A plausible map of a label: smooth noise around it, uint8, 255 = in focus."""
+    coarse = Image.fromarray(np.float32(rng.uniform(-1, 1, (6, 6)))).resize(label.shape[::-1], Image.Resampling.BICUBIC)
+    return np.uint8(255 * np.clip(label + noise * (np.asarray(coarse) * 1.6 + (0.5 - label)), 0, 1))
+
+
+def write_prepared(folder, name, images, labels, splits, dof):
+    folder.mkdir(parents=True)
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels)
+    packed = [np.packbits(label) for label in labels]
+    np.save(folder / "labels_full.npy", np.concatenate(packed))
+    offset = 0
+    size = labels.shape[1]
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for i, part in enumerate(packed):
+            cells = [f"{name}{i:03d}", f"{i}.jpg", f"{i}.png", size, size, offset, dof[i], ";".join(splits[i])]
+            writer.writerow([*cells, f"{labels[i].mean():.6f}"])
+            offset += len(part)
+    names = sorted({split for row in splits for split in row})
+    (folder / "validation.json").write_text(json.dumps({"set": name, "splits": names}))
+
+
+def write_csv(path, columns, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def write_scores(folder, scored):
+    """`scored`: test set -> (ids, counts)."""
+    summary, per_image, curves = {}, [], []
+    for test_set, (ids, counts) in scored.items():
+        summary[test_set] = set_scores(counts, counts, "pooled")
+        per_image += [
+            [test_set, i, c.mae, c.f_beta, c.f_beta_max, c.iou] for i, c in zip(ids, counts, strict=True)
+        ]
+        precision, recall = mean_curve(counts)
+        curves += [[test_set, t, p, r] for t, (p, r) in enumerate(zip(precision, recall, strict=True))]
+    write_csv(folder / "per_image.csv", ["test_set", "id", "mae", "f_beta", "f_beta_max", "iou"], per_image)
+    write_csv(folder / "curves.csv", ["test_set", "threshold", "precision", "recall"], curves)
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def write_model(folder, run, epochs, rng):
+    """A history and a card; a baseline has neither."""
+    student = run.startswith("d_")
+    rows = []
+    for epoch in range(1, epochs + 1):
+        dbd = 2.4 * np.exp(-epoch / epochs * 2.2) + rng.normal(0, 0.03) + 0.4
+        weight = 3.0 if epoch <= epochs // 5 else 3 * (epoch - epochs // 5) / epochs
+        rate = 1e-3 * (1 - epoch / (epochs + 1)) ** 0.9
+        features = [0.8 * np.exp(-epoch / epochs), 1.1 * np.exp(-epoch / epochs)]
+        total = dbd + weight * sum(features) if student else dbd
+        rows.append([epoch, total, dbd, *([*features, weight] if student else []), rate])
+    extra = ["defocus_feature_loss", "depth_feature_loss", "distill_weight"] if student else []
+    write_csv(folder / "history.csv", ["epoch", "loss", "dbd_loss", *extra, "learning_rate"], rows)
+    card = {"run": run, "stage": 2 if student else 1, "backbone": "resnet10t", "train": "CUHK-TR-1", "loss": "bce&el"}
+    card |= {"teacher": run[2:] if student else None, "model": run.removeprefix("d_")}
+    (folder / "card.json").write_text(json.dumps(card))
+
+
+def write_experiment(root: Path, runs=MINIATURE_RUNS, sets=SETS, size=64, times=1, epochs=12, seed=0):
+    """Everything `build_report` reads, under `root`; `times` multiplies the number of photographs."""
+    rng = np.random.default_rng(seed)
+    scored: dict[str, dict] = {run: {} for run in runs}
+    for name, test_sets in sets.items():
+        total = times * sum(test_sets.values())
+        dof = ["wide" if name == "ebd" and i >= total - WIDE * times else "shallow" for i in range(total)]
+        made = [scene(rng, size, each == "wide") for each in dof]
+        splits = [[next(iter(test_sets))] + (["EBD(1305)"] if name == "ebd" and d == "shallow" else []) for d in dof]
+        labels = np.stack([label for _, label in made])
+        write_prepared(root / "prepared" / name, name, np.stack([image for image, _ in made]), labels, splits, dof)
+        for run in runs:
+            maps = [soft(rng, label, NOISE.get(run, 0.35)) for label in labels]
+            ids = [f"{name}{i:03d}" for i in range(total)]
+            write_maps(root / "predictions" / run / f"{name}.zip", zip(ids, maps, strict=True))
+            counts = [count(each, label) for each, label in zip(maps, labels, strict=True)]
+            for split in dict.fromkeys(s for row in splits for s in row):
+                rows = [i for i in range(total) if split in splits[i]]
+                scored[run][split] = [ids[i] for i in rows], [counts[i] for i in rows]
+    for run in runs:
+        write_scores(root / "scores" / run, scored[run])
+        if run != "hifst":
+            folder = root / "models" / run
+            folder.mkdir(parents=True)
+            write_model(folder, run, epochs, rng)
+
+
+PROVENANCE = {
+    "commit": "0123456789abcdef0123456789abcdef01234567",
+    "params": "name: miniature\nseed: 1\n",
+    "lock": [("prepare@cuhk", "data/prepared/cuhk", "0f343b0931126a20f133d67c2b018a3b.dir", 1234567)],
+    "versions": {"python": "3.11.2", "torch": "2.15.0", "numpy": "2.4.1"},
+}
+DEPARTURES = {"flip": "vertical", "edge_reduction": "mean", "stage2_final_weight": 1.0, "poly": "paper", "iou": "pooled"}
+
+
+def arguments(root: Path, name="miniature", runs=MINIATURE_RUNS):
+    """Keywords of `build_report` for an experiment under `root`."""
+    folders = {key: root / key for key in ("scores", "predictions", "prepared", "models")}
+    return {
+        "out": root / "report",
+        "name": name,
+        **folders,
+        "departures": DEPARTURES,
+        "provenance": PROVENANCE,
+        "runs": runs,
+    }
