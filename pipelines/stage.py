@@ -11,11 +11,8 @@ import shlex
 import signal
 import sys
 import typing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import psutil
@@ -24,6 +21,7 @@ from components.errors import InputError
 from pipelines import courier, environment, flow, options, processes
 from pipelines.fingerprint import Fingerprint, fingerprint
 from pipelines.journal import Journal, flatten, git_commit
+from pipelines.outcome import Outcome, Terminated, signals
 from pipelines.progress import Progress
 from pipelines.scratch import Scratch
 
@@ -116,7 +114,7 @@ class Stage:
         )
         courier.start()
 
-    def end(self, outcome: "Outcome") -> None:
+    def end(self, outcome: Outcome) -> None:
         """Write the journal's last event."""
         if outcome.status == "FINISHED":
             self._scratch.remove()
@@ -127,19 +125,6 @@ class Stage:
     def resumes(self) -> bool:
         """Whether an interrupted stage goes on where it was."""
         return self._scratch.path is not None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a stage ended: MLflow's word for it, the process's exit code, a message if it did not succeed."""
-
-    status: str
-    code: int
-    message: str = ""
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
 
 
 def main(function: Callable[..., None], words: list[str] | None = None) -> NoReturn:
@@ -153,8 +138,7 @@ def main(function: Callable[..., None], words: list[str] | None = None) -> NoRet
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     for name in ("components", "pipelines"):
         logging.getLogger(name).setLevel(logging.INFO)
-    with signals():
-        sys.exit(execute(function, arguments, words))
+    sys.exit(execute(function, arguments, words))
 
 
 def execute(function: Callable[..., None], arguments: dict[str, Any], words: list[str]) -> int:
@@ -168,8 +152,11 @@ def execute(function: Callable[..., None], arguments: dict[str, Any], words: lis
         print(f"error: {error}", file=sys.stderr)
         return 2
     stage.start(depends_on)
-    outcome = flow.run(lambda: attempt(function, stage, arguments), stage, arguments)
-    stage.end(outcome)
+    with signals():
+        outcome = flow.run(lambda: attempt(function, stage, arguments), stage, function, arguments)
+        for number in (signal.SIGINT, signal.SIGTERM):  # what has ended writes its end in peace
+            signal.signal(number, signal.SIG_IGN)
+        stage.end(outcome)
     return outcome.code
 
 
@@ -197,18 +184,3 @@ def follow_dvc() -> None:
         parent = processes.dvc_ancestor() or psutil.Process().parent()
         if parent is not None:
             processes.die_with(processes.Owner.of(parent))
-
-
-@contextmanager
-def signals() -> Iterator[None]:
-    """SIGTERM raises `Terminated` inside the block."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the end is written in peace
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
