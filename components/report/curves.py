@@ -88,7 +88,7 @@ def history_chart(records: list[RunRecord], column: str, chosen: dict[str, str],
     span = None if np.ptp(epochs) == 0 else (float(epochs.min()), float(epochs.max()))
     return Figure(
         title,
-        line_chart(lines, described=described, x_label="Epoch", y_label=title, x_range=span, y_range=zero_based(lines)),
+        line_chart(lines, described=described, x_label="Epoch", x_range=span, y_range=zero_based(lines)),
     )
 
 

@@ -20,7 +20,8 @@ from components.report.records import RunRecord
 LIMIT = 24
 SIDE = 320
 SHOWN_RUNS = 6
-FIRST_RUNS = ("dffnet", "d_dffnet")
+PAIR = ("dffnet", "d_dffnet")
+FIRST_RUNS = (*PAIR, "rdffnet", "pdnet", "d_pdnet", "hifst")
 SUBSETS = ("EBD(1305)",)
 """Test sets whose photographs another test set shows already."""
 
@@ -81,22 +82,21 @@ def pick(differences: dict[str, float], wide: set[str], pair: tuple[str, str]) -
 def differences(records: dict[str, RunRecord], test_set: str) -> tuple[dict[str, float], tuple[str, str]]:
     """What to choose by: D-DFFNet - DFFNet where both are scored, else the first scored run's own MAE."""
     scored = {run: record.per_image[test_set] for run, record in records.items() if test_set in record.per_image}
-    if set(FIRST_RUNS) <= scored.keys():
-        before, after = (scored[run] for run in FIRST_RUNS)
+    if set(PAIR) <= scored.keys():
+        before, after = (scored[run] for run in PAIR)
         shared = before.keys() & after.keys()
-        return {image: after[image]["mae"] - before[image]["mae"] for image in shared}, FIRST_RUNS
+        return {image: after[image]["mae"] - before[image]["mae"] for image in shared}, PAIR
     if not scored:
-        return {}, FIRST_RUNS
+        return {}, PAIR
     run, scores = next(iter(scored.items()))
     return {image: values["mae"] for image, values in scores.items()}, (run, run)
 
 
 def shown_runs(records: dict[str, RunRecord]) -> list[str]:
-    """DFFNet and D-DFFNet first, then the others in order; at most six."""
+    """The runs of `FIRST_RUNS`, then the others in order; at most six."""
     scored = [run for run, record in records.items() if record.per_image]
-    return ([run for run in FIRST_RUNS if run in scored] + [run for run in scored if run not in FIRST_RUNS])[
-        :SHOWN_RUNS
-    ]
+    first = [run for run in FIRST_RUNS if run in scored]
+    return (first + [run for run in scored if run not in first])[:SHOWN_RUNS]
 
 
 def map_panel(path: Path, record: RunRecord, test_set: str, row: IndexRow) -> Panel | None:

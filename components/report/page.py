@@ -37,8 +37,8 @@ COMPARABLE = "paper"
 """The experiment's name under which its numbers are compared with the paper's."""
 
 NOT_COMPARABLE = (
-    "The images of this experiment are rendered stand-ins: its numbers are NOT comparable with the paper's. "
-    "The paper's numbers are shown for the shape of the tables only."
+    "The images of this experiment are rendered stand-ins: its numbers are NOT comparable with the paper’s. "
+    "The paper’s numbers are shown for the shape of the tables only."
 )
 
 
@@ -124,11 +124,10 @@ def bars(pair: Pair) -> list[str]:
 def finding(pair: Pair) -> str:
     """A pair in one sentence."""
     verdicts = [each.verdict for each in pair.changes]
-    lower, higher, unclear = (verdicts.count(verdict) for verdict in ("lower", "higher", "unclear"))
-    return (
-        f"{pair.what} ({label(pair.before)} → {label(pair.after)}): MAE is lower on {lower} of {len(verdicts)} test "
-        f"sets, higher on {higher}, and not told apart on {unclear}."
-    )
+    words = {"lower": "lower", "higher": "higher", "unclear": "not told apart (95% interval)"}
+    counts = {words[verdict]: verdicts.count(verdict) for verdict in words if verdict in verdicts}
+    told = ", ".join(f"{word} on {count}" for word, count in counts.items())
+    return f"{pair.what}, {label(pair.before)} → {label(pair.after)}: of {len(verdicts)} test sets, MAE is {told}."
 
 
 def image_count(records: list[RunRecord], test_set: str) -> int | None:

@@ -28,9 +28,9 @@ CAPTIONS = {
 
 ABSENT = {
     "model": "not in this parameter file",
-    "baseline": "this baseline is not in this parameter file",
-    "planned": "this baseline is not implemented yet",
-    "published": "a published method: needs its authors' maps",
+    "baseline": "not in this parameter file",
+    "planned": "not implemented yet",
+    "published": "needs its authors’ maps",
 }
 
 LABELS = {

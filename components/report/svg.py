@@ -66,8 +66,12 @@ def padded(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def tick_text(value: float) -> str:
-    """A tick's label, without trailing zeros."""
-    return f"{value:.4g}".replace("-", "−") if abs(value) >= 1e-12 else "0"
+    """A tick's label, without trailing zeros; with a power of ten below 0.001."""
+    if abs(value) < 1e-12:
+        return "0"
+    power = math.floor(math.log10(abs(value)) + 1e-9)
+    text = f"{value / 10.0**power:.3g}e{power}" if power < -3 else f"{value:.4g}"
+    return text.replace("-", "−")
 
 
 def path(line: Line, x_axis: Axis, y_axis: Axis) -> str:
@@ -100,12 +104,18 @@ def grid(x_axis: Axis, y_axis: Axis) -> list[str]:
     return parts
 
 
+def vertical_label(text: str) -> str:
+    """The label of the y axis, read from below."""
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    return f'<text class="axis mid" transform="translate(11 {middle:.1f}) rotate(-90)">{escape(text)}</text>'
+
+
 def line_chart(
     lines: list[Line],
     *,
     described: str,
     x_label: str,
-    y_label: str,
+    y_label: str = "",
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
 ) -> str:
@@ -118,8 +128,7 @@ def line_chart(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(described)}">',
         *grid(x_axis, y_axis),
         f'<text class="axis mid" x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{HEIGHT - 6}">{escape(x_label)}</text>',
-        f'<text class="axis mid" transform="translate(11 {(TOP + HEIGHT - BOTTOM) / 2:.1f}) rotate(-90)">'
-        f"{escape(y_label)}</text>",
+        vertical_label(y_label) if y_label else "",
         *(path(line, x_axis, y_axis) for line in lines),
         "</svg>",
     ]

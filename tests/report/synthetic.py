@@ -40,7 +40,7 @@ def soft(rng, label, noise):
     return np.uint8(255 * np.clip(label + noise * (np.asarray(coarse) * 1.6 + (0.5 - label)), 0, 1))
 
 
-def write_prepared(folder, name, images, labels, splits, dof):
+def write_prepared(folder, *, name, images, labels, splits, dof):
     folder.mkdir(parents=True)
     np.save(folder / "images.npy", images)
     np.save(folder / "labels.npy", labels)
@@ -72,9 +72,7 @@ def write_scores(folder, scored):
     summary, per_image, curves = {}, [], []
     for test_set, (ids, counts) in scored.items():
         summary[test_set] = set_scores(counts, counts, "pooled")
-        per_image += [
-            [test_set, i, c.mae, c.f_beta, c.f_beta_max, c.iou] for i, c in zip(ids, counts, strict=True)
-        ]
+        per_image += [[test_set, i, c.mae, c.f_beta, c.f_beta_max, c.iou] for i, c in zip(ids, counts, strict=True)]
         precision, recall = mean_curve(counts)
         curves += [[test_set, t, p, r] for t, (p, r) in enumerate(zip(precision, recall, strict=True))]
     write_csv(folder / "per_image.csv", ["test_set", "id", "mae", "f_beta", "f_beta_max", "iou"], per_image)
@@ -100,7 +98,7 @@ def write_model(folder, run, epochs, rng):
     (folder / "card.json").write_text(json.dumps(card))
 
 
-def write_experiment(root: Path, runs=MINIATURE_RUNS, sets=SETS, size=64, times=1, epochs=12, seed=0):
+def write_experiment(root: Path, *, runs=MINIATURE_RUNS, sets=SETS, size=64, times=1, epochs=12, seed=0):
     """Everything `build_report` reads, under `root`; `times` multiplies the number of photographs."""
     rng = np.random.default_rng(seed)
     scored: dict[str, dict] = {run: {} for run in runs}
@@ -110,7 +108,9 @@ def write_experiment(root: Path, runs=MINIATURE_RUNS, sets=SETS, size=64, times=
         made = [scene(rng, size, each == "wide") for each in dof]
         splits = [[next(iter(test_sets))] + (["EBD(1305)"] if name == "ebd" and d == "shallow" else []) for d in dof]
         labels = np.stack([label for _, label in made])
-        write_prepared(root / "prepared" / name, name, np.stack([image for image, _ in made]), labels, splits, dof)
+        images = np.stack([image for image, _ in made])
+        folder = root / "prepared" / name
+        write_prepared(folder, name=name, images=images, labels=labels, splits=splits, dof=dof)
         for run in runs:
             maps = [soft(rng, label, NOISE.get(run, 0.35)) for label in labels]
             ids = [f"{name}{i:03d}" for i in range(total)]
@@ -133,7 +133,13 @@ PROVENANCE = {
     "lock": [("prepare@cuhk", "data/prepared/cuhk", "0f343b0931126a20f133d67c2b018a3b.dir", 1234567)],
     "versions": {"python": "3.11.2", "torch": "2.15.0", "numpy": "2.4.1"},
 }
-DEPARTURES = {"flip": "vertical", "edge_reduction": "mean", "stage2_final_weight": 1.0, "poly": "paper", "iou": "pooled"}
+DEPARTURES = {
+    "flip": "vertical",
+    "edge_reduction": "mean",
+    "stage2_final_weight": 1.0,
+    "poly": "paper",
+    "iou": "pooled",
+}
 
 
 def arguments(root: Path, name="miniature", runs=MINIATURE_RUNS):

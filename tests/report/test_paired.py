@@ -1,0 +1,65 @@
+"""Paired differences and their bootstrap interval."""
+
+import numpy as np
+import pytest
+
+from components.report.paired import bootstrap_interval, change, compare_pairs, pairs_of
+from components.report.records import RunRecord
+
+
+def record(run, maes, card=None):
+    per_image = {"EBD": {f"i{i}": {"mae": mae, "iou": 0.5} for i, mae in enumerate(maes)}}
+    summary = {"EBD": {"mae": float(np.mean(maes)), "f_beta": 0.9, "iou": 0.5}}
+    return RunRecord(run, summary=summary, per_image=per_image, card=card or {})
+
+
+def test_interval_of_equal_differences_is_a_point():
+    assert bootstrap_interval(np.full(5, -0.25)) == (-0.25, -0.25)
+
+
+def test_interval_of_two_images_spans_both():
+    """The mean of two draws from {0, 1} is 0, 1/2 or 1 with probability 1/4, 1/2, 1/4: the tails hold 0 and 1."""
+    assert bootstrap_interval(np.array([0.0, 1.0])) == (0.0, 1.0)
+
+
+def test_interval_of_four_images():
+    """Four draws from {0, 0, 0, 1}: mean k/4, k ~ B(4, 1/4); P(k = 0) = 0.32, P(k >= 3) = 0.051, P(4) = 0.004."""
+    assert bootstrap_interval(np.array([0.0, 0.0, 0.0, 1.0])) == (0.0, 0.75)
+
+
+def test_interval_of_many_images_is_the_normal_one():
+    values = np.random.default_rng(3).normal(0.02, 0.1, 900)
+    half = 1.96 * values.std() / 30
+    assert bootstrap_interval(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
+
+
+def test_interval_is_the_same_every_time():
+    values = np.random.default_rng(0).normal(size=50)
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+
+
+def test_change_is_after_less_before_on_shared_images():
+    before, after = record("dffnet", [0.5, 0.3, 0.9]), record("d_dffnet", [0.4, 0.2])
+    found = change(before, after, "EBD")
+    assert found.images == 2
+    assert found.mean == pytest.approx(-0.1)
+    assert found.verdict == "lower"
+    assert found.metrics["F_beta"] == (0.9, 0.9)
+    assert change(before, after, "CTCUG") is None
+
+
+@pytest.mark.parametrize(("maes", "verdict"), [([0.6, 0.4], "higher"), ([0.4, 0.6], "unclear")])
+def test_verdict(maes, verdict):
+    before = [0.5, 0.3] if verdict == "higher" else [0.5, 0.5]
+    assert change(record("a", before), record("b", maes), "EBD").verdict == verdict
+
+
+def test_pairs_among_the_runs_and_of_new_students():
+    runs = [record(run, [0.1]) for run in ("pdnet", "d_pdnet", "dffnet")]
+    mine = record("mine", [0.1], card={"teacher": "dffnet"})
+    assert [pair[:2] for pair in pairs_of([*runs, mine])] == [("pdnet", "d_pdnet"), ("dffnet", "mine")]
+
+
+def test_a_listed_pair_comes_once_although_its_card_names_the_teacher():
+    runs = [record("dffnet", [0.2]), record("d_dffnet", [0.1], card={"teacher": "dffnet"})]
+    assert [(pair.before, pair.after) for pair in compare_pairs(runs, ["EBD"])] == [("dffnet", "d_dffnet")]
