@@ -1,7 +1,9 @@
 """Scoring a method's maps on prepared sets: per image, per test set, and curves. 1 (or 255) = in focus."""
 
+import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from components.data.prepared import PreparedSet
 from components.errors import InputError
 from components.metrics import IouReduction, MapCounts, count, mean_curve, set_scores
+from components.storage import atomic_dir, write_json
 
 Upsample = Literal["nearest", "bilinear"]
 INTERPOLATION: dict[Upsample, int] = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
@@ -84,6 +87,37 @@ def score_set(
         precision, recall = mean_curve(counts)
         ids = [prepared.ids[int(row)] for row in chosen]
         yield SetScores(name, ids, counts, set_scores(counts, iou_counts, iou), precision, recall)
+
+
+def write_scores(out: Path, scored: Sequence[SetScores]) -> None:
+    """Write `summary.json`, `per_image.csv` and `curves.csv`, whole or not at all.
+
+    Raises:
+        InputError: there is nothing to write: no test set has images.
+    """
+    if not scored:
+        raise InputError(f"{out}: no test set has any image to score; check the prepared sets' validation.json")
+    with atomic_dir(out) as folder:
+        write_json(folder / "summary.json", {each.name: each.scores for each in scored})
+        images = [
+            (each.name, name, *(f"{value:.8f}" for value in (counts.mae, counts.f_beta, counts.f_beta_max, counts.iou)))
+            for each in scored
+            for name, counts in zip(each.ids, each.counts, strict=True)
+        ]
+        _write_csv(folder / "per_image.csv", ("test_set", "id", "mae", "f_beta", "f_beta_max", "iou"), images)
+        points = [
+            (each.name, threshold, f"{precision:.8f}", f"{recall:.8f}")
+            for each in scored
+            for threshold, (precision, recall) in enumerate(zip(each.precision, each.recall, strict=True))
+        ]
+        _write_csv(folder / "curves.csv", ("test_set", "threshold", "precision", "recall"), points)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def score_pairs(

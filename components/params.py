@@ -38,29 +38,29 @@ class Runtime(Section):
     threads: Count = Field(description="CPU threads of torch; 0: all cores")
 
 
-class Images(Section):
-    """How many images of each part of the stand-ins are rendered."""
-
-    cuhk_train: Positive
-    cuhk_test: Positive
-    dut_train: Positive
-    dut_test: Positive
-    ctcug: Positive
-    ebd_shallow: Positive
-    ebd_wide: Positive
-
-
 class Render(Section):
     """The miniature's camera and scenes: a thin lens (see components/data/optics.py)."""
 
-    seed: Count = Field(description="of the scenes; image i of a set is the same whatever the counts")
-    size: Annotated[int, Field(ge=32)] = Field(description="pixels, side of a CUHK stand-in")
-    focal_length_mm: Annotated[float, Field(gt=0)] = Field(description="millimetres, > 0")
-    f_number_shallow: Annotated[float, Field(gt=0)] = Field(description="EBD's shallow DOF: 1.8 (paper, IV.A)")
-    f_number_wide: Annotated[float, Field(gt=0)] = Field(description="EBD's wide DOF: 16 (paper, IV.A)")
-    pixel_pitch_um: Annotated[float, Field(gt=0)] = Field(description="micrometres a rendered pixel, > 0")
-    coc_limit_px: Annotated[float, Field(gt=0)] = Field(description="pixels; a larger circle of confusion is blur")
-    images: Images
+    seed: Count = Field(description="image i of a set depends on (seed, set, i) alone")
+    size: Annotated[int, Field(ge=32, le=640)] = Field(description="pixels, height of a CUHK, DUT or CTCUG stand-in")
+    cuhk: Positive = Field(description="images of CUHK, training and test")
+    cuhk_test: Positive = Field(description="images of CUHK-TE-1, and of CUHK-TE-2; at most half of cuhk")
+    dut_train: Positive = Field(description="images")
+    dut_test: Positive = Field(description="images")
+    ctcug: Positive = Field(description="images")
+    ebd_shallow: Positive = Field(description="images; the stand-in of EBD(1305)")
+    ebd_wide: Positive = Field(description="images")
+    focal_length_mm: Annotated[float, Field(ge=10, le=300)] = Field(description="millimetres")
+    sensor_width_mm: Annotated[float, Field(ge=5, le=60)] = Field(description="millimetres over the image's width")
+    f_number_shallow: Annotated[float, Field(ge=0.9, le=32)] = Field(description="1.8 in EBD (paper, IV.A)")
+    f_number_wide: Annotated[float, Field(ge=0.9, le=64)] = Field(description="16 in EBD (paper, IV.A)")
+    focus_near_m: Annotated[float, Field(gt=0)] = Field(description="metres, nearest focus distance")
+    focus_far_m: Annotated[float, Field(gt=0, le=50)] = Field(description="metres, farthest focus distance")
+    coc_limit_px: Annotated[float, Field(ge=0.5, le=10)] = Field(
+        description="pixels of a picture `size` wide; a surface with a larger circle of confusion is out of focus"
+    )
+    noise: Annotated[float, Field(ge=0, le=0.2)] = Field(description="std at mid grey, linear light, white = 1")
+    jpeg_quality: Annotated[int, Field(ge=50, le=100)] = Field(description="of the photographs")
 
 
 class Download(Section):
@@ -252,9 +252,12 @@ class Params(Section):
     stage1: Stage1
     stage2: Stage2
     stage1_runs: dict[str, Stage1Run]
+    stage1_depth_runs: dict[str, Stage1Run] = Field(description="R-DFFNet: one stage, the depth teacher's depth too")
     stage2_runs: dict[str, Stage2Run]
     cached_sets: list[Literal["cuhk", "dut"]] = Field(description="training sets whose teacher features are cached")
     baselines: list[str] = Field(description="classical methods, by name")
+    predicted: list[str] = Field(description="runs whose maps are made")
+    evaluated: list[str] = Field(description="runs and classical methods that are scored and reported, in order")
     predict: Predict
 
     @property
@@ -264,16 +267,26 @@ class Params(Section):
         by_recipe = RECIPES[self.recipe]
         return Resolved(**{point: by_recipe[point] if value == "recipe" else value for point, value in chosen.items()})
 
+    @property
+    def first_runs(self) -> dict[str, Stage1Run]:
+        """All runs of one stage, those with depth outputs included."""
+        return self.stage1_runs | self.stage1_depth_runs
+
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
         for run, settings in self.stage2_runs.items():
             if settings.teacher not in self.stage1_runs:
                 known = ", ".join(self.stage1_runs)
                 raise ValueError(f"stage2_runs.{run}.teacher: {settings.teacher!r} is no stage-1 run; known: {known}")
-            if self.stage1_runs[settings.teacher].model == "rdffnet":
-                raise ValueError(f"stage2_runs.{run}.teacher: R-DFFNet has one stage and is distilled no further")
-        if doubled := self.stage1_runs.keys() & self.stage2_runs.keys():
-            raise ValueError(f"stage2_runs.{min(doubled)}: a stage-1 run has this name too; rename one of them")
+        for name, runs in (("stage1_runs", self.stage1_runs), ("stage1_depth_runs", self.stage1_depth_runs)):
+            for run, first in runs.items():
+                if (first.model == "rdffnet") != (name == "stage1_depth_runs"):
+                    raise ValueError(f"{name}.{run}.model: rdffnet belongs in stage1_depth_runs, the others do not")
+        methods = [*self.first_runs, *self.stage2_runs, *self.baselines]
+        if doubled := {method for method in methods if methods.count(method) > 1}:
+            raise ValueError(f"{min(doubled)!r} names two runs or methods; rename one of them")
+        _listed("predicted", self.predicted, [*self.first_runs, *self.stage2_runs])
+        _listed("evaluated", self.evaluated, [*self.predicted, *self.baselines])
         resolved = self.resolved
         if resolved.teacher_mode == "cached" and resolved.teacher_batchnorm == "batch":
             raise ValueError(
@@ -281,6 +294,12 @@ class Params(Section):
                 "'batch'; set teacher.mode: online, or teacher_batchnorm: eval"
             )
         return self
+
+
+def _listed(key: str, values: list[str], known: list[str]) -> None:
+    for value in values:
+        if value not in known:
+            raise ValueError(f"{key}: {value!r} is not among {', '.join(known)}")
 
 
 def training_splits(train: TrainingSplit) -> list[tuple[str, str]]:
@@ -341,6 +360,6 @@ def _known_keys(section: type[_S], where: list[str], prefix: str = "") -> list[s
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             keys += _known_keys(inner, where, f"{key}.")
-        elif name in {"stage1_runs", "stage2_runs"} and len(where) > 1:
-            keys += _known_keys(Stage1Run if name == "stage1_runs" else Stage2Run, where, f"{key}.{where[1]}.")
+        elif name in {"stage1_runs", "stage1_depth_runs", "stage2_runs"} and len(where) > 1:
+            keys += _known_keys(Stage2Run if name == "stage2_runs" else Stage1Run, where, f"{key}.{where[1]}.")
     return keys

@@ -13,7 +13,8 @@ Legend: N images, L levels (deepest first), C channels, h x w a level's size, S 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,41 +29,85 @@ from components.storage import read_json, write_json
 
 MANIFEST = "manifest.json"
 NORMALISATION = "ImageNet mean and standard deviation"
-Encoder = Callable[[Tensor], Sequence[Tensor]]
+Encoder = Callable[[Tensor], Mapping[str, Tensor]]
+Array = NDArray[np.generic]
 
 
 class TeacherFeatures(Protocol):
-    """Features of a training batch, deepest first: tensors (B, C, h, w)."""
+    """What a teacher says of a training batch: tensors (B, C, h, w), features deepest first, of so many channels."""
+
+    channels: Sequence[int]
 
     def __call__(self, batch: Batch) -> Sequence[Tensor]: ...
 
 
 class OnlineFeatures:
-    """A teacher that runs on the student's very batch, jitter included."""
+    """A teacher that runs on the student's very batch, jitter included.
 
-    def __init__(self, encode: Encoder) -> None:
+    Args:
+        encode: float32 (B, 3, S, S) normalised images to named tensors.
+        names: which of them, in order.
+        channels: C of each.
+    """
+
+    def __init__(self, encode: Encoder, names: Sequence[str], channels: Sequence[int]) -> None:
         self.encode = encode
+        self.names = names
+        self.channels = channels
 
     def __call__(self, batch: Batch) -> Sequence[Tensor]:
         with torch.no_grad():
-            return self.encode(batch.images)
+            values = self.encode(batch.images)
+        return [values[name] for name in self.names]
+
+
+@dataclass(frozen=True)
+class Cache:
+    """One training set's cache, open for reading.
+
+    Attributes:
+        folder: where it lies.
+        ids: `set/id` of the images, in row order.
+        arrays: by name, memory maps (N, 2, C, h, w); the second axis is not flipped, flipped.
+    """
+
+    folder: Path
+    ids: list[str]
+    arrays: dict[str, Array]
 
 
 class CachedFeatures:
-    """A teacher that is read from a cache.
+    """A teacher that is read from the caches of one or more sets.
 
     Args:
-        arrays: memory maps (N, 2, C, h, w), one a level; the second axis is not flipped, flipped.
-        rows: int64 (training images,), each training image's row in the arrays.
+        caches: one a set, or one in all.
+        ids: `set/id` of every training image, in the order of the training set.
+        names: which arrays, in order.
+
+    Raises:
+        InputError: a training image has no cached features.
     """
 
-    def __init__(self, arrays: Sequence[NDArray[np.generic]], rows: NDArray[np.int64]) -> None:
-        self.arrays = arrays
-        self.rows = rows
+    def __init__(self, caches: Sequence[Cache], ids: Sequence[str], names: Sequence[str]) -> None:
+        self.names = names
+        rows = {image: (cache, row) for cache in caches for row, image in enumerate(cache.ids)}
+        missing = [image for image in ids if image not in rows]
+        if missing:
+            folders = ", ".join(str(cache.folder) for cache in caches)
+            raise InputError(
+                f"{folders}: no cached features for {len(missing)} of {len(ids)} training images, {missing[0]} first; "
+                "name their set in cached_sets and run `dvc repro`"
+            )
+        self.places = [rows[image] for image in ids]
+        self.channels = [caches[0].arrays[name].shape[2] for name in names]
 
     def __call__(self, batch: Batch) -> Sequence[Tensor]:
-        rows, flipped = self.rows[batch.index.cpu().numpy()], batch.flipped.cpu().numpy().astype(np.int64)
-        return [torch.from_numpy(array[rows, flipped]).to(batch.images.device) for array in self.arrays]
+        index, flips = batch.index.tolist(), batch.flipped.tolist()
+        places = [(*self.places[i], int(flipped)) for i, flipped in zip(index, flips, strict=True)]
+        return [self._gather(name, places).to(batch.images.device) for name in self.names]
+
+    def _gather(self, name: str, places: Sequence[tuple[Cache, int, int]]) -> Tensor:
+        return torch.from_numpy(np.stack([cache.arrays[name][row, flipped] for cache, row, flipped in places]))
 
 
 def file_hash(path: Path) -> str:
@@ -71,23 +116,37 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_features(
+def named(features: Sequence[Tensor]) -> dict[str, Tensor]:
+    """An encoder's features, deepest first, as level0, level1, ..."""
+    return {f"level{i}": feature for i, feature in enumerate(features)}
+
+
+def relative_depth(depth: Tensor) -> Tensor:
+    """Inverse depth (B, H, W) of any scale to (B, 1, H, W) in [0, 1], 0 farthest and 1 nearest in its image."""
+    flat = depth.flatten(1)
+    low, high = flat.amin(1), flat.amax(1)
+    return ((depth - low[:, None, None]) / (high - low).clamp_min(1e-6)[:, None, None])[:, None]
+
+
+def write_cache(
     encode: Encoder,
     images: Tensor,
+    ids: Sequence[str],
     folder: Path,
     *,
-    manifest: dict[str, Any],
+    made_from: Mapping[str, Any],
     flip_axis: FlipAxis,
     dtype: str,
     batch_size: int,
 ) -> Iterator[tuple[int, int]]:
-    """Compute and write the features of both flips of every image; goes on where an earlier call stopped.
+    """Compute and write what a teacher says of both flips of every image; goes on where an earlier call stopped.
 
     Args:
-        encode: float32 (B, 3, S, S) normalised images to features, deepest first; in eval mode.
+        encode: float32 (B, 3, S, S) normalised images to named tensors (B, C, h, w); in eval mode.
         images: uint8 (N, 3, S, S), RGB, on the device to compute on.
-        folder: where the arrays `level<i>.npy` and the manifest go; the manifest is written last.
-        manifest: what the features depend on (teacher's hash, image ids); shapes and dtype are added.
+        ids: `set/id` of the images.
+        folder: where the arrays `<name>.npy` and, last, the manifest go.
+        made_from: what the features depend on (the teacher's hash); goes into the manifest.
         flip_axis: of the flipped copy.
         dtype: "float16" or "float32", of the arrays.
         batch_size: images a forward pass.
@@ -98,55 +157,54 @@ def write_features(
     folder.mkdir(parents=True, exist_ok=True)
     progress = folder / "progress.json"
     done = read_json(progress)["done"] if progress.exists() else 0
-    arrays: list[NDArray[np.generic]] = []
+    arrays = {path.stem: np.lib.format.open_memmap(path, mode="r+") for path in _paths(folder)} if done else {}
     for start in range(done, len(images), batch_size):
         chunk = images[start : start + batch_size]
+        rows = slice(start, start + len(chunk))
         for flipped in (0, 1):
             turned = flip(chunk, torch.full((len(chunk),), bool(flipped), device=chunk.device), flip_axis)
             with torch.no_grad():
-                features = encode(normalise(turned))
-            arrays = arrays or _open(folder, features, len(images), dtype, create=start == 0)
-            for array, feature in zip(arrays, features, strict=True):
-                array[start : start + len(chunk), flipped] = feature.float().cpu().numpy()
-        for array in arrays:
-            array.flush()  # type: ignore[attr-defined]
-        write_json(progress, {"done": start + len(chunk)})
-        yield start + len(chunk), len(images)
-    shapes = [list(np.load(path, mmap_mode="r").shape) for path in _levels(folder)]
-    contents = {"flip_axis": flip_axis, "dtype": dtype, "normalisation": NORMALISATION, "shapes": shapes}
-    progress.unlink()
-    write_json(folder / MANIFEST, manifest | contents)
+                values = encode(normalise(turned))
+            arrays = arrays or _create(folder, values, len(images), dtype)
+            for name, value in values.items():
+                arrays[name][rows, flipped] = value.float().cpu().numpy()
+        for array in arrays.values():
+            array.flush()
+        write_json(progress, {"done": rows.stop})
+        yield rows.stop, len(images)
+    contents = {
+        "ids": list(ids),
+        "flip_axis": flip_axis,
+        "dtype": dtype,
+        "normalisation": NORMALISATION,
+        "shapes": {name: list(array.shape) for name, array in arrays.items()},
+    }
+    write_json(folder / MANIFEST, dict(made_from) | contents)
+    progress.unlink(missing_ok=True)
 
 
-def _open(
-    folder: Path, features: Sequence[Tensor], count: int, dtype: str, *, create: bool
-) -> list[NDArray[np.generic]]:
-    paths = [folder / f"level{i}.npy" for i in range(len(features))]
-    if not create:
-        return [np.lib.format.open_memmap(path, mode="r+") for path in paths]
-    shapes = [(count, 2, *feature.shape[1:]) for feature in features]
-    return [
-        np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-        for path, shape in zip(paths, shapes, strict=True)
-    ]
+def _create(folder: Path, values: Mapping[str, Tensor], count: int, dtype: str) -> dict[str, np.memmap[Any, Any]]:
+    return {
+        name: np.lib.format.open_memmap(
+            folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=(count, 2, *value.shape[1:])
+        )
+        for name, value in values.items()
+    }
 
 
-def _levels(folder: Path) -> list[Path]:
-    return sorted(folder.glob("level*.npy"))
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.npy"))
 
 
-def open_features(folder: Path, *, expected: dict[str, Any]) -> tuple[list[NDArray[np.generic]], list[str]]:
+def open_cache(folder: Path, *, expected: Mapping[str, Any]) -> Cache:
     """Open a cache for reading.
 
     Args:
-        folder: as written by `write_features`.
+        folder: as written by `write_cache`.
         expected: manifest entries that must hold, e.g. the teacher's hash and the flip axis.
 
-    Returns:
-        memory maps (N, 2, C, h, w), deepest first, and the image ids in row order.
-
     Raises:
-        InputError: an entry differs: the cache was made from something else and is never read as if it were right.
+        InputError: an entry differs: stale features are never read as if they were right.
     """
     manifest = read_json(folder / MANIFEST)
     for key, value in expected.items():
@@ -155,20 +213,4 @@ def open_features(folder: Path, *, expected: dict[str, Any]) -> tuple[list[NDArr
                 f"{folder}: this teacher cache was made with {key} {manifest.get(key)!r}, but {value!r} is needed; "
                 "make it again (`dvc repro cache_teacher`)"
             )
-    return [np.load(path, mmap_mode="r") for path in _levels(folder)], list(manifest["ids"])
-
-
-def rows_of(ids: Sequence[str], wanted: Sequence[str], folder: Path) -> NDArray[np.int64]:
-    """The row of each wanted image.
-
-    Raises:
-        InputError: an image has no cached features.
-    """
-    place = {name: row for row, name in enumerate(ids)}
-    missing = [name for name in wanted if name not in place]
-    if missing:
-        raise InputError(
-            f"{folder}: no cached features for {len(missing)} training images, {missing[0]} first; "
-            "make the cache again (`dvc repro cache_teacher`)"
-        )
-    return np.array([place[name] for name in wanted], np.int64)
+    return Cache(folder, manifest["ids"], {path.stem: np.load(path, mmap_mode="r") for path in _paths(folder)})

@@ -7,7 +7,7 @@ comes from (seed, epoch, image), never from a generator's state.
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -133,11 +133,11 @@ class StageOneWithDepth(StageOne):
 
     Args:
         supervision: of the defocus outputs.
-        depth: the target of a batch: (B, 1, S, S) in [0, 1].
+        depth: the depth teacher; gives relative inverse depth, (B, 1, S, S) in [0, 1].
         weight: lambda of equation 10.
     """
 
-    def __init__(self, supervision: Supervision, depth: Callable[[Batch], Tensor], weight: float) -> None:
+    def __init__(self, supervision: Supervision, depth: TeacherFeatures, weight: float) -> None:
         super().__init__(supervision)
         self.depth = depth
         self.weight = weight
@@ -146,7 +146,8 @@ class StageOneWithDepth(StageOne):
         output = model(batch.images)
         dbd = self.supervision.loss(output, batch.labels)
         final = [] if output.depth is None else [output.depth]
-        depth = depth_loss([each.float() for each in (*final, *output.depth_sides)], self.depth(batch))
+        (target,) = self.depth(batch)
+        depth = depth_loss([each.float() for each in (*final, *output.depth_sides)], target.float())
         return {"loss": dbd + self.weight * depth, "dbd_loss": dbd, "depth_loss": depth}
 
 

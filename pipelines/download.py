@@ -11,7 +11,14 @@ def download(stage: Stage, *, set: str, out: Path) -> None:
     """Fetch or render one set into `out`."""
     params = load_params()
     stage.params({"download": params.download.model_dump()})
-    fetch_set(set, out, source=params.download.source, archives=Path(params.download.archives), render=params.download.render, progress=stage.progress)
+    fetch_set(
+        set,
+        out,
+        source=params.download.source,
+        archives=Path(params.download.archives),
+        render=params.download.render,
+        progress=stage.progress,
+    )
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ def prepare(stage: Stage, *, set: str, raw: Path, out: Path) -> None:
     """Prepare one set from its raw folder."""
     params = load_params()
     stage.params({"image_size": params.image_size, "prepare": params.prepare.model_dump()})
-    prepare_set(
-        set, raw, out, image_size=params.image_size, partial=params.prepare.partial, progress=stage.progress
-    )
+    prepare_set(set, raw, out, image_size=params.image_size, partial=params.prepare.partial, progress=stage.progress)
     stage.artifact(out / "validation.json")
     stage.metrics({"images": read_json(out / "validation.json")["images"]})
 

@@ -4,6 +4,7 @@ Every random draw comes from (seed, epoch, index of the image), so that any step
 interrupted run goes on as if nothing had happened. Legend: B batch, S network size.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +29,7 @@ class TrainingSet:
 
     Attributes:
         images: uint8 (N, 3, S, S), RGB.
-        labels: uint8 (N, 1, S, S) in {0, 1}, 1 = in focus.
+        labels: uint8 (N, 1, S, S) in {0, 1}, 1 = in focus (for the depth teacher: float32, inverse depth).
         ids: `set/id` of each image, in order.
     """
 
@@ -39,17 +40,22 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def digest(self) -> str:
+        """sha256 of images and labels, hexadecimal."""
+        digest = hashlib.sha256(self.images.cpu().numpy().tobytes())
+        digest.update(self.labels.cpu().numpy().tobytes())
+        return digest.hexdigest()
 
-def load_split(parts: Sequence[tuple[PreparedSet, str]], device: torch.device) -> TrainingSet:
-    """Gather a training split, from one or several prepared sets, onto the device.
+
+def load_rows(parts: Sequence[tuple[PreparedSet, NDArray[np.int64]]], device: torch.device) -> TrainingSet:
+    """Gather images, from one or several prepared sets, onto the device.
 
     Args:
-        parts: (prepared set, name of its split), e.g. of "CUHK-TR-1 & DUT-TR".
+        parts: (prepared set, rows of it).
         device: where the uint8 arrays are held.
     """
     images, labels, ids = [], [], []
-    for prepared, split in parts:
-        rows = prepared.split(split)
+    for prepared, rows in parts:
         images.append(torch.from_numpy(np.ascontiguousarray(prepared.images[rows].transpose(0, 3, 1, 2))))
         labels.append(torch.from_numpy(np.ascontiguousarray(prepared.labels[rows][:, None])))
         ids += [f"{prepared.name}/{prepared.ids[row]}" for row in rows]

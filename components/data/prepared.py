@@ -162,6 +162,15 @@ class PreparedSet:
             raise InputError(f"{self.folder}: no split {name!r}; this set has {', '.join(self.split_names)}")
         return np.array([i for i, row in enumerate(self.rows) if name in row.splits], dtype=np.int64)
 
+    def test_splits(self) -> list[str]:
+        """Names of the test sets within this set: all splits that are not for training."""
+        return [name for name in self.split_names if "-TR" not in name]
+
+    def test_rows(self) -> NDArray[np.int64]:
+        """Rows of all photographs of some test set, ascending."""
+        rows = [self.split(name) for name in self.test_splits()]
+        return np.unique(np.concatenate(rows))
+
     def full_label(self, index: int) -> NDArray[np.uint8]:
         """Label of photograph `index` at its own size, (height, width) in {0, 1}, 1 = in focus."""
         row = self.rows[index]

@@ -1,0 +1,38 @@
+# On a machine with Python 3.11 to 3.13, make and git, each target sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup reproduce test check lock clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(READY) ## the environment, in .venv
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+reproduce: setup ## the whole DAG by params.yaml (as shipped: the miniature), up to data/report/index.html
+	dvc repro
+	@echo "report: $(CURDIR)/data/report/index.html"
+
+test: setup ## all tests
+	pytest
+
+check: setup ## lint, format, types
+	ruff check
+	ruff format --check
+	mypy
+
+lock: setup ## requirements.lock from pyproject.toml
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean: ## the environment and the tools' caches; data/ stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,294 @@
+"""From a params file to what the engine takes: plain values, models, objectives. Everything here can change a number.
+
+The stages in `pipelines/` call these in the order of the paper's procedure and watch what comes out.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from components.data.loader import Jitter, TrainingSet, load_rows
+from components.data.prepared import PreparedSet
+from components.errors import InputError
+from components.models import build_depth_model, build_model
+from components.models.checkpoints import load_model, load_published, save_model
+from components.models.projectors import Projectors
+from components.params import DepthTeacher, Params, Stage1Run, Stage2Run, Training, TrainingSplit, training_splits
+from components.runtime import Device, set_up
+from components.storage import atomic_dir, write_json
+from components.teacher_cache import (
+    MANIFEST,
+    CachedFeatures,
+    Encoder,
+    OnlineFeatures,
+    TeacherFeatures,
+    file_hash,
+    named,
+    open_cache,
+    relative_depth,
+    write_cache,
+)
+from components.training import (
+    Distilled,
+    EpochRecord,
+    Schedule,
+    StageOne,
+    StageOneWithDepth,
+    StageTwo,
+    Supervision,
+)
+
+Done = tuple[int, int]
+LEVELS = ("level0", "level1", "level2", "level3")
+DEPTH = ("depth",)
+WEIGHTS = "model.safetensors"
+CARD = "card.json"
+HISTORY = "history.csv"
+
+
+
+def device_of(params: Params) -> Device:
+    """Set torch up as `runtime` says."""
+    return set_up(**params.runtime.model_dump())
+
+
+def schedule_of(params: Params, training: Training) -> Schedule:
+    """The course of stage 1 or stage 2."""
+    decided, augment = params.resolved, training.augment
+    return Schedule(
+        epochs=training.epochs,
+        epochs_rule=decided.epochs,
+        batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        poly_power=training.poly_power,
+        poly_rule=decided.poly,
+        gradient_clip=decided.gradient_clip,
+        flip_axis=decided.flip,
+        flip_probability=augment.flip_probability,
+        jitter=Jitter(augment.brightness, augment.contrast, augment.saturation),
+        seed=params.seed,
+    )
+
+
+def supervision_of(params: Params, training: Training, loss: str, final_weight: float) -> Supervision:
+    """Equations 6 and 7 for a run's loss: "bce" or "bce&el"."""
+    return Supervision(
+        lambda_edge=training.lambda_edge if loss == "bce&el" else 0.0,
+        reduction=params.resolved.edge_reduction,
+        final_weight=final_weight,
+        side_weight=training.side_weight,
+    )
+
+
+def training_set(train: TrainingSplit, prepared: Path, device: Device) -> TrainingSet:
+    """The images and labels of a training split."""
+    sets = [(PreparedSet.load(prepared / name), split) for name, split in training_splits(train)]
+    return load_rows([(each, each.split(split)) for each, split in sets], device.device)
+
+
+def new_model(params: Params, run: Stage1Run, device: Device) -> nn.Module:
+    """A run's model with its initial weights, which depend on the seed alone."""
+    torch.manual_seed(params.seed)
+    options: dict[str, Any] = {}
+    if run.model == "rdffnet":
+        options["final_depth"] = params.resolved.depth_outputs == "final_and_sides"
+    model = build_model(
+        run.model, run.backbone, pretrained=run.pretrained, backbone_kwargs=run.backbone_options, **options
+    )
+    return model.to(device.device)
+
+
+def encode_depth(model: nn.Module) -> Encoder:
+    """What is asked of the depth teacher: its encoder's features and its relative inverse depth."""
+
+    def encode(images: Tensor) -> dict[str, Tensor]:
+        output = model(images)
+        return named(output.features) | {"depth": relative_depth(output.depth)}
+
+    return encode
+
+
+def encode_features(model: nn.Module) -> Encoder:
+    """What is asked of a teacher whose decoder need not run: its encoder's features."""
+    return lambda images: named(model.encode(images))  # type: ignore[operator]
+
+
+def frozen(weights: Path, *, batchnorm: str, device: Device) -> nn.Module:
+    """A teacher: no gradients; BatchNorm by its own statistics ("eval") or by those of each batch ("batch")."""
+    return load_model(weights).to(device.device).requires_grad_(False).train(batchnorm == "batch")
+
+
+def cached_images(prepared: PreparedSet, device: Device) -> TrainingSet:
+    """Every image of a set that belongs to some training split."""
+    splits = [name for name in prepared.split_names if "-TR" in name]
+    rows = np.unique(np.concatenate([prepared.split(name) for name in splits]))
+    return load_rows([(prepared, rows)], device.device)
+
+
+def fill_cache(params: Params, encode: Encoder, data: TrainingSet, folder: Path, weights: Path) -> Iterator[Done]:
+    """Write what a teacher says of a set's images; see `write_cache`."""
+    return write_cache(
+        encode,
+        data.images,
+        data.ids,
+        folder,
+        made_from={"teacher": file_hash(weights)},
+        flip_axis=params.resolved.flip,
+        dtype=params.teacher.dtype,
+        batch_size=params.predict.batch_size,
+    )
+
+
+def read_caches(
+    params: Params, data: TrainingSet, folders: Sequence[Path], weights: Path, names: Sequence[str]
+) -> CachedFeatures:
+    """What a teacher said of the training images; an error when the cache is not of these weights and parameters."""
+    expected = {"teacher": file_hash(weights), "flip_axis": params.resolved.flip, "dtype": params.teacher.dtype}
+    return CachedFeatures([open_cache(folder, expected=expected) for folder in folders], data.ids, names)
+
+
+def depth_teacher_of(
+    params: Params, data: TrainingSet, *, weights: Path, cache: Path, names: Sequence[str], device: Device
+) -> TeacherFeatures:
+    """The depth teacher of a training split: `LEVELS` or `DEPTH` of it, cached or online."""
+    if params.resolved.teacher_mode == "online":
+        model = frozen(weights, batchnorm=params.resolved.teacher_batchnorm, device=device)
+        encode = encode_depth(model) if names == DEPTH else encode_features(model)
+        return OnlineFeatures(encode, names, channels=model.channels)
+    sets = sorted({image.split("/")[0] for image in data.ids})
+    return read_caches(params, data, [cache / name for name in sets], weights, names)
+
+
+def cache_defocus_teacher(
+    params: Params, data: TrainingSet, *, weights: Path, cache: Path, device: Device
+) -> Iterator[Done]:
+    """Cache the defocus teacher's features of a training split, unless it runs online or they are there already."""
+    if params.resolved.teacher_mode == "online" or (cache / MANIFEST).exists():
+        return
+    model = frozen(weights, batchnorm="eval", device=device)
+    yield from fill_cache(params, encode_features(model), data, cache, weights)
+
+
+def defocus_teacher_of(
+    params: Params, data: TrainingSet, *, weights: Path, cache: Path, device: Device
+) -> TeacherFeatures:
+    """The defocus teacher's features, cached by `cache_defocus_teacher` or online."""
+    if params.resolved.teacher_mode == "online":
+        model = frozen(weights, batchnorm=params.resolved.teacher_batchnorm, device=device)
+        return OnlineFeatures(encode_features(model), LEVELS, channels=model.channels)
+    return read_caches(params, data, [cache], weights, LEVELS)
+
+
+def new_depth_model(settings: DepthTeacher, device: Device) -> nn.Module:
+    """The depth teacher: with MiDaS v2.1's published weights, or initialised for training on rendered depth."""
+    torch.manual_seed(settings.seed)
+    model = build_depth_model(settings.backbone, settings.backbone_options, settings.width)
+    if settings.source == "midas_v21":
+        load_published(model, Path(settings.weights))
+    return model.to(device.device)
+
+
+def depth_training_set(prepared: PreparedSet, device: Device) -> TrainingSet:
+    """The training images of a rendered set with inverse depth, 1/m, in the labels' place.
+
+    Raises:
+        InputError: the set has no depth: only rendered ones do.
+    """
+    if prepared.depth is None:
+        raise InputError(
+            f"{prepared.folder}: no depth.npy to train a depth teacher on, as only rendered sets have one; "
+            "set depth_teacher.source: midas_v21, or download.source: rendered"
+        )
+    rows = prepared.split("CUHK-TR-1")
+    data = load_rows([(prepared, rows)], device.device)
+    inverse = 1 / torch.from_numpy(prepared.depth[rows].astype(np.float32))[:, None]
+    return TrainingSet(data.images, inverse.to(device.device), data.ids)
+
+
+def depth_schedule(settings: DepthTeacher) -> Schedule:
+    """The course of the miniature's depth teacher: both kinds of flip would do; no colour jitter."""
+    return Schedule(
+        epochs=settings.epochs,
+        epochs_rule="paper",
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        poly_power=0.9,
+        poly_rule="paper",
+        gradient_clip=0.0,
+        flip_axis="horizontal",
+        flip_probability=0.5,
+        jitter=Jitter(0.0, 0.0, 0.0),
+        seed=settings.seed,
+    )
+
+
+def stage1_objective(params: Params, loss: str, depth: TeacherFeatures | None) -> StageOne:
+    """Equation 7, or equation 10 for R-DFFNet, which has a depth teacher."""
+    supervision = supervision_of(params, params.stage1, loss, final_weight=1.0)
+    if depth is None:
+        return StageOne(supervision)
+    return StageOneWithDepth(supervision, depth, params.stage1.lambda_depth)
+
+
+def stage2_objective(
+    params: Params, run: Stage2Run, student: nn.Module, teachers: dict[str, TeacherFeatures]
+) -> StageTwo:
+    """Equation 8.
+
+    Args:
+        params: of the experiment.
+        run: of stage 2.
+        student: gives the channels of its features.
+        teachers: by name, "defocus" and "depth".
+    """
+    stage2, decided = params.stage2, params.resolved
+    device = next(student.parameters()).device
+    distilled = [
+        Distilled(name, Projectors(student.channels, teacher.channels).to(device), teacher)
+        for name, teacher in teachers.items()
+    ]
+    return StageTwo(
+        supervision=supervision_of(params, stage2, run.loss, decided.stage2_final_weight),
+        distilled=distilled,
+        beta=stage2.beta,
+        hold=stage2.beta_hold,
+        epochs=stage2.epochs,
+        rule=decided.distill_weight,
+        projector_learning_rate=stage2.projector_learning_rate,
+        projector_weight_decay=stage2.projector_weight_decay,
+    )
+
+
+def run_params(params: Params, training: Training, run: Stage1Run) -> dict[str, Any]:
+    """What is watched of a run's parameters: the same names in every run, so that runs can be compared."""
+    return {
+        "recipe": params.recipe,
+        "seed": params.seed,
+        "image_size": params.image_size,
+        "runtime": params.runtime.model_dump(),
+        "departures": params.resolved.model_dump(),
+        "model": run.model_dump(),
+        "training": training.model_dump(),
+    }
+
+
+def run_card(params: Params, run: str, stage: int, first: Stage1Run, training: Training, **more: str) -> dict[str, Any]:
+    """What a trained run is: kept beside its weights, shown in the report."""
+    card = {"run": run, "stage": stage, "model": first.model, "backbone": first.backbone, "train": first.train}
+    return card | {"loss": first.loss, "params": run_params(params, training, first)} | more
+
+
+def write_run(out: Path, model: nn.Module, records: Sequence[EpochRecord], card: dict[str, Any]) -> None:
+    """Write a trained run, whole or not at all: its weights, its history, its card."""
+    with atomic_dir(out) as folder:
+        save_model(folder / WEIGHTS, model)
+        write_json(folder / CARD, card)
+        with (folder / HISTORY).open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["epoch", *(records[0].values if records else [])])
+            writer.writerows([record.epoch, *(repr(value) for value in record.values.values())] for record in records)

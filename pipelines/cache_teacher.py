@@ -1,0 +1,30 @@
+"""Stage `cache_teacher`: what the depth teacher says of every training image of a set, both flips (paper, III.B)."""
+
+import shutil
+from pathlib import Path
+
+from components import experiment
+from components.data.prepared import PreparedSet
+from components.params import load_params
+from pipelines.stage import Stage, main
+
+
+def cache_teacher(stage: Stage, *, set: str, prepared: Path, teacher: Path, out: Path) -> None:
+    """Fill the cache of one set."""
+    params = load_params()
+    stage.params({"teacher": params.teacher.model_dump(), "flip": params.resolved.flip})
+    device = experiment.device_of(params)
+    data = experiment.cached_images(PreparedSet.load(prepared / set), device)
+    weights = teacher / experiment.WEIGHTS
+    encode = experiment.encode_depth(experiment.frozen(weights, batchnorm="eval", device=device))
+    scratch = stage.scratch() / "cache"
+    for done, total in experiment.fill_cache(params, encode, data, scratch, weights):
+        stage.progress(done, total, "images")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.move(scratch, out)
+    stage.metrics({"images": len(data)})
+
+
+if __name__ == "__main__":
+    main(cache_teacher)

@@ -1,0 +1,164 @@
+"""The command `dbdflow`: what a person asks for beside `dvc repro`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from components.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+POSITIVE = click.Choice(["focus", "blur"])
+
+
+class Group(click.Group):
+    """Shows what a user can put right as one message, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; exit code 2 for bad input, 130 for Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; files written so far are whole and stay", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=Group)
+@click.version_option(package_name="dbdflow")
+def main() -> None:
+    """Defocus blur detection: maps of your photographs, scores of anybody's maps, data sets made ready."""
+
+
+def pictures(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by lower-case stem.
+
+    Raises:
+        InputError: no such folder, no picture in it, or two with one stem.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name one that holds pictures ({', '.join(sorted(PHOTO_SUFFIXES))})")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in PHOTO_SUFFIXES:
+            other = found.setdefault(path.stem.lower(), path)
+            if other is not path:
+                raise InputError(f"{path} and {other.name}: two pictures with one name; remove or rename one of them")
+    if not found:
+        raise InputError(f"{folder}: no picture in it; expected {', '.join(sorted(PHOTO_SUFFIXES))}")
+    return found
+
+
+@main.command()
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.option("--model", "run", required=True, help="A run of data/models, or a folder with model.safetensors.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the maps.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+def predict(photos: Path, run: str, out: Path, device: str) -> None:
+    """Blur maps of PHOTOS (a photograph or a folder) at their own size; white = in focus."""
+    from components.data.images import read_image
+    from components.data.maps import encode_map
+    from components.inference import predict_photo
+    from components.models.checkpoints import load_model
+    from components.runtime import set_up
+    from components.storage import atomic_path, read_json
+
+    paths = list(pictures(photos).values()) if photos.is_dir() else [photos]
+    folder = model_folder(run)
+    chosen = set_up(device=device, precision="float32", deterministic=False, threads=0).device
+    model = load_model(folder / "model.safetensors").to(chosen).eval()
+    image_size = read_json(folder / "card.json")["params"]["image_size"]
+    with click.progressbar(paths, label="photographs", file=sys.stderr) as bar:
+        for path in bar:
+            blur_map = predict_photo(model, read_image(path), image_size=image_size, device=chosen)
+            with atomic_path(out / f"{path.stem}.png") as temporary:
+                temporary.write_bytes(encode_map(blur_map))
+    click.echo(f"{len(paths)} maps in {out} (white = in focus)")
+
+
+def model_folder(run: str) -> Path:
+    """The folder of a run's weights.
+
+    Raises:
+        InputError: neither a run of this checkout nor a folder with weights.
+    """
+    for folder in (Path("data/models") / run, Path(run)):
+        if (folder / "model.safetensors").is_file():
+            return folder
+    trained = sorted(path.parent.name for path in Path("data/models").glob("*/model.safetensors"))
+    known = ", ".join(trained) or "none here yet; `dvc repro` trains them"
+    raise InputError(f"--model {run}: no run in data/models and no folder with model.safetensors; runs: {known}")
+
+
+@main.command()
+@click.option("--maps", required=True, type=click.Path(path_type=Path), help="Folder of maps.")
+@click.option("--labels", required=True, type=click.Path(path_type=Path), help="Folder of labels, same file stems.")
+@click.option("--maps-positive", type=POSITIVE, default="focus", show_default=True, help="What white means in maps.")
+@click.option("--labels-positive", type=POSITIVE, default="focus", show_default=True, help="... and in labels.")
+@click.option("--resize", is_flag=True, help="Bring maps of another size to their label's, bilinearly.")
+@click.option("--iou", type=click.Choice(["pooled", "per_image"]), default="pooled", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: mae, f_beta, f_beta_max, iou, images.")
+def score(
+    maps: Path, labels: Path, maps_positive: str, labels_positive: str, resize: bool, iou: str, as_json: bool
+) -> None:
+    """MAE, F-beta and IoU of a folder of maps by the paper's rules (F-beta and IoU: blurred region positive)."""
+    from components.evaluation import score_pairs
+
+    found, truth = pictures(maps), pictures(labels)
+    if missing := sorted(found.keys() ^ truth.keys()):
+        where = maps if missing[0] in truth else labels
+        raise InputError(
+            f"{where}: no picture named {missing[0]!r} ({len(missing)} without a partner in {maps} and {labels}); "
+            "every map needs its label and every label its map"
+        )
+
+    scores = score_pairs(
+        read_pairs(found, truth, maps_positive, labels_positive), resize=resize, iou="pooled" if iou == "pooled" else "per_image"
+    )
+    if as_json:
+        click.echo(json.dumps(scores))
+        return
+    click.echo(f"MAE    {scores['mae']:.4f}\nF_beta {scores['f_beta']:.4f}  (threshold 0.5, blurred = positive)")
+    click.echo(f"IoU    {scores['iou']:.4f}  ({iou}, blurred = positive)\n{scores['images']} images")
+
+
+def read_pairs(
+    maps: dict[str, Path], labels: dict[str, Path], maps_positive: str, labels_positive: str
+) -> Iterator[tuple[str, "NDArray[np.uint8]", "NDArray[np.uint8]"]]:
+    """Each (file, map with 255 = in focus, label with 1 = in focus)."""
+    from components.data.images import read_grey
+
+    for stem, path in maps.items():
+        grey, label = read_grey(path), read_grey(labels[stem]) >= 128
+        yield (
+            str(path),
+            grey if maps_positive == "focus" else 255 - grey,
+            (label if labels_positive == "focus" else ~label).astype("uint8"),
+        )
+
+
+@main.command()
+@click.argument("name", metavar="SET", type=click.Choice(["cuhk", "dut", "ctcug", "ebd"]))
+@click.option("--raw", required=True, type=click.Path(path_type=Path), help="The set in its archive's own layout.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the prepared set.")
+@click.option("--image-size", type=click.IntRange(32), default=320, show_default=True, help="Network input, pixels.")
+@click.option("--partial", is_flag=True, help="Accept fewer images than the published set has.")
+def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> None:
+    """Make a data SET ready: labels to one polarity (1 = in focus) and to {0, 1}, an index, a validation report."""
+    from components.data.prepare import prepare_set
+
+    prepare_set(name, raw, out, image_size=image_size, partial=partial, progress=None)
+    click.echo(f"{out}: ready; see {out / 'validation.json'}")
+
+
+if __name__ == "__main__":
+    main()

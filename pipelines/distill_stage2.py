@@ -1,0 +1,40 @@
+"""Stage `distill_stage2`: depth feature distillation from two frozen teachers (paper, III.B, equations 3 and 8)."""
+
+from pathlib import Path
+
+from components import experiment
+from components.params import load_params
+from components.training import fit
+from pipelines.epochs import watch
+from pipelines.stage import Stage, main
+
+
+def distill_stage2(
+    stage: Stage, *, run: str, prepared: Path, models: Path, teacher: Path, cache: Path, out: Path
+) -> None:
+    """Distil one run; its defocus teacher lies in `models`, the depth teacher in `teacher`, its features in `cache`."""
+    params = load_params()
+    settings = params.stage2_runs[run]
+    first = params.stage1_runs[settings.teacher]
+    stage.params(experiment.run_params(params, params.stage2, first) | {"run": settings.model_dump()})
+    device = experiment.device_of(params)
+    data = experiment.training_set(first.train, prepared, device)
+    stage.dataset(name=first.train, digest=data.digest(), images=len(data))
+    weights, scratch = models / settings.teacher / experiment.WEIGHTS, stage.scratch() / "defocus_teacher"
+    for done, total in experiment.cache_defocus_teacher(params, data, weights=weights, cache=scratch, device=device):
+        stage.progress(done, total, "images seen by the defocus teacher")
+    defocus = experiment.defocus_teacher_of(params, data, weights=weights, cache=scratch, device=device)
+    depth = experiment.depth_teacher_of(
+        params, data, weights=teacher / experiment.WEIGHTS, cache=cache, names=experiment.LEVELS, device=device
+    )
+    student = experiment.new_model(params, first, device)
+    objective = experiment.stage2_objective(params, settings, student, {"defocus": defocus, "depth": depth})
+    schedule = experiment.schedule_of(params, params.stage2)
+    checkpoint = stage.scratch() / "checkpoint.pt"
+    records = watch(stage, fit(student, objective, data, schedule, device=device, checkpoint=checkpoint))
+    experiment.write_run(out, student, records, experiment.run_card(params, run, 2, settings, params.stage2))
+    stage.model(out / experiment.WEIGHTS, name=run)
+
+
+if __name__ == "__main__":
+    main(distill_stage2)

@@ -1,0 +1,36 @@
+"""Stage `evaluate`: MAE, F-beta, IoU and precision-recall curves of one method on every test set (paper, IV.A)."""
+
+from pathlib import Path
+
+from components.data.maps import MapArchive
+from components.data.prepared import PreparedSet
+from components.evaluation import SetScores, score_set, write_scores
+from components.params import load_params
+from pipelines.stage import Stage, main
+
+
+def evaluate(stage: Stage, *, run: str, prepared: Path, predictions: Path, out: Path) -> None:
+    """Score one run's or classical method's maps."""
+    params = load_params()
+    decided = params.resolved
+    stage.params({"upsample": decided.upsample, "iou": decided.iou, "ebd_iou_size": decided.ebd_iou_size})
+    scored: list[SetScores] = []
+    for folder in sorted(path for path in prepared.iterdir() if path.is_dir()):
+        data = PreparedSet.load(folder)
+        small = data.name == "ebd" and decided.ebd_iou_size == "network"
+        with MapArchive(predictions / f"{data.name}.zip") as maps:
+            scored += score_set(
+                maps.__getitem__,
+                data,
+                {name: data.split(name) for name in data.test_splits()},
+                upsample=decided.upsample,
+                iou_size=params.image_size if small else None,
+                iou=decided.iou,
+            )
+    write_scores(out, scored)
+    for each in scored:
+        stage.metrics({f"{each.name}/{metric}": value for metric, value in each.scores.items()})
+
+
+if __name__ == "__main__":
+    main(evaluate)

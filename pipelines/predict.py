@@ -1,0 +1,39 @@
+"""Stage `predict`: a run's maps of every photograph of every test set, uint8, 255 = in focus, at network size."""
+
+from pathlib import Path
+
+import numpy as np
+
+from components import experiment
+from components.data.maps import write_maps
+from components.data.prepared import PreparedSet
+from components.inference import predict_maps
+from components.models.checkpoints import load_model
+from components.params import load_params
+from components.storage import atomic_dir
+from pipelines.stage import Stage, main
+
+
+def predict(stage: Stage, *, run: str, prepared: Path, models: Path, out: Path) -> None:
+    """Predict the test sets of every prepared set."""
+    params = load_params()
+    device = experiment.device_of(params)
+    model = load_model(models / run / experiment.WEIGHTS).to(device.device).eval()
+    sets = [PreparedSet.load(folder) for folder in sorted(prepared.iterdir()) if folder.is_dir()]
+    total, done = sum(len(each.test_rows()) for each in sets), 0
+    with atomic_dir(out) as folder:
+        for each in sets:
+            rows, maps = each.test_rows(), []
+            images = each.images[rows]
+            for batch in predict_maps(model, images, batch_size=params.predict.batch_size, device=device.device):
+                maps.extend(batch)
+                done += len(batch)
+                stage.progress(done, total, "images")
+            write_maps(folder / f"{each.name}.zip", zip((each.ids[row] for row in rows), maps, strict=True))
+            example = [images[0], *(np.repeat(m[..., None], 3, -1) for m in (each.labels[rows[0]] * 255, maps[0]))]
+            stage.image(f"maps/{each.name}", np.hstack(example).astype(np.uint8))
+    stage.metrics({"images": total})
+
+
+if __name__ == "__main__":
+    main(predict)

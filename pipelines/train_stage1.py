@@ -1,0 +1,41 @@
+"""Stage `train_stage1`: a defocus blur detector from scratch, the defocus teacher of stage 2 (paper, III.B).
+
+`train_stage1_depth` is the same stage for R-DFFNet, whose targets include the depth teacher's depth (appendix B.C).
+"""
+
+from pathlib import Path
+
+from components import experiment
+from components.params import load_params
+from components.training import fit
+from pipelines.epochs import watch
+from pipelines.stage import Stage, main
+
+
+def train_stage1(
+    stage: Stage, *, run: str, prepared: Path, out: Path, teacher: Path | None = None, cache: Path | None = None
+) -> None:
+    """Train one run; `teacher` and `cache` are the depth teacher's, for R-DFFNet."""
+    params = load_params()
+    settings = params.first_runs[run]
+    stage.params(experiment.run_params(params, params.stage1, settings))
+    device = experiment.device_of(params)
+    data = experiment.training_set(settings.train, prepared, device)
+    stage.dataset(name=settings.train, digest=data.digest(), images=len(data))
+    model = experiment.new_model(params, settings, device)
+    depth = None
+    if teacher is not None and cache is not None:
+        weights = teacher / experiment.WEIGHTS
+        depth = experiment.depth_teacher_of(
+            params, data, weights=weights, cache=cache, names=experiment.DEPTH, device=device
+        )
+    objective = experiment.stage1_objective(params, settings.loss, depth)
+    schedule = experiment.schedule_of(params, params.stage1)
+    checkpoint = stage.scratch() / "checkpoint.pt"
+    records = watch(stage, fit(model, objective, data, schedule, device=device, checkpoint=checkpoint))
+    experiment.write_run(out, model, records, experiment.run_card(params, run, 1, settings, params.stage1))
+    stage.model(out / experiment.WEIGHTS, name=run)
+
+
+if __name__ == "__main__":
+    main(train_stage1)

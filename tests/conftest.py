@@ -1,0 +1,36 @@
+"""Where the reference material lies, and what every test shares."""
+
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHARED = Path(os.environ.get("DBDFLOW_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The reference material beside the checkout; tests that need it are skipped without it."""
+    if not (SHARED / "parity" / "fill.py").exists():
+        pytest.skip(f"no reference material at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def reference(shared: Path) -> ModuleType:
+    """The deterministic weights and inputs behind the golden tensors: `fill`, `images`, `masks`."""
+    spec = importlib.util.spec_from_file_location("reference_fill", shared / "parity" / "fill.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

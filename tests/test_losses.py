@@ -1,0 +1,114 @@
+"""Losses: hand-computed cases here, the published implementation's values in tests/models/test_parity*.py and below."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.losses import (
+    box_difference,
+    dbd_loss,
+    depth_loss,
+    dof_edge_loss,
+    feature_loss,
+    label_edge,
+    pairwise_loss,
+    soft_edge,
+    supervised_loss,
+)
+
+
+def one_pixel() -> Tensor:
+    label = torch.zeros(1, 1, 5, 5)
+    label[0, 0, 2, 2] = 1
+    return label
+
+
+def test_box_difference_is_the_3x3_convolution_with_minus_eight_at_its_centre() -> None:
+    maps = torch.rand(2, 1, 7, 9, generator=torch.Generator().manual_seed(0))
+    kernel = torch.ones(1, 1, 3, 3)
+    kernel[0, 0, 1, 1] = -8
+    torch.testing.assert_close(box_difference(maps), F.conv2d(maps, kernel, padding=1), atol=1e-5, rtol=0)
+
+
+def test_edges_of_one_pixel_by_hand() -> None:
+    soft = soft_edge(one_pixel())[0, 0]
+    assert soft[2, 2] == pytest.approx(64 / 65)  # e = -8
+    assert soft[1, 2] == pytest.approx(1 / 2)  # e = 1
+    assert soft[0, 0] == 0
+    edge = label_edge(one_pixel())[0, 0]
+    assert edge.sum() == 9
+    assert edge[1:4, 1:4].min() == 1
+
+
+def test_the_image_border_is_an_edge_of_an_in_focus_image_only() -> None:
+    assert label_edge(torch.ones(1, 1, 4, 4))[0, 0].sum() == 12
+    assert label_edge(torch.zeros(1, 1, 4, 4)).sum() == 0
+
+
+def test_dof_edge_loss_by_hand() -> None:
+    # predicted edge: 64/65 at the centre, 1/2 at its 8 neighbours; label edge: 1 at all nine
+    overlap, squares = 64 / 65 + 4, (64 / 65) ** 2 + 2
+    expected = 1 - (2 * overlap + 1) / (squares + 9 + 1)
+    assert dof_edge_loss(one_pixel(), one_pixel(), "mean").item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_sum_over_the_batch_is_batch_times_mean() -> None:
+    maps, labels = torch.cat([one_pixel()] * 3), torch.cat([one_pixel(), one_pixel() * 0, one_pixel()])
+    total, mean = dof_edge_loss(maps, labels, "sum"), dof_edge_loss(maps, labels, "mean")
+    assert total.item() == pytest.approx(3 * mean.item(), rel=1e-6)
+
+
+def test_dbd_loss_without_edges_is_binary_cross_entropy() -> None:
+    logits, label = torch.tensor([[[[2.0, -1.0]]]]), torch.tensor([[[[1.0, 1.0]]]])
+    expected = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(1))) / 2
+    assert dbd_loss(logits, label, lambda_edge=0, reduction="mean").item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_supervised_loss_weighs_the_final_output_and_the_sides() -> None:
+    logits, label = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    loss = supervised_loss(
+        logits, [logits] * 4, label, lambda_edge=0, reduction="mean", final_weight=1.1, side_weight=0.5
+    )
+    assert loss.item() == pytest.approx((1.1 + 4 * 0.5) * math.log(2), rel=1e-6)
+
+
+def test_pairwise_loss_is_equation_2_per_pixel() -> None:
+    generator = torch.Generator().manual_seed(1)
+    student, teacher = (torch.randn(2, 5, 3, 4, generator=generator) for _ in range(2))
+    literal = (F.normalize(student, dim=1) - F.normalize(teacher, dim=1)).square().sum(1).mean()
+    assert pairwise_loss(student, teacher).item() == pytest.approx(literal.item(), rel=1e-5)
+    assert pairwise_loss(student, 7 * student).item() == pytest.approx(0, abs=1e-5)
+    assert pairwise_loss(student, -student).item() == pytest.approx(4, rel=1e-5)
+
+
+def test_pairwise_loss_names_both_shapes() -> None:
+    with pytest.raises(ValueError, match=r"\(1, 2, 4, 4\).*\(1, 3, 4, 4\)"):
+        pairwise_loss(torch.ones(1, 2, 4, 4), torch.ones(1, 3, 4, 4))
+
+
+def test_feature_loss_sums_levels_and_depth_loss_sums_outputs() -> None:
+    features = [torch.ones(1, 2, 4, 4), torch.ones(1, 3, 2, 2)]
+    assert feature_loss(features, [-each for each in features]).item() == pytest.approx(8, rel=1e-5)
+    target = torch.zeros(1, 1, 2, 2)
+    assert depth_loss([target + 1, target + 2], target).item() == pytest.approx(1 + 4)
+
+
+def test_published_values(shared, reference) -> None:
+    golden = json.loads((shared / "parity" / "losses_schedules_metrics.json").read_text())
+    logits = torch.tensor(np.random.RandomState(3000).standard_normal((3, 1, 320, 320)).astype(np.float32))
+    logits.requires_grad_()
+    label = torch.tensor(reference.masks(3))
+    loss = dbd_loss(logits, label, lambda_edge=0.5, reduction="sum")
+    loss.backward()
+    edges = torch.stack([dof_edge_loss(torch.sigmoid(logits[i : i + 1]), label[i : i + 1], "sum") for i in range(3)])
+    assert dbd_loss(logits, label, lambda_edge=0, reduction="sum").item() == pytest.approx(golden["bce"], rel=1e-6)
+    assert edges.tolist() == pytest.approx(golden["dof_edge_each"], rel=1e-6)
+    assert loss.item() == pytest.approx(golden["dbd"], rel=1e-6)
+    assert logits.grad is not None
+    assert logits.grad.abs().sum().item() == pytest.approx(golden["dbd_grad_abs_sum"], rel=1e-5)
+    assert logits.grad.norm().item() == pytest.approx(golden["dbd_grad_l2"], rel=1e-5)

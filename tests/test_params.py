@@ -1,0 +1,110 @@
+"""The schema of params files: what is shipped is valid, and what is wrong is named."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components.errors import InputError
+from components.params import load_params, parse_params, training_splits
+
+
+@pytest.fixture(scope="module")
+def shipped(root: Path) -> dict[str, Any]:
+    return YAML(typ="safe", pure=True).load((root / "params.yaml").read_text())
+
+
+def changed(values: dict[str, Any], key: str, value: object) -> dict[str, Any]:
+    values = deepcopy(values)
+    *path, last = key.split(".")
+    section = values
+    for name in path:
+        section = section[name]
+    section[last] = value
+    return values
+
+
+def test_what_ships_is_the_miniature(root: Path) -> None:
+    assert (root / "params.yaml").read_bytes() == (root / "presets" / "miniature.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("preset", ["smoke", "miniature", "paper"])
+def test_presets_are_complete_and_named(root: Path, preset: str) -> None:
+    assert load_params(root / "presets" / f"{preset}.yaml").name == preset
+
+
+def test_the_paper_preset_is_the_paper(root: Path) -> None:
+    params = load_params(root / "presets" / "paper.yaml")
+    assert (params.image_size, params.stage1.epochs, params.stage1.batch_size) == (320, 75, 6)
+    assert (params.stage1.learning_rate, params.stage1.poly_power, params.stage1.lambda_edge) == (1e-4, 0.9, 0.5)
+    assert (params.stage2.beta, params.stage2.beta_hold) == (3, 15)
+    assert (params.stage2.projector_learning_rate, params.stage2.projector_weight_decay) == (0.1, 5e-4)
+    assert set(params.stage1_runs) == {
+        "dffnet", "dffnet_dut", "dffnet_cuhk2_dut", "dffnet_bce", "pdnet", "dffnet_without_dffm", "dffnet_vgg16"
+    }  # fmt: skip
+    assert len(params.stage2_runs) == 8
+    assert all(run.pretrained for run in params.first_runs.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("stage1.lamda_edge", 1.0, "unknown key `stage1.lamda_edge`; the nearest valid key is `stage1.lambda_edge`"),
+        ("stagee2", {}, "unknown key `stagee2`; the nearest valid key is `stage2`"),
+        ("stage1_runs.dffnet.bakbone", "x", "nearest valid key is `stage1_runs.dffnet.backbone`"),
+        ("stage1.epochs", "8", "`stage1.epochs` is '8' (str): Input should be a valid integer"),
+        ("stage1.learning_rate", -1.0, "`stage1.learning_rate` is -1.0 (float): Input should be greater than 0"),
+        ("departures.flip", "diagonal", "`departures.flip` is 'diagonal' (str): Input should be 'recipe', 'vertical'"),
+        ("image_size", 100, "`image_size` is 100 (int): Input should be a multiple of 32"),
+        ("stage2_runs.d_dffnet.teacher", "nobody", "stage2_runs.d_dffnet.teacher: 'nobody' is no stage-1 run"),
+        ("stage1_runs.dffnet.model", "rdffnet", "stage1_runs.dffnet.model: rdffnet belongs in stage1_depth_runs"),
+        ("predicted", ["dffnet", "dfnet"], "predicted: 'dfnet' is not among dffnet"),
+        ("evaluated", ["hifts"], "evaluated: 'hifts' is not among"),
+        ("departures.teacher_batchnorm", "batch", "teacher.mode: cached features come from teachers in eval()"),
+    ],
+)
+def test_what_is_wrong_is_named(shipped: dict[str, Any], key: str, value: object, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_params(changed(shipped, key, value), "params.yaml")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("params.yaml: ")
+
+
+def test_a_missing_key_is_named(shipped: dict[str, Any]) -> None:
+    values = deepcopy(shipped)
+    del values["stage2"]["beta"]
+    with pytest.raises(InputError, match=r"key `stage2\.beta` is missing"):
+        parse_params(values, "params.yaml")
+
+
+def test_a_missing_file_and_a_broken_one_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.yaml: no such file"):
+        load_params(tmp_path / "absent.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1")
+    with pytest.raises(InputError, match=r"broken\.yaml: not valid YAML"):
+        load_params(tmp_path / "broken.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(InputError, match="expected a mapping of sections, found list"):
+        load_params(tmp_path / "list.yaml")
+
+
+def test_a_recipe_decides_every_departure_and_a_named_choice_overrides_it(shipped: dict[str, Any]) -> None:
+    paper = parse_params(shipped, "p").resolved
+    published = parse_params(changed(shipped, "recipe", "published_code"), "p").resolved
+    assert (paper.flip, paper.edge_reduction, paper.stage2_final_weight) == ("vertical", "mean", 1.0)
+    assert (published.flip, published.edge_reduction, published.stage2_final_weight) == ("horizontal", "sum", 1.1)
+    assert (paper.teacher_mode, paper.teacher_batchnorm) == ("cached", "eval")
+    assert (published.teacher_mode, published.teacher_batchnorm) == ("online", "batch")
+    silent = ("gradient_clip", "upsample", "iou", "ebd_iou_size")
+    assert [getattr(paper, point) for point in silent] == [0.5, "nearest", "pooled", "network"]
+    differing = {point for point, value in paper.model_dump().items() if getattr(published, point) != value}
+    assert differing == set(paper.model_dump()) - set(silent)
+    chosen = parse_params(changed(shipped, "departures.gradient_clip", 0.0), "p").resolved
+    assert chosen == paper.model_copy(update={"gradient_clip": 0.0})
+
+
+def test_training_splits_are_read_as_set_and_split() -> None:
+    assert training_splits("CUHK-TR-1") == [("cuhk", "CUHK-TR-1")]
+    assert training_splits("CUHK-TR-2 & DUT-TR") == [("cuhk", "CUHK-TR-2"), ("dut", "DUT-TR")]
