@@ -78,6 +78,13 @@ def test_large_pictures_are_made_smaller(tmp_path):
     assert [pixels(panel.source).shape[:2] for panel in example.panels] == [(320, 320)] * 3
 
 
+def test_no_more_than_the_limit(tmp_path):
+    sets = {f"set{i}": {f"TEST-{i}": 3} for i in range(9)}
+    synthetic.write_experiment(tmp_path, runs=["hifst"], sets=sets, size=16)
+    assert [len(examples) for examples in load(tmp_path, ["hifst"]).values()] == [3] * 8
+    assert LIMIT == 24
+
+
 def test_a_set_without_maps_still_shows_photograph_and_label(experiment, tmp_path):
     records = [read_run("dffnet", experiment / "scores", experiment / "models")]
     found = gallery(experiment / "prepared", tmp_path, records, ["CTCUG"])
