@@ -1,0 +1,87 @@
+"""Encoders by their timm name: four levels of features, each half the size of the one below."""
+
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+
+from components.errors import InputError
+from components.models.timm_import import import_timm
+
+LAST_FOUR = (-4, -3, -2, -1)
+
+
+class Backbone(nn.Module):
+    """A timm model as encoder.
+
+    Args:
+        name: a timm model that offers features at four levels, e.g. `resnest101e`, `vgg16`, `resnet10t`.
+        pretrained: load timm's ImageNet weights (downloaded or from the cache).
+        out_indices: which of timm's feature levels, finest first. VGG16 of the paper takes (1, 2, 3, 4).
+        timm_kwargs: passed on to timm, e.g. `channels=(16, 32, 64, 128)` for a narrow ResNet.
+
+    Attributes:
+        channels: of the four levels, deepest first.
+        strides: of the four levels, deepest first.
+
+    Raises:
+        InputError: unknown name, missing weights, an argument timm refuses, or a model without four such levels.
+    """
+
+    def __init__(
+        self, name: str, pretrained: bool = False, out_indices: tuple[int, ...] = LAST_FOUR, **timm_kwargs: object
+    ) -> None:
+        super().__init__()
+        self.encoder = _create(name, pretrained, out_indices, timm_kwargs)
+        info: Any = self.encoder.feature_info
+        self.channels: tuple[int, ...] = tuple(reversed(info.channels()))
+        self.strides: tuple[int, ...] = tuple(reversed(info.reduction()))
+        _check_levels(name, self.strides, str(getattr(self.encoder, "output_fmt", "NCHW")))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) -> four of (B, channels, H / stride, W / stride), deepest first.
+
+        Raises:
+            InputError: H or W is no multiple of the deepest stride.
+        """
+        height, width = images.shape[-2:]
+        if height % self.strides[0] or width % self.strides[0]:
+            raise InputError(
+                f"images of {height} x {width} pixels do not divide into this backbone's levels; "
+                f"height and width must be multiples of {self.strides[0]}: change the image size"
+            )
+        return tuple(reversed(self.encoder(images)))
+
+
+def _create(name: str, pretrained: bool, out_indices: tuple[int, ...], timm_kwargs: dict[str, object]) -> nn.Module:
+    timm = import_timm()
+    if not timm.is_model(name):
+        near = ", ".join(get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)) or "none"
+        raise InputError(f"backbone {name!r}: timm {timm.__version__} has no such model; nearest names: {near}")
+    try:
+        model: nn.Module = timm.create_model(
+            name, features_only=True, pretrained=pretrained, out_indices=out_indices, **timm_kwargs
+        )
+    except Exception as error:  # timm's loaders raise whatever their HTTP client raises
+        raise _refusal(name, pretrained, timm_kwargs, error) from error
+    return model
+
+
+def _refusal(name: str, pretrained: bool, timm_kwargs: dict[str, object], error: Exception) -> InputError:
+    advice = "check backbone_kwargs, and that this model offers four levels of features"
+    if pretrained:
+        advice = "connect to the network, put the weights into the cache (HF_HOME), or set pretrained to false"
+    return InputError(
+        f"backbone {name!r} (pretrained: {pretrained}, {timm_kwargs or 'no other options'}): timm cannot make it "
+        f"({type(error).__name__}: {error}); {advice}"
+    )
+
+
+def _check_levels(name: str, strides: tuple[int, ...], layout: str) -> None:
+    halving = all(deeper == 2 * finer for deeper, finer in pairwise(strides))
+    if len(strides) != 4 or not halving or "NHWC" in layout:
+        raise InputError(
+            f"backbone {name!r}: features of strides {strides} (deepest first), layout {layout}; expected four levels, "
+            "each twice the stride of the next, channels first: choose a convolutional backbone such as resnest101e"
+        )
