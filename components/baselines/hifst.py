@@ -1,7 +1,8 @@
-"""HiFST, a defocus blur detector without learning (Golestaneh & Karam, CVPR 2017, section 3).
+"""HiFST, a defocus blur detector without learning (Golestaneh & Karam, CVPR 2017).
 
 "Spatially-Varying Blur Detection Based on Multiscale Fused and Sorted Transform Coefficients of Gradient Magnitudes".
-Written from the paper's method; the published maps are the check (tests/baselines/test_hifst.py).
+Written from knowledge of the paper, its full text not at hand and its code not looked at; the maps its authors
+published are the check (tests/baselines/test_hifst.py).
 
 1. The grey photograph B is smoothed by a Gaussian of sigma = 0.5; G = sqrt((B * h_x)^2 + (B * h_y)^2) is its gradient
    magnitude, h_x and h_y the diagonal differences of 2 x 2 pixels.
@@ -14,10 +15,10 @@ Written from the paper's method; the published maps are the check (tests/baselin
 6. D is smoothed, except across edges, by the domain transform and scaled to [0, 1].
 
 What differs: layers are computed at every second pixel of every second row and T is interpolated (bicubic) to full
-size; with every pixel the agreement with the published maps is the same and the time nearly four times as long.
-Chosen here, with the published maps of seven photographs: the border (mirrored), the bins of the entropy (the 256
-levels of T), and the guide of step 6, the grey photograph after a Gaussian of sigma = 1. Mean correlation with those
-maps 0.994; with D as its own guide 0.993, without step 5 0.991.
+size. Chosen here, with the published maps of seven photographs: the border (mirrored), the bins of the entropy (the
+256 levels of T), and the guide of step 6, the grey photograph after a Gaussian of sigma = 1.
+Mean correlation with those maps 0.9937; with every pixel 0.9939 (in nearly four times the time), with D as its own
+guide 0.993, without step 5 0.991, without the smoothing of step 6 0.983.
 """
 
 import cv2
