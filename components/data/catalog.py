@@ -12,6 +12,8 @@ from typing import Literal
 from components.errors import InputError
 
 PACKAGED_LISTS = Path(__file__).parent
+RENDERED = "rendered.json"
+"""In the raw folder of a rendered stand-in: its settings and the number of photographs of each part."""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,18 @@ def read_index(path: Path) -> list[IndexRow]:
         ) from error
 
 
+def read_names(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Name of a prepared set, and names of its splits.
+
+    Raises:
+        InputError: the validation report is missing or damaged.
+    """
+    report = read_json(path)
+    if not isinstance(report, dict) or not {"set", "splits"} <= report.keys():
+        raise InputError(f"{path}: damaged, expected the keys set and splits; run `dvc repro prepare` again")
+    return str(report["set"]), tuple(report["splits"])
+
+
 def _open_array(path: Path, length: int, dims: int, dtype: str) -> NDArray[Any]:
     """Memory-map `path` read-only and check its length, dimensions and dtype."""
     try:
@@ -130,17 +142,17 @@ class PreparedSet:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; make it with `dvc repro prepare`")
         rows = read_index(folder / "index.csv")
-        validation = read_json(folder / "validation.json")
+        name, splits = read_names(folder / "validation.json")
         depth = folder / "depth.npy"
         return cls(
             folder=folder,
-            name=validation["set"],
+            name=name,
             rows=tuple(rows),
             images=_open_array(folder / "images.npy", len(rows), 4, "uint8"),
             labels=_open_array(folder / "labels.npy", len(rows), 3, "uint8"),
             labels_full=_open_array(folder / "labels_full.npy", sum(r.packed_bytes for r in rows), 1, "uint8"),
             depth=_open_array(depth, len(rows), 3, "float16") if depth.exists() else None,
-            split_names=tuple(validation["splits"]),
+            split_names=splits,
         )
 
     def __len__(self) -> int:

@@ -1,0 +1,60 @@
+"""Labels: read in the polarity of their archive, made binary, 1 = in focus."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from components.data.catalog import DataSet
+from components.data.images import open_upright
+from components.errors import InputError
+
+GREY = (0.1, 0.9)
+"""A pixel between these two is neither black nor white."""
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """One label at its own size."""
+
+    in_focus: NDArray[np.uint8]
+    """(h, w) in {0, 1}, 1 = in focus."""
+    grey: float
+    """Fraction of pixels that were neither black nor white."""
+
+
+def brightness(image: Image.Image) -> NDArray[np.float32]:
+    """Grey values (h, w), 0..1, of an image of any mode; alpha is dropped."""
+    if image.mode.startswith("I"):
+        return np.asarray(image, dtype=np.float32) / np.float32(65535)
+    values = np.asarray(image.convert("RGBA").convert("RGB").convert("L"))
+    return values.astype(np.float32) / np.float32(255)
+
+
+def read_label(path: Path, dataset: DataSet) -> Label:
+    """The label at `path`, cut at half: 1 = in focus, whatever white means in the archive of `dataset`.
+
+    Raises:
+        InputError: it cannot be read, or too many of its pixels are neither black nor white.
+    """
+    values = brightness(open_upright(path))
+    if 0 < values.max() < GREY[0]:
+        raise InputError(
+            f"{path}: its brightest pixel is {values.max():.1%} of white, expected black and white (0 and 255); "
+            "rescale it"
+        )
+    grey = float(np.mean((values > GREY[0]) & (values < GREY[1])))
+    if grey > dataset.grey_tolerance:
+        raise InputError(
+            f"{path}: {grey:.1%} of its pixels are neither black nor white, expected at most "
+            f"{dataset.grey_tolerance:.0%} for {dataset.name}; is it a label, and not a photograph?"
+        )
+    white = values >= 0.5
+    return Label((white if dataset.white == "in_focus" else ~white).astype(np.uint8), grey)
+
+
+def nearest(label: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """`label` (h, w) at (size, size), nearest neighbour."""
+    return np.asarray(Image.fromarray(label).resize((size, size), Image.Resampling.NEAREST))

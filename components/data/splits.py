@@ -1,0 +1,80 @@
+"""Which splits a photograph belongs to: by its stem, whatever the case of letters, never by its path."""
+
+from pathlib import Path
+
+from components.data.catalog import PACKAGED_LISTS, DataSet, ListedSplit, ShallowPart
+from components.data.pairs import Pair
+from components.errors import InputError
+
+
+def read_stems(path: Path) -> list[str]:
+    """Case-folded stems listed in `path`, one a line; blank lines are skipped."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.strip().casefold() for line in lines if line.strip()]
+
+
+def listed_stems(listed: ListedSplit, raw: Path) -> frozenset[str] | None:
+    """Test stems of a listed split: from the raw folder, else packaged, else unknown.
+
+    Raises:
+        InputError: the list names a photograph twice.
+    """
+    path = next((folder / listed.file for folder in (raw, PACKAGED_LISTS) if (folder / listed.file).exists()), None)
+    if path is None:
+        return None
+    stems = read_stems(path)
+    if len(set(stems)) != len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise InputError(f"{path}: {twice} is listed twice; list every test photograph of {listed.test} once")
+    return frozenset(stems)
+
+
+def check_listed(listed: ListedSplit, stems: frozenset[str], pairs: list[Pair], raw: Path) -> None:
+    """Check that every photograph on a list is there.
+
+    Raises:
+        InputError: one is not.
+    """
+    absent = sorted(stems - {pair.stem for pair in pairs})
+    if absent:
+        raise InputError(
+            f"{raw}: {len(absent)} photographs of {listed.test} are not there, the first is {absent[0]}; "
+            f"unpack the archive again, or correct {listed.file}"
+        )
+
+
+def shallow_stems(shallow: ShallowPart, pairs: list[Pair], raw: Path) -> frozenset[str]:
+    """Stems of the photographs of shallow DOF: as listed in the raw folder, else the first ones in order."""
+    if (raw / shallow.file).exists():
+        return frozenset(read_stems(raw / shallow.file))
+    return frozenset(pair.stem for pair in pairs[: shallow.count])
+
+
+def splits_of(dataset: DataSet, pairs: list[Pair], raw: Path, partial: bool) -> list[tuple[str, ...]]:
+    """Names of the splits of every pair. A photograph on a list is of its test split, any other of its train split.
+
+    Raises:
+        InputError: a listed photograph is absent, and the set is not `partial`.
+    """
+    splits = [list(pair.part.splits) for pair in pairs]
+    for listed in dataset.listed:
+        stems = listed_stems(listed, raw)
+        if stems is None:
+            continue
+        if not partial:
+            check_listed(listed, stems, pairs, raw)
+        for pair, names in zip(pairs, splits, strict=True):
+            names.append(listed.test if pair.stem in stems else listed.train)
+    for pair, names, dof in zip(pairs, splits, dof_of(dataset, pairs, raw), strict=True):
+        assert dof != "shallow" or dataset.shallow is not None, pair.stem
+        if dataset.shallow and dof == "shallow":
+            names.append(dataset.shallow.split)
+    return [tuple(names) for names in splits]
+
+
+def dof_of(dataset: DataSet, pairs: list[Pair], raw: Path) -> list[str]:
+    """`shallow` or `wide` for every pair, empty where the set does not say."""
+    if dataset.shallow is None:
+        return [""] * len(pairs)
+    stems = shallow_stems(dataset.shallow, pairs, raw)
+    return ["shallow" if pair.stem in stems else "wide" for pair in pairs]
