@@ -6,6 +6,7 @@ The same inputs give the same bytes: nothing on the page depends on the time or 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def build_report(
         prepared: folder with the prepared sets.
         models: folder with `<run>/history.csv`, `card.json`.
         departures: point -> this run's choice, see `departures_table`.
-        provenance: `commit`, `params` (text or mapping), `lock` (stage, path, md5, size), `versions` (name -> version).
+        provenance: `commit`, `params` (text or mapping), `versions` (name -> version), `lock` (outputs of
+            `dvc.lock`, mappings with `stage`, `path`, `md5`, `size` in bytes); any other key is shown as it stands.
         runs: names in the order to show them; what a run lacks is left out of the page.
 
     Raises:
@@ -146,7 +148,13 @@ def readable_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
     known = {"commit": "", "params": "", "lock": [], "versions": {}}
     parts = {key: provenance.get(key, default) for key, default in known.items()}
     more = {key: pretty(value) for key, value in provenance.items() if key not in known}
-    return parts | {"params": pretty(parts["params"]), "more": more}
+    return parts | {"params": pretty(parts["params"]), "more": more, "short": short_commit(parts["commit"])}
+
+
+def short_commit(commit: str) -> str:
+    """The first ten digits of a commit and a note of changes beside it; any other text as it stands."""
+    found = re.fullmatch(r"([0-9a-f]{10})[0-9a-f]*(-dirty)?", commit)
+    return found[1] + (" with changes" if found[2] else "") if found else commit
 
 
 def render(context: Mapping[str, Any]) -> str:

@@ -130,7 +130,14 @@ def write_experiment(root: Path, *, runs=MINIATURE_RUNS, sets=SETS, size=64, tim
 PROVENANCE = {
     "commit": "0123456789abcdef0123456789abcdef01234567",
     "params": "name: miniature\nseed: 1\n",
-    "lock": [("prepare@cuhk", "data/prepared/cuhk", "0f343b0931126a20f133d67c2b018a3b.dir", 1234567)],
+    "lock": [
+        {
+            "stage": "prepare@cuhk",
+            "path": "data/prepared/cuhk",
+            "md5": "0f343b0931126a20f133d67c2b018a3b.dir",
+            "size": 1234567,
+        }
+    ],
     "versions": {"python": "3.11.2", "torch": "2.15.0", "numpy": "2.4.1"},
 }
 DEPARTURES = {

@@ -9,7 +9,7 @@ import pytest
 
 from components.errors import InputError
 from components.report.departures import departures_table
-from components.report.page import build_report
+from components.report.page import build_report, short_commit
 from components.report.tables import show
 from tests.report import synthetic
 from tests.report.reader import read
@@ -135,7 +135,7 @@ def test_every_section_is_filled(html):
     assert 'class="empty"' not in html
     assert html.count('<svg class="chart"') == 5 + 3 + 6
     assert "resnet10t" in html
-    assert "0f343b0931126a20f133d67c2b018a3b.dir" in html
+    assert '<code>0f343b0931126a20f133d67c2b018a3b.dir</code></td><td class="number">1,234,567</td>' in html
     assert "torch 2.15.0" in html
     assert "name: miniature" in html
 
@@ -174,6 +174,18 @@ def test_a_damaged_file_is_named_and_the_old_report_stays(tmp_path):
     with pytest.raises(InputError, match=r"per_image\.csv: column 'mae' is missing; found test_set, id"):
         build(tmp_path, tmp_path / "report", runs=["hifst"])
     assert (tmp_path / "report/index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("commit", "short"),
+    [
+        ("0123456789abcdef", "0123456789"),
+        ("0123456789abcdef-dirty", "0123456789 with changes"),
+        ("not a git checkout", "not a git checkout"),
+    ],
+)
+def test_short_commit(commit, short):
+    assert short_commit(commit) == short
 
 
 def test_departures_of_this_run():
