@@ -53,11 +53,11 @@ class Journal:
             except OSError as error:
                 self._give_up(error)
 
-    def keep(self, path: Path) -> str | None:
-        """Put a copy of a file or folder (hard links where possible) beside the journal; its name there."""
+    def keep(self, path: Path, copy: Callable[[Path, Path], object] = shutil.copy2) -> str | None:
+        """Put a copy of a file or folder beside the journal; its name there."""
         if path.is_dir():
-            return self._put(path.name, lambda target: shutil.copytree(path, target, copy_function=link_or_copy))
-        return self._put(path.name, lambda target: link_or_copy(path, target))
+            return self._put(path.name, lambda target: shutil.copytree(path, target))
+        return self._put(path.name, lambda target: copy(path, target))
 
     def keep_bytes(self, name: str, content: bytes) -> str | None:
         """Put a new file beside the journal; its name there."""
@@ -87,8 +87,8 @@ class Journal:
         self.handle = None
 
 
-def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Give a file a second name, or copy it where the file system cannot."""
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that nobody writes to a second name, or copy it where the file system cannot."""
     try:
         os.link(source, target)
     except OSError:

@@ -20,7 +20,7 @@ import psutil
 from components.errors import InputError
 from pipelines import courier, environment, flow, options, processes
 from pipelines.fingerprint import Fingerprint, fingerprint
-from pipelines.journal import Journal, flatten, git_commit
+from pipelines.journal import Journal, flatten, git_commit, link_or_copy
 from pipelines.outcome import Outcome, Terminated, signals
 from pipelines.progress import Progress
 from pipelines.scratch import Scratch
@@ -74,9 +74,9 @@ class Stage:
     def model(self, path: str | Path, *, name: str) -> None:
         """Report the weights (safetensors) that come out and the card beside them, to be found under `model/`."""
         path = Path(path)
-        for file in (path, path.with_name("card.json")):
-            if file.exists():
-                self.artifact(file, folder="model")
+        self._artifact(self.journal.keep(path, link_or_copy), Path("model"))
+        if path.with_name("card.json").exists():
+            self.artifact(path.with_name("card.json"), folder="model")
         self.tags({"dbdflow.model": name})
 
     def tags(self, values: dict[str, str]) -> None:

@@ -1,0 +1,257 @@
+"""A small real checkout: git, DVC, a toy stage in the project's own glue; and one real Prefect server."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from pipelines import courier
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PROJECT = Path(__file__).parents[2]
+GLUE = ("environment", "processes", "journal", "fingerprint", "progress", "scratch", "options", "outcome", "stage")
+COURIER = ("flow", "courier", "parcels", "tracking", "__init__")
+
+TOY = '''
+import logging
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import yaml
+
+from components.errors import InputError
+from pipelines.stage import Stage, main
+
+
+def toy(stage: Stage, *, run: str, seconds: float = 0.0, fails: str | None = None) -> None:
+    """Sum the numbers of a file, a few times."""
+    logging.getLogger("components.toy").info("summing for %s", run)
+    params = yaml.safe_load(Path("params.yaml").read_text())["toy"]
+    stage.params({"toy": params})
+    numbers = [float(word) for word in Path("data/in.txt").read_text().split()]
+    stage.dataset(name="numbers", digest="d41d8", images=len(numbers), context="training")
+    seen = stage.scratch() / "epochs"
+    print("scratch", seen.parent.name, "epochs before", len(seen.read_text()) if seen.exists() else 0, flush=True)
+    for epoch in range(params["epochs"]):
+        with seen.open("a") as file:
+            file.write("x")
+        stage.metrics({"sum": sum(numbers) + epoch, "EBD(1305)/mae": 0.5}, step=epoch)
+        stage.progress(epoch + 1, params["epochs"], f"epoch {epoch}")
+        time.sleep(seconds / params["epochs"])
+    if fails == "input":
+        raise InputError("data/in.txt: found nonsense, expected numbers; write some")
+    if fails == "bug":
+        raise RuntimeError("boom")
+    stage.image("maps/one", np.arange(12, dtype=np.uint8).reshape(3, 4))
+    out = Path("data/out", run)
+    out.mkdir(parents=True)
+    (out / "model.safetensors").write_bytes(b"weights of " + run.encode())
+    (out / "card.json").write_text("{}")
+    stage.model(out / "model.safetensors", name=run)
+    stage.artifact("params.yaml", folder="inputs")
+    print("prefect imported:", "prefect" in sys.modules, "mlflow imported:", "mlflow" in sys.modules, flush=True)
+
+
+if __name__ == "__main__":
+    main(toy)
+'''
+
+DVC_YAML = """
+stages:
+  toy:
+    foreach: ${runs}
+    do:
+      cmd: python -m pipelines.toy --run ${key} ${item.options}
+      deps: [data/in.txt]
+      params: [toy]
+      outs: ["data/out/${key}"]
+"""
+
+PARAMS = """
+toy: {epochs: 3, rate: 0.1}
+other: 1
+runs:
+  first: {options: ""}
+  second: {options: ""}
+"""
+
+
+class Checkout:
+    """The small checkout, and ways to run things in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.journal = root / ".dbdflow" / "journal"
+
+    def write(self, path: str, text: str) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    def start(self, *command: str, **environment: str) -> "subprocess.Popen[str]":
+        """Start a command in the checkout, its output to be read."""
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        with self.start(*command, **environment) as process:
+            out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def toy(self, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return self.run(sys.executable, "-m", "pipelines.toy", *options, **environment)
+
+    def tracked(self) -> "Tracked":
+        """What MLflow has, once everything has arrived."""
+        assert courier.wait(90), (self.root / ".dbdflow" / "courier.log").read_text()
+        return Tracked(self.root)
+
+    def courier_process(self) -> psutil.Process | None:
+        """The courier of this checkout, if one runs."""
+        for process in psutil.process_iter(["cmdline"]):
+            try:
+                if "pipelines.courier" in (process.info["cmdline"] or ()) and process.cwd() == str(self.root):
+                    return process
+            except psutil.Error:
+                continue
+        return None
+
+
+class Tracked:
+    """What this checkout's MLflow database holds."""
+
+    def __init__(self, root: Path) -> None:
+        self.client = client(root / ".dbdflow" / "mlflow" / "mlflow.db")
+        experiment = self.client.get_experiment_by_name("dbdflow")
+        assert experiment.artifact_location == (root / ".dbdflow/mlflow/artifacts").as_uri()
+        runs = self.client.search_runs([experiment.experiment_id])
+        self.parents = [run for run in runs if run.data.tags["dbdflow.kind"] == "reproduction"]
+        self.stages = {run.info.run_name: run for run in runs if run.data.tags["dbdflow.kind"] == "stage"}
+        assert len(runs) == len(self.parents) + len(self.stages)
+
+    def steps(self, stage: str, metric: str) -> list[tuple[int, float]]:
+        history = self.client.get_metric_history(self.stages[stage].info.run_id, metric)
+        return sorted((each.step, each.value) for each in history)
+
+    def artifact(self, stage: str, path: str) -> Path:
+        return Path(urlsplit(self.stages[stage].info.artifact_uri).path, path)
+
+
+def client(database: Path) -> "MlflowClient":
+    """MLflow on a database, which is made if there is none."""
+    with warnings.catch_warnings(action="ignore"):  # MLflow's own, while it is imported
+        from mlflow import MlflowClient
+
+        found = MlflowClient(tracking_uri=f"sqlite:///{database}")
+        found.search_experiments()
+        return found
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables and nothing else (they take 2 s to make)."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    client(path)
+    return path
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for a condition; fail when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkout]:
+    """A git and DVC repository with the stages `toy@first` and `toy@second`, nothing reproduced yet."""
+    found = Checkout(tmp_path / "checkout")
+    (found.root / "pipelines").mkdir(parents=True)
+    for name in GLUE + COURIER:
+        shutil.copy(PROJECT / "pipelines" / f"{name}.py", found.root / "pipelines")
+    found.write("pipelines/toy.py", TOY)
+    found.write("dvc.yaml", DVC_YAML)
+    found.write("params.yaml", PARAMS)
+    found.write("data/in.txt", "1 2 3")
+    found.write(".gitignore", ".dbdflow\n__pycache__\n")
+    found.write(".dvc/config", "[core]\n    analytics = false\n    check_update = false\n")
+    found.write(".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")
+    for name in ("DVC_ROOT", "DVC_STAGE", "DBDFLOW_REPRODUCTION", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.chdir(found.root)
+    prepare_repository(found)
+    yield found
+    if process := found.courier_process():
+        process.kill()
+
+
+def prepare_repository(checkout: Checkout) -> None:
+    for command in (
+        "git init --quiet",
+        "git config user.email toy@example.invalid",
+        "git config user.name toy",
+        "git add .",
+        "git commit --quiet --message toy",
+    ):
+        done = checkout.run(*command.split())
+        assert done.returncode == 0, done.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Prefect server on the loopback, started once."""
+    folder, port = tmp_path_factory.mktemp("prefect"), free_port()
+    quiet = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "true"}
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True
+        )
+        api = f"http://127.0.0.1:{port}/api"
+        try:
+            until(lambda: answers(f"{api}/health"), 120)
+            yield api
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
