@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -148,7 +147,7 @@ def archive_label(dataset: DataSet, in_focus: NDArray[np.bool_]) -> Image.Image:
     if dataset.name != "dut":
         return Image.fromarray(values)
     coded = io.BytesIO()
-    Image.fromarray(cv2.GaussianBlur(values, (3, 3), 0.6)).save(coded, format="JPEG", quality=85)
+    Image.fromarray(values).save(coded, format="JPEG", quality=50)
     return Image.open(coded).convert("L")
 
 

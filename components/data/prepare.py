@@ -9,13 +9,14 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial as bind
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from components.data.catalog import DataSet, find_set
@@ -92,24 +93,33 @@ def decoded(pairs: list[Pair], work: Callable[[Pair], Ready]) -> Iterator[Ready]
             pending.extend(pool.submit(work, pair) for pair in islice(queue, 1))
 
 
+def start_array(file: BinaryIO, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+    """Write the head of a `.npy` file; its values follow in order, so that a full disk is an error and no signal."""
+    head = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, head)
+
+
 def write_arrays(
     folder: Path, rows: list[IndexRow], results: Iterable[Ready], size: int, rendered: bool
 ) -> Iterator[Ready]:
     """Write the arrays of a prepared set one photograph at a time; yields each result once it is written."""
     count, packed = len(rows), sum(row.packed_bytes for row in rows)
-    images = open_memmap(folder / "images.npy", "w+", np.uint8, (count, size, size, 3))
-    labels = open_memmap(folder / "labels.npy", "w+", np.uint8, (count, size, size))
-    full = open_memmap(folder / "labels_full.npy", "w+", np.uint8, (packed,))
-    depth = open_memmap(folder / "depth.npy", "w+", np.float16, (count, size, size)) if rendered else None
-    for i, (row, ready) in enumerate(zip(rows, results, strict=True)):
-        images[i], labels[i] = ready.image, ready.label
-        full[row.label_offset : row.label_offset + row.packed_bytes] = ready.packed
+    with ExitStack() as stack:
+        names = ("images.npy", "labels.npy", "labels_full.npy")
+        images, labels, full = (stack.enter_context((folder / name).open("wb")) for name in names)
+        start_array(images, np.uint8, (count, size, size, 3))
+        start_array(labels, np.uint8, (count, size, size))
+        start_array(full, np.uint8, (packed,))
+        depth = stack.enter_context((folder / "depth.npy").open("wb")) if rendered else None
         if depth is not None:
-            depth[i] = ready.depth
-        yield ready
-    for array in (images, labels, full, depth):
-        if array is not None:
-            array.flush()
+            start_array(depth, np.float16, (count, size, size))
+        for _, ready in zip(rows, results, strict=True):
+            images.write(ready.image.tobytes())
+            labels.write(ready.label.tobytes())
+            full.write(ready.packed.tobytes())
+            if depth is not None and ready.depth is not None:
+                depth.write(ready.depth.tobytes())
+            yield ready
 
 
 def index_rows(dataset: DataSet, pairs: list[Pair], raw: Path, partial: bool) -> list[IndexRow]:

@@ -83,7 +83,7 @@ def mix(first: Floats, second: Floats, amount: Floats) -> Floats:
 
 def plain(rng: Rng, first: Floats, second: Floats) -> Floats:
     """A homogeneous surface: one colour, hardly changing over the tile."""
-    return mix(first, second, 0.06 * fractal(rng, 2, 0.1))
+    return mix(first, second, np.float32(0.04) * (1 + wrapped_noise(rng, 2, 2)))
 
 
 def grain(rng: Rng, first: Floats, second: Floats) -> Floats:
