@@ -64,6 +64,8 @@ class Journal:
         return self._put(name, lambda target: target.write_bytes(content))
 
     def _put(self, name: str, write: Callable[[Path], object]) -> str | None:
+        if self.handle is None:
+            return None
         kept = f"{self.kept}/{name}"
         self.kept += 1
         try:

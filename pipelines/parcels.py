@@ -60,7 +60,7 @@ class Parcel:
             file.seek(self.offset)
             lines = file.read()
         whole = lines[: lines.rfind(b"\n") + 1]
-        events = [json.loads(line) for line in whole.splitlines()]
+        events = [event for line in whole.splitlines() if (event := decode(line))]
         if not alive and not any(event["event"] == "end" for event in events):
             moment = events[-1]["time"] if events else int(self.path.stat().st_mtime * 1000)
             events.append({"event": "end", "time": moment, "status": "KILLED", "message": "the process is gone"})
@@ -77,6 +77,15 @@ class Parcel:
         forget(self.path)
 
 
+def decode(line: bytes) -> Event | None:
+    """One line of a journal; none if it is not whole (a full disk, a power cut)."""
+    try:
+        event: Event = json.loads(line)
+    except ValueError:
+        return None
+    return event
+
+
 def forget(path: Path) -> None:
     """Remove what lies beside a journal that is gone."""
     shutil.rmtree(path.with_suffix(".files"), ignore_errors=True)
@@ -88,8 +97,8 @@ def parcels() -> Iterator[Parcel]:
     for path in sorted(journal.folder().glob("*.jsonl")):
         with path.open("rb") as file:
             line = file.readline()
-        if line.endswith(b"\n"):
-            yield Parcel(path, json.loads(line))
+        if line.endswith(b"\n") and (start := decode(line)):
+            yield Parcel(path, start)
         elif time.time() - path.stat().st_mtime > STILLBORN:
             path.unlink()
 

@@ -56,6 +56,8 @@ def toy(stage: Stage, *, run: str, seconds: float = 0.0, fails: str | None = Non
         stage.metrics({"sum": sum(numbers) + epoch, "EBD(1305)/mae": 0.5}, step=epoch)
         stage.progress(epoch + 1, params["epochs"], f"epoch {epoch}")
         time.sleep(seconds / params["epochs"])
+        while Path("hold").exists():
+            time.sleep(0.02)
     if fails == "input":
         raise InputError("data/in.txt: found nonsense, expected numbers; write some")
     if fails == "bug":

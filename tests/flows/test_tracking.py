@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipelines import courier
 from pipelines.journal import Journal, flatten
+from pipelines.parcels import parcels, sweep
 from pipelines.processes import Owner, is_dvc, parse_owner
 from pipelines.tracking import allowed
 from tests.flows.conftest import Checkout, Tracked, free_port, until
@@ -150,6 +151,29 @@ def test_events_are_on_disk_as_they_happen(checkout: Checkout) -> None:
     assert (first["event"], first["values"], first["step"]) == ("metrics", {"loss": 0.25}, 3)
     assert second["values"] == {"path": "a/b"}
     journal.close()
+
+
+def line(event: str, **content: object) -> str:
+    return json.dumps({"event": event, "time": 5, **content}) + "\n"
+
+
+def test_a_damaged_journal_gives_what_is_whole(checkout: Checkout) -> None:
+    gone = {"pid": os.getpid(), "created": 1.0}
+    torn = line("start", **gone) + "\0\0\n" + line("metrics", values={"loss": 1}, step=0) + '{"event": "met'
+    checkout.write(".dbdflow/journal/a.jsonl", torn)
+    checkout.write(".dbdflow/journal/b.jsonl", "")
+    checkout.write(".dbdflow/journal/c.files/0/x.png", "left behind")
+    sweep()
+    (parcel,) = parcels()
+    events, offset = parcel.read()
+    assert [event["event"] for event in events] == ["start", "metrics", "end"]
+    assert (events[-1]["status"], events[-1]["time"]) == ("KILLED", 5)
+    assert offset == torn.rindex("\n") + 1
+    assert sorted(path.name for path in checkout.journal.iterdir()) == ["a.jsonl", "b.jsonl"]
+    parcel.run = "f00"
+    parcel.arrived(offset)
+    (again,) = parcels()
+    assert (again.run, again.read()[1], [event["event"] for event in again.read()[0]]) == ("f00", offset, ["end"])
 
 
 def test_nested_parameters_become_flat() -> None:
