@@ -37,7 +37,7 @@ class Backbone(nn.Module):
         info: Any = self.encoder.feature_info
         self.channels: tuple[int, ...] = tuple(reversed(info.channels()))
         self.strides: tuple[int, ...] = tuple(reversed(info.reduction()))
-        _check_levels(name, self.strides, str(getattr(self.encoder, "output_fmt", "NCHW")))
+        _check_levels(name, self.strides, getattr(getattr(self.encoder, "output_fmt", None), "value", "NCHW"))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> four of (B, channels, H / stride, W / stride), deepest first.

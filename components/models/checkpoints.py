@@ -66,7 +66,8 @@ def load_weights(path: Path, model: Network) -> None:
     Raises:
         InputError: the file is missing or broken, or its tensors are not those of the model.
     """
-    _load(path, model, _read_tensors(path))
+    spec, _ = _read_header(path)
+    _load(path, f"{spec.name} on {spec.backbone}", model, _read_tensors(path))
 
 
 def load_published(path: Path, model: Network) -> list[str]:
@@ -81,18 +82,18 @@ def load_published(path: Path, model: Network) -> list[str]:
     assert model.spec is not None, "only models made by build_model have a published layout"
     assert model.spec.name in LAYOUTS
     state, dropped = from_published(model.spec.name, _read_tensors(path), model.state_dict())
-    _load(path, model, state)
+    _load(path, "a published checkpoint", model, state)
     return dropped
 
 
-def _load(path: Path, model: Network, state: Mapping[str, Tensor]) -> None:
+def _load(path: Path, content: str, model: Network, state: Mapping[str, Tensor]) -> None:
     differences = _differences(model.state_dict(), state)
     if differences:
         name = type(model).__name__ if model.spec is None else f"{model.spec.name} on {model.spec.backbone}"
-        shown = "; ".join(differences[:4])
         raise InputError(
-            f"{path}: these are not the weights of {name}: {len(differences)} tensors differ, first: {shown}; "
-            "name the checkpoint of this model, or the model and backbone of this checkpoint"
+            f"{path}: holds {content}, which does not fit {name}: {len(differences)} tensors differ, "
+            f"first {'; '.join(differences[:4])}; "
+            "name the checkpoint of this model, or the model, backbone and options of this checkpoint"
         )
     model.load_state_dict(state, strict=True)
 
@@ -140,8 +141,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(
-            f"{path}: not a readable file of weights alone ({str(error).splitlines()[0]}); "
+            f"{path}: not a readable file of weights alone ({reason}); "
             "fetch it again; files with other objects inside are not opened"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

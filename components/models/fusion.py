@@ -32,14 +32,26 @@ class DenseFusion(nn.Module):
         self.gates = nn.ModuleList([ConvNorm(width, width, (3, 3)) for _ in range(LEVELS)])
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Four of (B, width, h, w) -> the same shapes, but the deepest at twice its size."""
-        fused = [self.lift(levels[0])]
-        deeper: list[Tensor] = []
-        for above, level, gates in zip(levels[:-1], levels[1:], GATES, strict=True):
-            deeper = [double(x) for x in (*deeper, above)]
-            gated = [self.gates[gate](x) for gate, x in zip(gates, deeper, strict=True)]
-            fused.append(reduce(mul, [*gated, level]))
-        return tuple(fused)
+        """Four of (B, width, h, w) -> the same shapes, but the deepest at twice its size.
+
+        Each gate lifts its level anew and the deepest is lifted last: gradients then add up in the order in which
+        the published training trace adds them, to the last bit.
+        """
+        finer = []
+        for index, (level, gates) in enumerate(zip(levels[1:], GATES, strict=True), start=1):
+            gated = [
+                self.gates[gate](lifted(deeper, index - depth))
+                for depth, (gate, deeper) in enumerate(zip(gates, levels[:index], strict=True))
+            ]
+            finer.append(reduce(mul, [*gated, level]))
+        return (self.lift(levels[0]), *finer)
+
+
+def lifted(x: Tensor, times: int) -> Tensor:
+    """`double` applied `times` times."""
+    for _ in range(times):
+        x = double(x)
+    return x
 
 
 class SideClassifiers(nn.Module):

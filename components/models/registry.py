@@ -52,10 +52,11 @@ def build_from_spec(spec: ModelSpec, *, pretrained: bool = False) -> Network:
         near = get_close_matches(spec.name, CLASSES, n=1, cutoff=0.0)[0]
         raise InputError(f"model {spec.name!r}: no such model; did you mean {near!r}? Models: {', '.join(CLASSES)}")
     levels = VGG_LEVELS if spec.name == "dffnet_vgg16" else LAST_FOUR
-    backbone = Backbone(spec.backbone, pretrained, levels, **spec.backbone_kwargs)
     try:
+        backbone = Backbone(spec.backbone, pretrained, levels, **spec.backbone_kwargs)
         model = CLASSES[spec.name](backbone, **spec.kwargs)
     except TypeError as error:
-        raise InputError(f"model {spec.name!r} with {spec.kwargs}: {error}; remove that option") from error
+        options = {**spec.backbone_kwargs, **spec.kwargs}
+        raise InputError(f"model {spec.name!r} with options {options}: {error}; remove that option") from error
     model.spec = spec
     return model
