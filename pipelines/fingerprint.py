@@ -123,9 +123,8 @@ def items(foreach: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
     if isinstance(foreach, dict):
         yield from ((str(key), value) for key, value in foreach.items())
     else:
-        yield from (
-            (str(i) if isinstance(value, dict | list) else text(value), value) for i, value in enumerate(foreach)
-        )
+        for index, value in enumerate(foreach):
+            yield str(index if isinstance(value, dict | list) else value), value
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from components.errors import InputError
 from pipelines.stage import Stage, main
 
 
-def toy(stage: Stage, *, run: str, seconds: float = 0.0, fails: str | None = None) -> None:
+def toy(stage: Stage, *, run: str, fails: str | None = None) -> None:
     """Sum the numbers of a file, a few times."""
     logging.getLogger("components.toy").info("summing for %s", run)
     params = yaml.safe_load(Path("params.yaml").read_text())["toy"]
@@ -55,7 +55,6 @@ def toy(stage: Stage, *, run: str, seconds: float = 0.0, fails: str | None = Non
             file.write("x")
         stage.metrics({"sum": sum(numbers) + epoch, "EBD(1305)/mae": 0.5}, step=epoch)
         stage.progress(epoch + 1, params["epochs"], f"epoch {epoch}")
-        time.sleep(seconds / params["epochs"])
         while Path("hold").exists():
             time.sleep(0.02)
     if fails == "input":
@@ -96,6 +95,15 @@ runs:
 """
 
 
+class Started(subprocess.Popen[str]):
+    """A process that does not outlive a failing test."""
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 class Checkout:
     """The small checkout, and ways to run things in it."""
 
@@ -108,9 +116,9 @@ class Checkout:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
 
-    def start(self, *command: str, **environment: str) -> "subprocess.Popen[str]":
+    def start(self, *command: str, **environment: str) -> Started:
         """Start a command in the checkout, its output to be read."""
-        return subprocess.Popen(
+        return Started(
             command,
             cwd=self.root,
             env=os.environ | environment,
@@ -131,6 +139,13 @@ class Checkout:
         """What MLflow has, once everything has arrived."""
         assert courier.wait(90), (self.root / ".dbdflow" / "courier.log").read_text()
         return Tracked(self.root)
+
+    def kill_courier(self) -> None:
+        """kill -9; there has to be one."""
+        process = self.courier_process()
+        assert process is not None
+        process.kill()
+        until(lambda: self.courier_process() is None)
 
     def courier_process(self) -> psutil.Process | None:
         """The courier of this checkout, if one runs."""

@@ -165,7 +165,7 @@ def found(checkout: Checkout, stage: str | None = "toy@first", run: str = "first
         ("params.yaml", "other: 1", "other: 2", False),
         ("data/in.txt", "1 2 3", "1 2 4", True),
         ("data/elsewhere.txt", "", "9", False),
-        ("dvc.yaml", "--run ${key}", "--run ${key} --seconds 0", True),
+        ("dvc.yaml", "--run ${key}", "--run ${key} --fails bug", True),
         ("dvc.yaml", "deps: [data/in.txt]", "deps: [data/in.txt, dvc.yaml]", True),
         ("pipelines/toy.py", "Sum", "Add", False),
     ],
