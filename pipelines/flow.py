@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from pipelines import environment
-from pipelines.outcome import Outcome, signals
+from pipelines.outcome import Outcome, Terminated, signals
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -61,6 +61,8 @@ def run(
     try:
         watched(work, stage, function, options)
     except BaseException as error:
+        if not outcomes and isinstance(error, KeyboardInterrupt | Terminated):
+            raise
         kept = "the stage's result is kept" if outcomes else "the stage runs without it"
         log.warning("Prefect failed (%s: %s); %s", type(error).__name__, error, kept)
     return outcomes[0] if outcomes else attempt()

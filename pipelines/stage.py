@@ -153,7 +153,10 @@ def execute(function: Callable[..., None], arguments: dict[str, Any], words: lis
         return 2
     stage.start(depends_on)
     with signals():
-        outcome = flow.run(lambda: attempt(function, stage, arguments), stage, function, arguments)
+        try:
+            outcome = flow.run(lambda: attempt(function, stage, arguments), stage, function, arguments)
+        except (KeyboardInterrupt, Terminated) as stop:  # before the work began
+            outcome = interrupted(stage, stop)
         for number in (signal.SIGINT, signal.SIGTERM):  # what has ended writes its end in peace
             signal.signal(number, signal.SIG_IGN)
         stage.end(outcome)
@@ -168,19 +171,25 @@ def attempt(function: Callable[..., None], stage: Stage, arguments: dict[str, An
         print(f"error: {error}", file=sys.stderr)
         return Outcome("FAILED", 2, str(error))
     except (KeyboardInterrupt, Terminated) as stop:
-        resumes = "goes on from the last checkpoint" if stage.resumes() else "does it anew"
-        message = f"{stage.name}: interrupted; the next start {resumes}"
-        print(message, file=sys.stderr)
-        return Outcome("KILLED", 143 if isinstance(stop, Terminated) else 130, message)
+        return interrupted(stage, stop)
     except Exception as error:
         log.exception("%s: failed", stage.name)
         return Outcome("FAILED", 1, f"{type(error).__name__}: {error}")
     return Outcome("FINISHED", 0)
 
 
+def interrupted(stage: Stage, stop: BaseException) -> Outcome:
+    """Tell on the console what the interruption costs."""
+    resumes = "goes on from the last checkpoint" if stage.resumes() else "begins anew"
+    message = f"{stage.name}: interrupted; the next start {resumes}"
+    print(message, file=sys.stderr)
+    return Outcome("KILLED", 143 if isinstance(stop, Terminated) else 130, message)
+
+
 def follow_dvc() -> None:
     """A stage that DVC started ends with it, so that a killed `dvc repro` leaves no trainer behind."""
     if "DVC_STAGE" in os.environ:
-        parent = processes.dvc_ancestor() or psutil.Process().parent()
-        if parent is not None:
-            processes.die_with(processes.Owner.of(parent))
+        parent = processes.dvc_ancestor() or psutil.Process(os.getppid())
+        if parent.pid == 1 and not processes.is_dvc(parent.cmdline()):
+            sys.exit("DVC, which started this stage, is gone: the stage does not start")
+        processes.die_with(processes.Owner.of(parent))
