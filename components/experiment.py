@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from components.data.loader import Jitter, TrainingSet, load_rows
 from components.data.prepared import PreparedSet
 from components.errors import InputError
-from components.models import build_depth_model, build_model
 from components.models.checkpoints import load_model, load_published, save_model
+from components.models.network import Network
 from components.models.projectors import Projectors
+from components.models.registry import build_model
 from components.params import DepthTeacher, Params, Stage1Run, Stage2Run, Training, TrainingSplit, training_splits
 from components.runtime import Device, set_up
 from components.storage import atomic_dir, write_json
@@ -91,7 +92,7 @@ def training_set(train: TrainingSplit, prepared: Path, device: Device) -> Traini
     return load_rows([(each, each.split(split)) for each, split in sets], device.device)
 
 
-def new_model(params: Params, run: Stage1Run, device: Device) -> nn.Module:
+def new_model(params: Params, run: Stage1Run, device: Device) -> Network:
     """A run's model with its initial weights, which depend on the seed alone."""
     torch.manual_seed(params.seed)
     options: dict[str, Any] = {}
@@ -103,7 +104,7 @@ def new_model(params: Params, run: Stage1Run, device: Device) -> nn.Module:
     return model.to(device.device)
 
 
-def encode_depth(model: nn.Module) -> Encoder:
+def encode_depth(model: Network) -> Encoder:
     """What is asked of the depth teacher: its encoder's features and its relative inverse depth."""
 
     def encode(images: Tensor) -> dict[str, Tensor]:
@@ -113,12 +114,12 @@ def encode_depth(model: nn.Module) -> Encoder:
     return encode
 
 
-def encode_features(model: nn.Module) -> Encoder:
+def encode_features(model: Network) -> Encoder:
     """What is asked of a teacher whose decoder need not run: its encoder's features."""
-    return lambda images: named(model.encode(images))  # type: ignore[operator]
+    return lambda images: named(model.encode(images))
 
 
-def frozen(weights: Path, *, batchnorm: str, device: Device) -> nn.Module:
+def frozen(weights: Path, *, batchnorm: str, device: Device) -> Network:
     """A teacher: no gradients; BatchNorm by its own statistics ("eval") or by those of each batch ("batch")."""
     return load_model(weights).to(device.device).requires_grad_(False).train(batchnorm == "batch")
 
@@ -159,7 +160,7 @@ def depth_teacher_of(
     if params.resolved.teacher_mode == "online":
         model = frozen(weights, batchnorm=params.resolved.teacher_batchnorm, device=device)
         encode = encode_depth(model) if names == DEPTH else encode_features(model)
-        return OnlineFeatures(encode, names, channels=model.channels)
+        return OnlineFeatures(encode, names, channels=model.feature_channels)
     sets = sorted({image.split("/")[0] for image in data.ids})
     return read_caches(params, data, [cache / name for name in sets], weights, names)
 
@@ -180,16 +181,18 @@ def defocus_teacher_of(
     """The defocus teacher's features, cached by `cache_defocus_teacher` or online."""
     if params.resolved.teacher_mode == "online":
         model = frozen(weights, batchnorm=params.resolved.teacher_batchnorm, device=device)
-        return OnlineFeatures(encode_features(model), LEVELS, channels=model.channels)
+        return OnlineFeatures(encode_features(model), LEVELS, channels=model.feature_channels)
     return read_caches(params, data, [cache], weights, LEVELS)
 
 
-def new_depth_model(settings: DepthTeacher, device: Device) -> nn.Module:
+def new_depth_model(settings: DepthTeacher, device: Device) -> Network:
     """The depth teacher: with MiDaS v2.1's published weights, or initialised for training on rendered depth."""
     torch.manual_seed(settings.seed)
-    model = build_depth_model(settings.backbone, settings.backbone_options, settings.width)
+    model = build_model(
+        "midas", settings.backbone, backbone_kwargs=settings.backbone_options, width=settings.width
+    )
     if settings.source == "midas_v21":
-        load_published(model, Path(settings.weights))
+        load_published(Path(settings.weights), model)
     return model.to(device.device)
 
 
@@ -236,7 +239,7 @@ def stage1_objective(params: Params, loss: str, depth: TeacherFeatures | None) -
 
 
 def stage2_objective(
-    params: Params, run: Stage2Run, student: nn.Module, teachers: dict[str, TeacherFeatures]
+    params: Params, run: Stage2Run, student: Network, teachers: dict[str, TeacherFeatures]
 ) -> StageTwo:
     """Equation 8.
 
@@ -249,7 +252,7 @@ def stage2_objective(
     stage2, decided = params.stage2, params.resolved
     device = next(student.parameters()).device
     distilled = [
-        Distilled(name, Projectors(student.channels, teacher.channels).to(device), teacher)
+        Distilled(name, Projectors(student.feature_channels, teacher.channels).to(device), teacher)
         for name, teacher in teachers.items()
     ]
     return StageTwo(
@@ -283,10 +286,10 @@ def run_card(params: Params, run: str, stage: int, first: Stage1Run, training: T
     return card | {"loss": first.loss, "params": run_params(params, training, first)} | more
 
 
-def write_run(out: Path, model: nn.Module, records: Sequence[EpochRecord], card: dict[str, Any]) -> None:
+def write_run(out: Path, model: Network, records: Sequence[EpochRecord], card: dict[str, Any]) -> None:
     """Write a trained run, whole or not at all: its weights, its history, its card."""
     with atomic_dir(out) as folder:
-        save_model(folder / WEIGHTS, model)
+        save_model(folder / WEIGHTS, model, {"run": str(card["run"])})
         write_json(folder / CARD, card)
         with (folder / HISTORY).open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")

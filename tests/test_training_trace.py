@@ -1,0 +1,85 @@
+"""Three optimisation steps of the published code, loss by loss, for stage 1 and both kinds of stage 2."""
+
+import json
+
+import pytest
+import torch
+
+from components.data.loader import Batch
+from components.models.checkpoints import from_published
+from components.models.projectors import Projectors
+from components.models.registry import build_model
+from components.runtime import Device
+from components.schedules import poly_learning_rate
+from components.teacher_cache import OnlineFeatures, named
+from components.training import Distilled, StageOne, StageTwo, Supervision, step
+
+LEVELS = ("level0", "level1", "level2", "level3")
+CPU = Device(torch.device("cpu"), "float32")
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    return json.loads((shared / "parity" / "training_trace.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def filled(shared, reference):
+    """A model filled as the reference was."""
+    shapes = json.loads((shared / "parity" / "reference_keys.json").read_text())
+
+    def fill(name: str, backbone: str, published: str, seed: int = 0):
+        model = build_model(name, backbone)
+        state = {key: torch.from_numpy(reference.fill(key, tuple(shape), seed)) for key, shape in shapes[published].items() if "tracked" not in key}
+        own, _ = from_published(name, state, model.state_dict())
+        model.load_state_dict(own, strict=False)
+        return model
+
+    return fill
+
+
+def supervision(final_weight: float) -> Supervision:
+    return Supervision(lambda_edge=0.5, reduction="sum", final_weight=final_weight, side_weight=1.0)
+
+
+def run_trace(model, objective, reference, steps: int) -> list[dict[str, float]]:
+    rate = poly_learning_rate(1, epochs=75, initial=1e-4, power=0.9, rule="published_code")
+    extra = objective.extra_optimizer()
+    optimizers = [torch.optim.Adam(model.parameters(), lr=rate), *([extra] if extra else [])]
+    model.train()
+    trace = []
+    for index in range(steps):
+        seed = 10 + index
+        images, masks = (torch.from_numpy(make(2, seed=seed)) for make in (reference.images, reference.masks))
+        batch = Batch(images, masks, torch.arange(2), torch.zeros(2, dtype=torch.bool))
+        losses = step(model, objective, batch, epoch=1, optimizers=optimizers, gradient_clip=0.5, device=CPU)
+        trace.append({name: value.item() for name, value in losses.items()})
+    return trace
+
+
+def test_stage_1(golden, filled, reference) -> None:
+    trace = run_trace(filled("dffnet", "resnest101e", "dffnet"), StageOne(supervision(1.0)), reference, golden["steps"])
+    assert [each["loss"] for each in trace] == pytest.approx(golden["stage1_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("key", ["stage2_teachers_on_batch_statistics", "stage2_teachers_frozen"])
+def test_stage_2(golden, filled, reference, key: str) -> None:
+    student = filled("dffnet", "resnest101e", "dffnet", seed=7)
+    teachers = {"defocus": filled("dffnet", "resnest101e", "dffnet"), "depth": filled("midas", "resnext101_32x8d", "midas_v21")}
+    distilled = []
+    for name, teacher in teachers.items():
+        teacher.requires_grad_(False).train(key == "stage2_teachers_on_batch_statistics")
+        projector = Projectors(student.feature_channels, teacher.feature_channels)
+        for level, conv in enumerate(projector.convs, start=1):
+            weight = reference.fill(f"adapter_{name}.conv{level}.weight", tuple(conv.weight.shape))
+            conv.weight.data = torch.from_numpy(weight)
+        encode = OnlineFeatures(lambda images, teacher=teacher: named(teacher.encode(images)), LEVELS, teacher.feature_channels)
+        distilled.append(Distilled(name, projector, encode))
+    objective = StageTwo(
+        supervision(1.1), distilled, beta=3, hold=15, epochs=75, rule="published_code",
+        projector_learning_rate=0.1, projector_weight_decay=5e-4,
+    )  # fmt: skip
+    trace = run_trace(student, objective, reference, golden["steps"])
+    rows = [[each["loss"], each["defocus_feature_loss"], each["depth_feature_loss"]] for each in trace]
+    for ours, theirs in zip(rows, golden[key], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
