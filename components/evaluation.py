@@ -1,7 +1,7 @@
 """Scoring a method's maps on prepared sets: per image, per test set, and curves. 1 (or 255) = in focus."""
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,11 +39,11 @@ class SetScores:
     recall: NDArray[np.float64]
 
 
-def resize_map(prediction: NDArray[np.uint8], height: int, width: int, upsample: Upsample) -> NDArray[np.uint8]:
-    """A map, uint8 (h, w), at another size, by nearest neighbour or bilinearly (corners not aligned)."""
-    if prediction.shape == (height, width):
+def resize_map(prediction: NDArray[np.uint8], size: tuple[int, ...], upsample: Upsample) -> NDArray[np.uint8]:
+    """A map, uint8 (h, w), at another size (height, width), by nearest neighbour or bilinearly (corners not aligned)."""
+    if prediction.shape == size:
         return prediction
-    resized: NDArray[np.uint8] = cv2.resize(prediction, (width, height), interpolation=INTERPOLATION[upsample])
+    resized: NDArray[np.uint8] = cv2.resize(prediction, size[::-1], interpolation=INTERPOLATION[upsample])
     return resized
 
 
@@ -74,10 +74,11 @@ def score_set(
     small: dict[int, MapCounts] = {}
     for row in rows:
         label, prediction = prepared.full_label(row), maps(prepared.ids[row])
-        full[row] = count(resize_map(prediction, *label.shape, upsample), label)
+        full[row] = count(resize_map(prediction, label.shape, upsample), label)
         if iou_size is not None:
+            square = (iou_size, iou_size)
             small[row] = count(
-                resize_map(prediction, iou_size, iou_size, "nearest"), resize_map(label, iou_size, iou_size, "nearest")
+                resize_map(prediction, square, "nearest"), resize_map(label, square, "nearest")
             )
     for name, chosen in tests.items():
         if len(chosen) == 0:
@@ -121,7 +122,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object
 
 
 def score_pairs(
-    pairs: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]], *, resize: bool, iou: IouReduction
+    pairs: Iterable[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]], *, resize: bool, iou: IouReduction
 ) -> dict[str, float]:
     """Score maps against labels of no prepared set.
 
@@ -135,7 +136,7 @@ def score_pairs(
     """
     counts = []
     for name, prediction, label in pairs:
-        fitted = resize_map(prediction, *label.shape, "bilinear") if resize else prediction
+        fitted = resize_map(prediction, label.shape, "bilinear") if resize else prediction
         try:
             counts.append(count(fitted, label))
         except InputError as error:

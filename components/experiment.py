@@ -52,7 +52,6 @@ CARD = "card.json"
 HISTORY = "history.csv"
 
 
-
 def device_of(params: Params) -> Device:
     """Set torch up as `runtime` says."""
     return set_up(**params.runtime.model_dump())
@@ -188,9 +187,7 @@ def defocus_teacher_of(
 def new_depth_model(settings: DepthTeacher, device: Device) -> Network:
     """The depth teacher: with MiDaS v2.1's published weights, or initialised for training on rendered depth."""
     torch.manual_seed(settings.seed)
-    model = build_model(
-        "midas", settings.backbone, backbone_kwargs=settings.backbone_options, width=settings.width
-    )
+    model = build_model("midas", settings.backbone, backbone_kwargs=settings.backbone_options, width=settings.width)
     if settings.source == "midas_v21":
         load_published(Path(settings.weights), model)
     return model.to(device.device)

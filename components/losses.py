@@ -97,7 +97,9 @@ def supervised_loss(
     """
     total = final_weight * dbd_loss(logits, label, lambda_edge=lambda_edge, reduction=reduction)
     for side in sides:
-        total = total + side_weight * dbd_loss(at_size_of(side, label), label, lambda_edge=lambda_edge, reduction=reduction)
+        total = total + side_weight * dbd_loss(
+            at_size_of(side, label), label, lambda_edge=lambda_edge, reduction=reduction
+        )
     return total
 
 

@@ -109,28 +109,32 @@ def count(prediction: NDArray[np.generic], label: NDArray[np.generic]) -> MapCou
             f"map of {_size(prediction)} and label of {_size(label)} differ in size; a map is scored at its label's size"
         )
     focus = label.astype(bool)
-    if prediction.dtype == np.uint8:
-        levels = prediction
-        blurred = levels < LEVELS // 2
-    else:
-        levels, blurred = _levels(prediction), prediction < 0.5
-    joint = np.bincount(levels.ravel() + focus.ravel() * np.uint16(LEVELS), minlength=2 * LEVELS)
+    levels, blurred, exact = _read(prediction)
+    joint = np.bincount(levels.ravel().astype(np.intp) + LEVELS * focus.ravel(), minlength=2 * LEVELS)
     in_blur, in_focus = joint[:LEVELS], joint[LEVELS:]
-    if prediction.dtype == np.uint8:
+    if exact is None:
         values = np.arange(LEVELS) / 255
         error = float(in_blur @ values + in_focus @ (1 - values))
     else:
-        error = float(np.abs(prediction.astype(np.float64) - focus).sum())
+        error = float(np.abs(exact - focus).sum())
     true_blur = int(np.count_nonzero(blurred & ~focus))
     false_blur = int(np.count_nonzero(blurred)) - true_blur
     return MapCounts(in_focus, in_blur, error, true_blur, false_blur, int(in_blur.sum()) - true_blur)
 
 
-def _levels(prediction: NDArray[np.generic]) -> NDArray[np.uint8]:
-    low, high = float(np.min(prediction)), float(np.max(prediction))
+Read = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float64] | None]
+
+
+def _read(prediction: NDArray[np.generic]) -> Read:
+    """A map's 8-bit levels, where it is below one half, and, of a float map, its exact values."""
+    if prediction.dtype == np.uint8:
+        grey = prediction.astype(np.uint8, copy=False)
+        return grey, grey < LEVELS // 2, None
+    exact = prediction.astype(np.float64)
+    low, high = float(exact.min()), float(exact.max())
     if not (low >= 0 and high <= 1):
         raise InputError(f"map with values from {low:g} to {high:g}; expected probabilities in [0, 1] or 8-bit values")
-    return np.rint(np.asarray(prediction, np.float64) * 255).astype(np.uint8)
+    return np.rint(exact * 255).astype(np.uint8), exact < 0.5, exact
 
 
 def _size(array: NDArray[np.generic]) -> str:
@@ -152,7 +156,9 @@ def mean_curve(counts: Sequence[MapCounts]) -> tuple[NDArray[np.float64], NDArra
     return np.mean([curve[0] for curve in curves], axis=0), np.mean([curve[1] for curve in curves], axis=0)
 
 
-def set_scores(counts: Sequence[MapCounts], iou_counts: Sequence[MapCounts], reduction: IouReduction) -> dict[str, float]:
+def set_scores(
+    counts: Sequence[MapCounts], iou_counts: Sequence[MapCounts], reduction: IouReduction
+) -> dict[str, float]:
     """The row of a table for one test set.
 
     Args:

@@ -164,9 +164,15 @@ class Departures(Section):
     flip: Literal["recipe", "vertical", "horizontal"] = Field(description="paper: vertical; code: horizontal")
     edge_reduction: Literal["recipe", "mean", "sum"] = Field(description="over the batch; paper: mean; code: sum")
     stage2_final_weight: FromRecipe | float = Field(description="final output in stage 2; paper: 1; code: 1.1")
-    distill_weight: Literal["recipe", "paper", "published_code"] = Field(description="equation 9 as printed, or with 0 at the hold epoch")
-    epochs: Literal["recipe", "paper", "published_code"] = Field(description="paper: all; code: one fewer than its schedules count on")
-    poly: Literal["recipe", "paper", "published_code"] = Field(description="paper: over the epochs; code: over five more")
+    distill_weight: Literal["recipe", "paper", "published_code"] = Field(
+        description="equation 9 as printed, or with 0 at the hold epoch"
+    )
+    epochs: Literal["recipe", "paper", "published_code"] = Field(
+        description="paper: all; code: one fewer than its schedules count on"
+    )
+    poly: Literal["recipe", "paper", "published_code"] = Field(
+        description="paper: over the epochs; code: over five more"
+    )
     teacher_batchnorm: Literal["recipe", "eval", "batch"] = Field(description="paper: frozen (eval); code: batch")
     gradient_clip: FromRecipe | Annotated[float, Field(ge=0)] = Field(
         description="by value, 0 = none; paper: silent; code: 0.5"

@@ -99,7 +99,7 @@ class CachedFeatures:
                 "name their set in cached_sets and run `dvc repro`"
             )
         self.places = [rows[image] for image in ids]
-        self.channels = [caches[0].arrays[name].shape[2] for name in names]
+        self.channels: Sequence[int] = [caches[0].arrays[name].shape[2] for name in names]
 
     def __call__(self, batch: Batch) -> Sequence[Tensor]:
         index, flips = batch.index.tolist(), batch.flipped.tolist()

@@ -232,9 +232,7 @@ class StageTwo:
 
     def extra_optimizer(self) -> torch.optim.Optimizer | None:
         parameters = [p for each in self.distilled for p in each.projector.parameters()]
-        return torch.optim.Adam(
-            parameters, lr=self.projector_learning_rate, weight_decay=self.projector_weight_decay
-        )
+        return torch.optim.Adam(parameters, lr=self.projector_learning_rate, weight_decay=self.projector_weight_decay)
 
 
 def step(
@@ -365,9 +363,7 @@ def _save(
         torch.save(contents, temporary)
 
 
-def _resume(
-    path: Path, state: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
-) -> list[EpochRecord]:
+def _resume(path: Path, state: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> list[EpochRecord]:
     if not path.exists():
         return []
     contents = torch.load(path, weights_only=True, map_location="cpu")

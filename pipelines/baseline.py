@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from components.baselines import baseline as find_baseline
-from components.data.images import read_image
+from components.data.images import read_photograph
 from components.data.maps import write_maps
 from components.data.prepared import PreparedSet
 from components.storage import atomic_dir
@@ -19,8 +21,8 @@ def baseline(stage: Stage, *, method: str, raw: Path, prepared: Path, out: Path)
         for each in sets:
             maps = []
             for row in each.test_rows():
-                photo = read_image(raw / each.name / each.rows[row].image)
-                maps.append((each.ids[row], (detect(photo) * 255).round().astype("uint8")))
+                photo = np.asarray(read_photograph(raw / each.name / each.rows[row].image))
+                maps.append((each.ids[row], (detect(photo) * 255).round().astype(np.uint8)))
                 done += 1
                 stage.progress(done, total, "images")
             write_maps(folder / f"{each.name}.zip", maps)

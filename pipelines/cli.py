@@ -46,7 +46,9 @@ def pictures(folder: Path) -> dict[str, Path]:
         InputError: no such folder, no picture in it, or two with one stem.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name one that holds pictures ({', '.join(sorted(PHOTO_SUFFIXES))})")
+        raise InputError(
+            f"{folder}: no such folder; name one that holds pictures ({', '.join(sorted(PHOTO_SUFFIXES))})"
+        )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in PHOTO_SUFFIXES:
@@ -65,7 +67,9 @@ def pictures(folder: Path) -> dict[str, Path]:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def predict(photos: Path, run: str, out: Path, device: str) -> None:
     """Blur maps of PHOTOS (a photograph or a folder) at their own size; white = in focus."""
-    from components.data.images import read_image
+    import numpy as np
+
+    from components.data.images import read_photograph
     from components.data.maps import encode_map
     from components.inference import predict_photo
     from components.models.checkpoints import load_model
@@ -79,7 +83,7 @@ def predict(photos: Path, run: str, out: Path, device: str) -> None:
     image_size = read_json(folder / "card.json")["params"]["image_size"]
     with click.progressbar(paths, label="photographs", file=sys.stderr) as bar:
         for path in bar:
-            blur_map = predict_photo(model, read_image(path), image_size=image_size, device=chosen)
+            blur_map = predict_photo(model, np.asarray(read_photograph(path)), image_size=image_size, device=chosen)
             with atomic_path(out / f"{path.stem}.png") as temporary:
                 temporary.write_bytes(encode_map(blur_map))
     click.echo(f"{len(paths)} maps in {out} (white = in focus)")
@@ -122,7 +126,9 @@ def score(
         )
 
     scores = score_pairs(
-        read_pairs(found, truth, maps_positive, labels_positive), resize=resize, iou="pooled" if iou == "pooled" else "per_image"
+        read_pairs(found, truth, maps_positive, labels_positive),
+        resize=resize,
+        iou="pooled" if iou == "pooled" else "per_image",
     )
     if as_json:
         click.echo(json.dumps(scores))

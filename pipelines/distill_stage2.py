@@ -32,7 +32,8 @@ def distill_stage2(
     schedule = experiment.schedule_of(params, params.stage2)
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(student, objective, data, schedule, device=device, checkpoint=checkpoint))
-    experiment.write_run(out, student, records, experiment.run_card(params, run, 2, settings, params.stage2))
+    card = experiment.run_card(params, run, 2, first, params.stage2, loss=settings.loss, teacher=settings.teacher)
+    experiment.write_run(out, student, records, card)
     stage.model(out / experiment.WEIGHTS, name=run)
 
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from components.data.download import fetch_set
+from components.data.download import download_set
+from components.data.miniature import RenderSettings
 from components.params import load_params
 from pipelines.stage import Stage, main
 
@@ -11,14 +12,8 @@ def download(stage: Stage, *, set: str, out: Path) -> None:
     """Fetch or render one set into `out`."""
     params = load_params()
     stage.params({"download": params.download.model_dump()})
-    fetch_set(
-        set,
-        out,
-        source=params.download.source,
-        archives=Path(params.download.archives),
-        render=params.download.render,
-        progress=stage.progress,
-    )
+    settings = RenderSettings(**params.download.render.model_dump())
+    download_set(set, out, source=params.download.source, archives=Path(params.download.archives), settings=settings)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components import experiment
 from components.data.maps import write_maps
@@ -23,7 +24,8 @@ def predict(stage: Stage, *, run: str, prepared: Path, models: Path, out: Path) 
     total, done = sum(len(each.test_rows()) for each in sets), 0
     with atomic_dir(out) as folder:
         for each in sets:
-            rows, maps = each.test_rows(), []
+            rows = each.test_rows()
+            maps: list[NDArray[np.uint8]] = []
             images = each.images[rows]
             for batch in predict_maps(model, images, batch_size=params.predict.batch_size, device=device.device):
                 maps.extend(batch)

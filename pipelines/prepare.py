@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from components.data.prepare import prepare_set
+from components.data.prepared import PreparedSet
 from components.params import load_params
-from components.storage import read_json
 from pipelines.stage import Stage, main
 
 
@@ -14,7 +14,7 @@ def prepare(stage: Stage, *, set: str, raw: Path, out: Path) -> None:
     stage.params({"image_size": params.image_size, "prepare": params.prepare.model_dump()})
     prepare_set(set, raw, out, image_size=params.image_size, partial=params.prepare.partial, progress=stage.progress)
     stage.artifact(out / "validation.json")
-    stage.metrics({"images": read_json(out / "validation.json")["images"]})
+    stage.metrics({"images": len(PreparedSet.load(out))})
 
 
 if __name__ == "__main__":

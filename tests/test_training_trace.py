@@ -30,7 +30,11 @@ def filled(shared, reference):
 
     def fill(name: str, backbone: str, published: str, seed: int = 0):
         model = build_model(name, backbone)
-        state = {key: torch.from_numpy(reference.fill(key, tuple(shape), seed)) for key, shape in shapes[published].items() if "tracked" not in key}
+        state = {
+            key: torch.from_numpy(reference.fill(key, tuple(shape), seed))
+            for key, shape in shapes[published].items()
+            if "tracked" not in key
+        }
         own, _ = from_published(name, state, model.state_dict())
         model.load_state_dict(own, strict=False)
         return model
@@ -65,7 +69,10 @@ def test_stage_1(golden, filled, reference) -> None:
 @pytest.mark.parametrize("key", ["stage2_teachers_on_batch_statistics", "stage2_teachers_frozen"])
 def test_stage_2(golden, filled, reference, key: str) -> None:
     student = filled("dffnet", "resnest101e", "dffnet", seed=7)
-    teachers = {"defocus": filled("dffnet", "resnest101e", "dffnet"), "depth": filled("midas", "resnext101_32x8d", "midas_v21")}
+    teachers = {
+        "defocus": filled("dffnet", "resnest101e", "dffnet"),
+        "depth": filled("midas", "resnext101_32x8d", "midas_v21"),
+    }
     distilled = []
     for name, teacher in teachers.items():
         teacher.requires_grad_(False).train(key == "stage2_teachers_on_batch_statistics")
@@ -73,7 +80,9 @@ def test_stage_2(golden, filled, reference, key: str) -> None:
         for level, conv in enumerate(projector.convs, start=1):
             weight = reference.fill(f"adapter_{name}.conv{level}.weight", tuple(conv.weight.shape))
             conv.weight.data = torch.from_numpy(weight)
-        encode = OnlineFeatures(lambda images, teacher=teacher: named(teacher.encode(images)), LEVELS, teacher.feature_channels)
+        encode = OnlineFeatures(
+            lambda images, teacher=teacher: named(teacher.encode(images)), LEVELS, teacher.feature_channels
+        )
         distilled.append(Distilled(name, projector, encode))
     objective = StageTwo(
         supervision(1.1), distilled, beta=3, hold=15, epochs=75, rule="published_code",

@@ -78,6 +78,15 @@ def read_photograph(path: Path) -> Image.Image:
     return open_upright(path).convert("RGB")
 
 
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """A map or label as it lies in its file, (height, width), whatever its polarity; alpha is dropped.
+
+    Raises:
+        InputError: the file cannot be read as an image.
+    """
+    return np.array(open_upright(path).convert("L"))
+
+
 def to_network_size(photograph: Image.Image, size: int) -> NDArray[np.uint8]:
     """(size, size, 3) uint8 RGB, anti-aliased bilinear."""
     return np.asarray(photograph.resize((size, size), Image.Resampling.BILINEAR))
