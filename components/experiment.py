@@ -100,7 +100,7 @@ def new_model(params: Params, run: Stage1Run, device: Device) -> Network:
     model = build_model(
         run.model, run.backbone, pretrained=run.pretrained, backbone_kwargs=run.backbone_options, **options
     )
-    return model.to(device.device)
+    return model.to(device.device, memory_format=torch.channels_last)
 
 
 def encode_depth(model: Network) -> Encoder:
@@ -190,7 +190,7 @@ def new_depth_model(settings: DepthTeacher, device: Device) -> Network:
     model = build_model("midas", settings.backbone, backbone_kwargs=settings.backbone_options, width=settings.width)
     if settings.source == "midas_v21":
         load_published(Path(settings.weights), model)
-    return model.to(device.device)
+    return model.to(device.device, memory_format=torch.channels_last)
 
 
 def depth_training_set(prepared: PreparedSet, device: Device) -> TrainingSet:

@@ -109,9 +109,7 @@ def at_size_of(maps: Tensor, like: Tensor) -> Tensor:
 
 
 def pairwise_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Pair-wise similarity loss, equation 2, over the channels of each pixel, mean over batch and pixels.
-
-    ||u/|u| - v/|v|||^2 = 2 - 2 cos(u, v): computed as the latter, without normalised copies.
+    """Pair-wise similarity loss, equation 2, over the channels of each pixel, mean over batch and pixels; 0 to 4.
 
     Args:
         student: projected student features, (B, C, H, W).
@@ -122,7 +120,12 @@ def pairwise_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     if student.shape != teacher.shape:
         raise ValueError(f"student features {tuple(student.shape)} and teacher features {tuple(teacher.shape)} differ")
-    return 2 - 2 * F.cosine_similarity(student.float(), teacher.float(), dim=1, eps=1e-12).mean()
+    return (unit(student.float()) - unit(teacher.float())).pow(2).sum(1).mean()
+
+
+def unit(features: Tensor) -> Tensor:
+    """Each pixel's feature vector, (B, C, H, W), over its length; 1e-6 under the root as in the published code."""
+    return features / (features.pow(2).sum(1, keepdim=True) + 1e-6).sqrt()
 
 
 def feature_loss(projected: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:

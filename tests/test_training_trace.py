@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from components.data.loader import Batch
-from components.models.checkpoints import from_published
+from components.models.published import from_published
 from components.models.projectors import Projectors
 from components.models.registry import build_model
 from components.runtime import Device

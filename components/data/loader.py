@@ -76,7 +76,7 @@ class Batch:
     """One training batch.
 
     Attributes:
-        images: float32 (B, 3, S, S), ImageNet-normalised, flipped and jittered.
+        images: float32 (B, 3, S, S), channels last, ImageNet-normalised, flipped and jittered.
         labels: float32 (B, 1, S, S) in {0, 1}, 1 = in focus, flipped alike.
         index: int64 (B,), places in the training set.
         flipped: bool (B,), whether each image is flipped.
@@ -148,7 +148,8 @@ def make_batch(
     images = flip(data.images[rows], flipped, flip_axis)
     labels = flip(data.labels[rows], flipped, flip_axis)
     jittered = jitter_colours(images.float() / 255, factors)
-    return Batch(normalise(jittered), labels.float(), rows, flipped)
+    inputs = normalise(jittered).contiguous(memory_format=torch.channels_last)
+    return Batch(inputs, labels.float(), rows, flipped)
 
 
 def batches(
