@@ -1,7 +1,9 @@
 """Files that appear whole or not at all: written beside their place, flushed to disk, renamed into it."""
 
+import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +12,33 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota on this disk is used up",
+    errno.EFBIG: "no file may grow this large here (see `ulimit -f`)",
+}
+
+
+class NoRoomError(InputError):
+    """What was to be written at `path` does not fit; `number` is a key of `NO_ROOM`."""
+
+    def __init__(self, path: Path, number: int) -> None:
+        super().__init__(
+            f"{path}: {NO_ROOM[number]}, and nothing was written; make room there, or name another place, and run again"
+        )
+        self.errno = number
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Raise `NoRoomError`, which names `path`, where the block finds no room to write."""
+    try:
+        yield
+    except (OSError, NoRoomError) as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise NoRoomError(path, error.errno) from error
 
 
 def sync(path: Path) -> None:
@@ -37,39 +66,71 @@ def make_parent(path: Path) -> None:
         raise InputError(f"{path.parent}: this folder cannot be written to; change its rights or name another one")
 
 
+def make_way(path: Path) -> str:
+    """Make the folder of `path`, rid of what killed processes left there of it; the prefix of temporary names."""
+    make_parent(path)
+    ours = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,7}})\.\w{{8}}(\.\w+)?")
+    for entry in path.parent.iterdir():
+        if (left := ours.fullmatch(entry.name)) and not is_alive(int(left[1])):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+    return f".{path.name}.{os.getpid()}."
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary file name beside `path`; rename it to `path` if the block succeeds, else remove it."""
-    make_parent(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Yield a temporary file name beside `path`; rename it to `path` if the block succeeds, else remove it.
+
+    Raises:
+        InputError: the folder cannot be written to, or there is no room.
+    """
+    prefix = make_way(path)
+    with room_for(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o644)
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_dir(path: Path) -> Iterator[Path]:
-    """Yield a new temporary folder beside `path`; put it in the place of `path` if the block succeeds."""
-    make_parent(path)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        for file in temporary.rglob("*"):
-            sync(file)
-        if path.is_dir():
-            shutil.rmtree(path)
-        temporary.rename(path)
-        sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    """Yield a new temporary folder beside `path`; put it in the place of `path` if the block succeeds.
+
+    Raises:
+        InputError: the folder around it cannot be written to, or there is no room.
+    """
+    prefix = make_way(path)
+    with room_for(path):
+        temporary, old = (Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix)) for _ in range(2))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            for file in temporary.rglob("*"):
+                sync(file)
+            if path.is_dir():
+                path.rename(old / path.name)
+            temporary.rename(path)
+            sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
