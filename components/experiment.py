@@ -86,8 +86,18 @@ def supervision_of(params: Params, training: Training, loss: str, final_weight: 
 
 
 def training_set(train: TrainingSplit, prepared: Path, device: Device) -> TrainingSet:
-    """The images and labels of a training split."""
+    """The images and labels of a training split.
+
+    Raises:
+        InputError: one of its parts is empty: its list is unknown, or the set is partial.
+    """
     sets = [(PreparedSet.load(prepared / name), split) for name, split in training_splits(train)]
+    for each, split in sets:
+        if len(each.split(split)) == 0:
+            raise InputError(
+                f"{each.folder}: no photograph of {split}, which {train!r} trains on; see the notes in its "
+                "validation.json, prepare it again, or take out the runs on this split"
+            )
     return load_rows([(each, each.split(split)) for each, split in sets], device.device)
 
 
@@ -100,7 +110,7 @@ def new_model(params: Params, run: Stage1Run, device: Device) -> Network:
     model = build_model(
         run.model, run.backbone, pretrained=run.pretrained, backbone_kwargs=run.backbone_options, **options
     )
-    return model.to(device.device, memory_format=torch.channels_last)
+    return model.to(device.device).to(memory_format=torch.channels_last)
 
 
 def encode_depth(model: Network) -> Encoder:
@@ -190,7 +200,7 @@ def new_depth_model(settings: DepthTeacher, device: Device) -> Network:
     model = build_model("midas", settings.backbone, backbone_kwargs=settings.backbone_options, width=settings.width)
     if settings.source == "midas_v21":
         load_published(Path(settings.weights), model)
-    return model.to(device.device, memory_format=torch.channels_last)
+    return model.to(device.device).to(memory_format=torch.channels_last)
 
 
 def depth_training_set(prepared: PreparedSet, device: Device) -> TrainingSet:

@@ -114,7 +114,7 @@ class Training(Section):
     """What both stages share."""
 
     epochs: Positive = Field(description="75 in the paper; the schedules count on it")
-    batch_size: Positive = Field(description="images; 6 in the paper")
+    batch_size: Annotated[int, Field(ge=2)] = Field(description="images; 6 in the paper")
     learning_rate: Annotated[float, Field(gt=0)] = Field(description="initial, of Adam; 1e-4 in the paper")
     poly_power: NonNegative = Field(description="0.9 in the paper")
     lambda_edge: NonNegative = Field(description="weight of the DOF-edge loss, equation 6; 0.5 in the paper")

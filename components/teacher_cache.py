@@ -13,6 +13,7 @@ Legend: N images, L levels (deepest first), C channels, h x w a level's size, S 
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from components.data.loader import Batch, FlipAxis, flip, normalise
 from components.errors import InputError
-from components.storage import read_json, write_json
+from components.storage import read_json, room_for, write_json
 
 MANIFEST = "manifest.json"
 NORMALISATION = "ImageNet mean and standard deviation"
@@ -153,6 +154,9 @@ def write_cache(
 
     Yields:
         (images done, images in all) after each batch.
+
+    Raises:
+        InputError: the disk has no room for the arrays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     progress = folder / "progress.json"
@@ -184,12 +188,16 @@ def write_cache(
 
 
 def _create(folder: Path, values: Mapping[str, Tensor], count: int, dtype: str) -> dict[str, np.memmap[Any, Any]]:
-    return {
-        name: np.lib.format.open_memmap(
-            folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=(count, 2, *value.shape[1:])
-        )
-        for name, value in values.items()
-    }
+    """Arrays with all their room taken at once: a memory map that finds the disk full later kills the process."""
+    arrays = {}
+    for name, value in values.items():
+        path = folder / f"{name}.npy"
+        shape = (count, 2, *value.shape[1:])
+        with room_for(path):
+            arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return arrays
 
 
 def _paths(folder: Path) -> list[Path]:

@@ -5,11 +5,13 @@ and, in deterministic mode on the CPU, ends bit-identical to an uninterrupted on
 comes from (seed, epoch, image), never from a generator's state.
 """
 
+import io
 import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 from components.data.loader import Batch, FlipAxis, Jitter, TrainingSet, batches
 from components.errors import InputError
 from components.losses import Reduction, depth_loss, feature_loss, supervised_loss
+from components.optimizer import Adam
 from components.runtime import Device
 from components.schedules import Rule, distillation_weight, epochs_to_run, poly_learning_rate
 from components.storage import atomic_path
@@ -78,7 +81,7 @@ class Objective(Protocol):
     def extras(self) -> dict[str, nn.Module]:
         """Trained modules beside the model, by name (the projectors of stage 2)."""
 
-    def extra_optimizer(self) -> torch.optim.Optimizer | None:
+    def extra_optimizer(self) -> Adam | None:
         """Their optimizer, with a fixed learning rate."""
 
 
@@ -124,7 +127,7 @@ class StageOne:
     def extras(self) -> dict[str, nn.Module]:
         return {}
 
-    def extra_optimizer(self) -> torch.optim.Optimizer | None:
+    def extra_optimizer(self) -> Adam | None:
         return None
 
 
@@ -165,7 +168,7 @@ class DepthFromRendering:
     def extras(self) -> dict[str, nn.Module]:
         return {}
 
-    def extra_optimizer(self) -> torch.optim.Optimizer | None:
+    def extra_optimizer(self) -> Adam | None:
         return None
 
 
@@ -230,9 +233,11 @@ class StageTwo:
     def extras(self) -> dict[str, nn.Module]:
         return {each.name: each.projector for each in self.distilled}
 
-    def extra_optimizer(self) -> torch.optim.Optimizer | None:
+    def extra_optimizer(self) -> Adam | None:
         parameters = [p for each in self.distilled for p in each.projector.parameters()]
-        return torch.optim.Adam(parameters, lr=self.projector_learning_rate, weight_decay=self.projector_weight_decay)
+        return Adam(
+            parameters, learning_rate=self.projector_learning_rate, weight_decay=self.projector_weight_decay
+        )
 
 
 def step(
@@ -241,13 +246,13 @@ def step(
     batch: Batch,
     *,
     epoch: int,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizers: Sequence[Adam],
     gradient_clip: float,
     device: Device,
 ) -> dict[str, Tensor]:
     """One optimisation step; returns the detached losses."""
     for optimizer in optimizers:
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
     with device.autocast():
         losses = objective.losses(model, batch, epoch)
     losses["loss"].backward()  # type: ignore[no-untyped-call]
@@ -278,9 +283,9 @@ def fit(
         checkpoint: file written after every epoch and read at the start; kept when an epoch fails.
 
     Raises:
-        InputError: the loss is not finite.
+        InputError: the loss is not finite, or `checkpoint` is of another training.
     """
-    optimizer = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate)
+    optimizer = Adam(model.parameters(), learning_rate=schedule.learning_rate)
     extra = objective.extra_optimizer()
     optimizers = [optimizer, *([extra] if extra else [])]
     state = nn.ModuleDict({"model": model, **objective.extras()})
@@ -296,8 +301,7 @@ def fit(
             power=schedule.poly_power,
             rule=schedule.poly_rule,
         )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        optimizer.learning_rate = rate
         values = _epoch(model, objective, data, schedule, epoch=epoch, optimizers=optimizers, device=device)
         records.append(EpochRecord(epoch, epochs, values | {"learning_rate": rate}))
         _save(checkpoint, state, optimizers, records)
@@ -311,7 +315,7 @@ def _epoch(
     schedule: Schedule,
     *,
     epoch: int,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizers: Sequence[Adam],
     device: Device,
 ) -> dict[str, float]:
     totals: dict[str, Tensor] = {}
@@ -352,24 +356,30 @@ def _check_finite(totals: dict[str, Tensor], epoch: int, steps: int) -> None:
 
 
 def _save(
-    path: Path, state: nn.Module, optimizers: Sequence[torch.optim.Optimizer], records: Sequence[EpochRecord]
+    path: Path, state: nn.Module, optimizers: Sequence[Adam], records: Sequence[EpochRecord]
 ) -> None:
     contents = {
         "state": state.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "records": [(record.epoch, record.epochs, record.values) for record in records],
     }
+    buffer = io.BytesIO()  # torch's own writer does not say why it fails: a full disk is to be named
+    torch.save(contents, buffer)
     with atomic_path(path) as temporary:
-        torch.save(contents, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
-def _resume(path: Path, state: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> list[EpochRecord]:
+def _resume(path: Path, state: nn.Module, optimizers: Sequence[Adam]) -> list[EpochRecord]:
     if not path.exists():
         return []
-    contents = torch.load(path, weights_only=True, map_location="cpu")
-    state.load_state_dict(contents["state"])
-    for optimizer, saved in zip(optimizers, contents["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
+    try:
+        contents = torch.load(path, weights_only=True, map_location="cpu")
+        state.load_state_dict(contents["state"])
+        for optimizer, saved in zip(optimizers, contents["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{path}: no checkpoint of this training ({reason}); delete it to begin anew") from error
     records = [EpochRecord(*record) for record in contents["records"]]
     log.info("going on after epoch %d, from %s", len(records), path)
     return records

@@ -9,6 +9,7 @@ from components.data.loader import Batch
 from components.models.published import from_published
 from components.models.projectors import Projectors
 from components.models.registry import build_model
+from components.optimizer import Adam
 from components.runtime import Device
 from components.schedules import poly_learning_rate
 from components.teacher_cache import OnlineFeatures, named
@@ -49,7 +50,7 @@ def supervision(final_weight: float) -> Supervision:
 def run_trace(model, objective, reference, steps: int) -> list[dict[str, float]]:
     rate = poly_learning_rate(1, epochs=75, initial=1e-4, power=0.9, rule="published_code")
     extra = objective.extra_optimizer()
-    optimizers = [torch.optim.Adam(model.parameters(), lr=rate), *([extra] if extra else [])]
+    optimizers = [Adam(model.parameters(), learning_rate=rate), *([extra] if extra else [])]
     model.train()
     trace = []
     for index in range(steps):

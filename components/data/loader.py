@@ -169,7 +169,7 @@ def batches(
     order = epoch_order(seed, epoch, len(data))
     for start in range(0, len(order), batch_size):
         index = order[start : start + batch_size]
-        if len(index) == 1 < len(order):
+        if len(index) == 1 < min(batch_size, len(order)):
             return
         yield make_batch(
             data,

@@ -11,7 +11,7 @@ from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from components.errors import InputError
@@ -36,7 +36,7 @@ def save_model(path: Path, model: Network, metadata: Mapping[str, str]) -> None:
     header = json.dumps({"spec": asdict(model.spec), "metadata": dict(metadata)}, sort_keys=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(state, temporary, {HEADER: header})
+        temporary.write_bytes(save(state, {HEADER: header}))
 
 
 def load_model(path: Path) -> Network:

@@ -1,0 +1,69 @@
+"""Adam (Kingma & Ba, 2015) with torch's own arithmetic, by its functional form.
+
+`torch.optim.Adam` imports torch's compiler when it is made: 4 s at the start of every training, most of a minute over
+the miniature. Its functional form does not, and gives the same bits.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+class Adam:
+    """Adam over some parameters.
+
+    Args:
+        parameters: to optimise; those without a gradient are left as they are.
+        learning_rate: may be changed between steps.
+        weight_decay: L2 penalty, added to the gradient.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], *, learning_rate: float, weight_decay: float = 0.0) -> None:
+        self.parameters = list(parameters)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.state = {
+            "mean": [torch.zeros_like(each, memory_format=torch.preserve_format) for each in self.parameters],
+            "square": [torch.zeros_like(each, memory_format=torch.preserve_format) for each in self.parameters],
+            "step": [torch.zeros(()) for _ in self.parameters],
+        }
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for each in self.parameters:
+            each.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update from the parameters' gradients."""
+        chosen = [index for index, each in enumerate(self.parameters) if each.grad is not None]
+        adam(
+            [self.parameters[index] for index in chosen],
+            [grad for each in self.parameters if (grad := each.grad) is not None],
+            *([self.state[name][index] for index in chosen] for name in ("mean", "square")),
+            [],
+            [self.state["step"][index] for index in chosen],
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
+            eps=EPSILON,
+            maximize=False,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` needs to go on with the same bits."""
+        return {name: list(values) for name, values in self.state.items()}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from a `state_dict` of the same parameters."""
+        for name, values in self.state.items():
+            for value, before in zip(values, saved[name], strict=True):
+                value.copy_(before)
