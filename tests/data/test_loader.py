@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.loader import (
@@ -110,6 +110,7 @@ def test_images_are_jittered_one_by_one() -> None:
     assert jitter_colours(images, factors).flatten(1)[:, 0].tolist() == pytest.approx([0.6, 0.2])
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), epoch=st.integers(0, 1000), index=st.lists(st.integers(0, 10**6), min_size=1))
 def test_draws_of_an_image_do_not_depend_on_its_batch(seed: int, epoch: int, index: list[int]) -> None:
     together = draws(seed, epoch, index)
@@ -127,6 +128,7 @@ def test_draws_differ_by_seed_epoch_and_index() -> None:
     assert np.corrcoef(values.T) - np.eye(4) == pytest.approx(np.zeros((4, 4)), abs=0.11)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), epoch=st.integers(1, 1000), count=st.integers(1, 300))
 def test_the_order_of_an_epoch_is_a_permutation(seed: int, epoch: int, count: int) -> None:
     order = epoch_order(seed, epoch, count)
