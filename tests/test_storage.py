@@ -25,18 +25,6 @@ with {kind}(Path(sys.argv[1])) as temporary:
 """
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path):
-    """A file system with 64 KiB in all: mounting one takes root."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True, check=False)
-    if mount.returncode:
-        pytest.skip(f"no file system can be mounted here: {mount.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
