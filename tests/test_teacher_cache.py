@@ -27,6 +27,15 @@ CHANNELS = (64, 32, 16, 8)
 IDS = [f"cuhk/{i}" for i in range(5)]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tiny tensors, and other tests beside these: threads would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def encode():
     """A small encoder, in eval(); its BatchNorm has statistics of its own."""
