@@ -22,18 +22,10 @@ from components.teacher_cache import (
     write_cache,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 LEVELS = ("level0", "level1", "level2", "level3")
 CHANNELS = (64, 32, 16, 8)
 IDS = [f"cuhk/{i}" for i in range(5)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny tensors, and other tests beside these: threads would wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

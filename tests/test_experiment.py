@@ -1,0 +1,201 @@
+"""From params to runs: what a stage trains, what it writes, and that no kill -9 changes it."""
+
+import logging
+import multiprocessing
+import re
+import secrets
+import signal
+import time
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ruamel.yaml import YAML
+from torch import nn
+
+from components import experiment
+from components.data.loader import Jitter, TrainingSet
+from components.data.prepared import IndexRow, PreparedSet
+from components.errors import InputError
+from components.params import Params, parse_params
+from components.runtime import Device, set_up
+from components.training import EpochRecord, Supervision, fit
+from tests.test_training import CPU, schedule, tensors, tiny, toy
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+ROOT = Path(__file__).parent.parent
+FILES = (experiment.WEIGHTS, experiment.HISTORY, experiment.CARD)
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.test_experiment", "timm"])
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return small_params()
+
+
+def small_params() -> Params:
+    """The smoke preset with the smallest backbone, and enough epochs to be interrupted."""
+    values = YAML(typ="safe", pure=True).load((ROOT / "presets" / "smoke.yaml").read_text())
+    options = {"channels": [8, 16, 32, 64]}
+    values["depth_teacher"] |= {"backbone_options": options, "width": 8}
+    values["stage1_runs"]["dffnet"]["backbone_options"] = options
+    for stage in ("stage1", "stage2"):
+        values[stage] |= {"epochs": 5, "batch_size": 4}
+    return parse_params(values, "small")
+
+
+def test_losses_and_schedules_follow_the_params(params: Params) -> None:
+    assert experiment.supervision_of(params, params.stage1, "bce&el", 1.0) == Supervision(0.5, "mean", 1.0, 1.0)
+    assert experiment.supervision_of(params, params.stage1, "bce", 1.1) == Supervision(0.0, "mean", 1.1, 1.0)
+    course = experiment.schedule_of(params, params.stage2)
+    assert (course.epochs, course.flip_axis, course.gradient_clip, course.seed) == (5, "vertical", 0.5, params.seed)
+    assert course.jitter == Jitter(0.2, 0.2, 0.2)
+
+
+def test_initial_weights_depend_on_the_seed_alone(params: Params) -> None:
+    run = params.stage1_runs["dffnet"]
+    one = experiment.new_model(params, run, CPU)
+    torch.rand(5)
+    two = experiment.new_model(params, run, CPU)
+    other = experiment.new_model(params.model_copy(update={"seed": 1}), run, CPU)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(two), strict=True))
+    assert not torch.equal(one.head.weight, other.head.weight)
+
+
+@pytest.mark.parametrize("batchnorm", ["eval", "batch"])
+def test_a_teacher_does_not_learn(tmp_path: Path, batchnorm: str) -> None:
+    experiment.write_run(tmp_path / "run", tiny("pdnet"), [], {"run": "pdnet"})
+    teacher = experiment.frozen(tmp_path / "run" / experiment.WEIGHTS, batchnorm=batchnorm, device=CPU)
+    assert not any(each.requires_grad for each in teacher.parameters())
+    assert {module.training for module in teacher.modules()} == {batchnorm == "batch"}
+
+
+def test_equal_runs_are_written_as_equal_bytes(tmp_path: Path) -> None:
+    values = [{"loss": 0.1 + 0.2, "learning_rate": 1e-3}, {"loss": 0.25, "learning_rate": 5e-4}]
+    records = [EpochRecord(epoch, 2, each) for epoch, each in enumerate(values, start=1)]
+    for name in ("one", "two"):
+        experiment.write_run(tmp_path / name, tiny(), records, {"run": "dffnet", "stage": 1})
+    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
+    assert set(files) == {"model.safetensors", "history.csv", "card.json"}
+    assert files["history.csv"] == b"epoch,loss,learning_rate\n1,0.30000000000000004,0.001\n2,0.25,0.0005\n"
+    experiment.write_run(tmp_path / "one", tiny(), [], {"run": "dffnet"})
+    assert (tmp_path / "one/history.csv").read_text() == "epoch\n"
+
+
+def prepared(folder: Path, splits: tuple[str, ...]) -> PreparedSet:
+    rows = (IndexRow("a", "a.jpg", "a.png", 2, 2, 0, "", splits[:1], 0.5),)
+    images, labels = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 64, 64), np.uint8)
+    return PreparedSet(folder, folder.name, rows, images, labels, np.zeros(1, np.uint8), None, splits)
+
+
+def test_a_split_without_photographs_is_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUHK-TR-2 is empty where nobody has its list: training on the rest of the split would be another experiment."""
+    sets = {"cuhk": ("CUHK-TR-1", "CUHK-TR-2"), "dut": ("DUT-TR",)}
+    monkeypatch.setattr(PreparedSet, "load", lambda folder: prepared(folder, sets[folder.name]))
+    assert experiment.training_set("CUHK-TR-1 & DUT-TR", tmp_path, CPU).ids == ["cuhk/a", "dut/a"]
+    with pytest.raises(InputError, match=rf"{tmp_path}/cuhk: no photograph of CUHK-TR-2, .*validation.json"):
+        experiment.training_set("CUHK-TR-2 & DUT-TR", tmp_path, CPU)
+
+
+def test_a_depth_teacher_is_trained_on_inverse_depth(tmp_path: Path) -> None:
+    photographs = prepared(tmp_path / "cuhk", ("CUHK-TR-1",))
+    with pytest.raises(InputError, match=r"cuhk: no depth\.npy .*depth_teacher\.source: midas_v21"):
+        experiment.depth_training_set(photographs, CPU)
+    depth = np.full((1, 64, 64), 4, np.float16)
+    rendered = PreparedSet(**{**vars(photographs), "depth": depth})
+    assert set(experiment.depth_training_set(rendered, CPU).labels.flatten().tolist()) == {0.25}
+
+
+def course(folder: Path) -> None:
+    """Both stages as the pipeline runs them, stage 1 left out once it is done; says every epoch."""
+    said = (folder / "output.txt").open("a", buffering=1)
+    logging.basicConfig(stream=said, level=logging.INFO, format="%(message)s")
+    params, data = small_params(), toy(4)
+    device = set_up(device="cpu", precision="float32", deterministic=True, threads=1)
+    weights, cache = folder / "depth" / experiment.WEIGHTS, folder / "cache"
+    if not weights.exists():
+        experiment.write_run(weights.parent, experiment.new_depth_model(params.depth_teacher, device), [], {"run": "-"})
+        teacher = experiment.frozen(weights, batchnorm="eval", device=device)
+        list(experiment.fill_cache(params, experiment.encode_depth(teacher), data, cache / "toy", weights))
+    first, second = params.stage1_runs["dffnet"], params.stage2_runs["d_dffnet"]
+    if not (folder / "dffnet").exists():
+        model = experiment.new_model(params, first, device)
+        train(folder / "dffnet", model, experiment.stage1_objective(params, first.loss, None), data, device)
+    student = experiment.new_model(params, first, device)
+    defocus = {"weights": folder / "dffnet" / experiment.WEIGHTS, "cache": cache / "defocus", "device": device}
+    depth = {"weights": weights, "cache": cache, "device": device, "names": experiment.LEVELS}
+    list(experiment.cache_defocus_teacher(params, data, **defocus))
+    teachers = {
+        "defocus": experiment.defocus_teacher_of(params, data, **defocus),
+        "depth": experiment.depth_teacher_of(params, data, **depth),
+    }
+    train(folder / "d_dffnet", student, experiment.stage2_objective(params, second, student, teachers), data, device)
+
+
+def train(out: Path, model: nn.Module, objective, data: TrainingSet, device: Device) -> None:
+    records = []
+    course = schedule(epochs=5, batch_size=2)
+    for record in fit(model, objective, data, course, device=device, checkpoint=out.with_suffix(".pt")):
+        records.append(record)
+        logging.info("%s %d", out.name, record.epoch)
+    experiment.write_run(out, model, records, {"run": out.name})
+
+
+def start(folder: Path) -> ForkServerProcess:
+    """A process that trains; its imports were done once for all."""
+    folder.mkdir(exist_ok=True)
+    process = FORKS.Process(target=course, args=(folder,))
+    process.start()
+    return process
+
+
+def kill_in_the_middle(folder: Path, name: str, epoch: int, part: float) -> None:
+    """kill -9 a part of an epoch's time after the end of `epoch`, the second or a later one."""
+    process = start(folder)
+    ends = []
+    for end in (epoch - 1, epoch):
+        while f"{name} {end}\n" not in output(folder):
+            assert process.is_alive()
+            time.sleep(0.002)
+        ends.append(time.monotonic())
+    time.sleep(part * (ends[1] - ends[0]))
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert (folder / f"{name}.pt").exists()
+    assert not (folder / name).exists()
+
+
+def output(folder: Path) -> str:
+    path = folder / "output.txt"
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_killed_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    """Both stages, killed with SIGKILL at random moments, to the last bit."""
+    seed = secrets.randbits(32)
+    print("moments drawn with seed", seed)
+    random = np.random.default_rng(seed)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    never_killed = start(whole)
+    for name in ("dffnet", "d_dffnet"):
+        kill_in_the_middle(killed, name, int(random.integers(2, 4)), random.uniform(0, 1))
+    before = output(killed)
+    last = start(killed)
+    for process in (last, never_killed):
+        process.join()
+        assert process.exitcode == 0
+    _, resumed, *epochs = output(killed).removeprefix(before).splitlines()
+    assert re.fullmatch(r"going on after epoch [1-5], from .*/d_dffnet.pt", resumed)
+    assert epochs == [f"d_dffnet {epoch}" for epoch in range(1, 6)]
+    assert before.count("going on") == 1
+    assert "going on" not in output(whole)
+    for path in (Path(run, file) for run in ("dffnet", "d_dffnet") for file in FILES):
+        assert (killed / path).read_bytes() == (whole / path).read_bytes(), path
+    header, *rows = (whole / "d_dffnet/history.csv").read_text().splitlines()
+    assert len(rows) == 5
+    assert header == ("epoch,loss,dbd_loss,defocus_feature_loss,depth_feature_loss,distill_weight,learning_rate")
