@@ -51,7 +51,7 @@ def pictures(folder: Path) -> dict[str, Path]:
         )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in PHOTO_SUFFIXES:
+        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
             other = found.setdefault(path.stem.lower(), path)
             if other is not path:
                 raise InputError(f"{path} and {other.name}: two pictures with one name; remove or rename one of them")
@@ -72,14 +72,19 @@ def predict(photos: Path, run: str, out: Path, device: str) -> None:
     from components.data.images import read_photograph
     from components.data.maps import encode_map
     from components.inference import predict_photo
+    from components.models import DETECTOR_NAMES
     from components.models.checkpoints import load_model
     from components.runtime import set_up
     from components.storage import atomic_path, read_json
 
-    paths = list(pictures(photos).values()) if photos.is_dir() else [photos]
+    paths = [photos] if photos.is_file() else list(pictures(photos).values())
+    if out.resolve() == paths[0].resolve().parent:
+        raise InputError(f"--out {out}: the photographs lie there, and maps would replace them; name another folder")
     folder = model_folder(run)
     chosen = set_up(device=device, precision="float32", deterministic=False, threads=0).device
     model = load_model(folder / "model.safetensors").to(chosen).eval()
+    if model.spec is None or model.spec.name not in DETECTOR_NAMES:
+        raise InputError(f"--model {run}: {folder} holds a depth teacher; name a run that detects defocus blur")
     image_size = read_json(folder / "card.json")["params"]["image_size"]
     with click.progressbar(paths, label="photographs", file=sys.stderr) as bar:
         for path in bar:
@@ -162,6 +167,8 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
     """Make a data SET ready: labels to one polarity (1 = in focus) and to {0, 1}, an index, a validation report."""
     from components.data.prepare import prepare_set
 
+    if out.exists() and not (out / "validation.json").exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out}: no prepared set, and it would be replaced; name a new or empty folder")
     prepare_set(name, raw, out, image_size=image_size, partial=partial, progress=None)
     click.echo(f"{out}: ready; see {out / 'validation.json'}")
 
