@@ -1,0 +1,86 @@
+"""Maps from models: quantised by hand, of the photograph's size, white = in focus."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from components.data.loader import normalise
+from components.inference import predict_maps, predict_photo, to_map
+from components.models.outputs import DefocusOutput
+from components.models.registry import build_model
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = torch.device("cpu")
+
+
+class BrightIsSharp(nn.Module):
+    """Says that what is brighter than mid grey is in focus: logits of 20 and -20."""
+
+    def forward(self, images: torch.Tensor) -> DefocusOutput:
+        self.sides = images.shape[-2:]
+        return DefocusOutput(40 * (images.mean(1, keepdim=True) > 0).float() - 20, (), ())
+
+
+def test_probabilities_are_quantised_by_hand() -> None:
+    # sigmoid: 0 -> 0.5 -> 127.5, to the even 128; ln 3 -> 0.75 -> 191.25; -ln 4 -> 0.2 -> 51
+    logits = torch.tensor([[[[0.0, np.log(3)], [-np.log(4), 50.0]]], [[[-50.0, 0.0], [0.0, 0.0]]]])
+    maps = to_map(logits)
+    assert (maps.dtype, maps.shape) == (np.uint8, (2, 2, 2))
+    assert maps.tolist() == [[[128, 191], [51, 255]], [[0, 128], [128, 128]]]
+    assert to_map(logits.bfloat16())[0, 0, 0] == 128
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_maps_are_the_models_forward_quantised(batch_size: int) -> None:
+    torch.manual_seed(0)
+    model = build_model("dffnet", "resnet10t", backbone_kwargs={"channels": [8, 16, 32, 64]}, width=8).eval()
+    images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    batches = list(predict_maps(model, images, batch_size=batch_size, device=CPU))
+    assert [len(batch) for batch in batches] == {1: [1] * 5, 2: [2, 2, 1], 5: [5]}[batch_size]
+    with torch.no_grad():
+        logits = model(normalise(torch.from_numpy(images).permute(0, 3, 1, 2))).logits
+    expected = np.rint(255 / (1 + np.exp(-logits[:, 0].numpy().astype(np.float64))))
+    found = np.concatenate(batches).astype(np.float64)
+    assert np.abs(found - expected).max() <= 1  # another batch size may round otherwise in the last bit
+    assert (found != expected).mean() < 1e-3
+
+
+def test_no_image_no_map() -> None:
+    assert list(predict_maps(BrightIsSharp(), np.zeros((0, 8, 8, 3), np.uint8), batch_size=2, device=CPU)) == []
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 96), (33, 20), (1, 7), (64, 64)])
+def test_a_photographs_map_has_its_size(height: int, width: int) -> None:
+    model = BrightIsSharp()
+    photo = np.full((height, width, 3), 200, dtype=np.uint8)
+    found = predict_photo(model, photo, image_size=64, device=CPU)
+    assert (found.shape, found.dtype) == ((height, width), np.uint8)
+    assert model.sides == (64, 64)
+    assert (found == 255).all()
+
+
+def test_white_is_in_focus_where_the_model_says_so() -> None:
+    photo = np.zeros((40, 100, 3), dtype=np.uint8)
+    photo[:, 60:] = 255
+    found = predict_photo(BrightIsSharp(), photo, image_size=64, device=CPU)
+    assert (found[:, :55] == 0).all()
+    assert (found[:, 65:] == 255).all()
+    (prepared,) = predict_maps(BrightIsSharp(), photo[None, :, ::2], batch_size=1, device=CPU)
+    assert prepared.tolist() == [[[0] * 30 + [255] * 20] * 40]
+
+
+def test_photographs_are_resized_as_in_training() -> None:
+    """Anti-aliased bilinear, by Pillow."""
+    seen = []
+
+    class Sees(BrightIsSharp):
+        def forward(self, images: torch.Tensor) -> DefocusOutput:
+            seen.append(images)
+            return super().forward(images)
+
+    photo = np.random.default_rng(0).integers(0, 256, (90, 150, 3), dtype=np.uint8)
+    predict_photo(Sees(), photo, image_size=32, device=CPU)
+    small = np.asarray(Image.fromarray(photo).resize((32, 32), Image.Resampling.BILINEAR))
+    assert torch.equal(seen[0], normalise(torch.from_numpy(small.transpose(2, 0, 1)[None].copy())))
