@@ -117,7 +117,7 @@ def model_folder(run: str) -> Path:
 @click.option("--iou", type=click.Choice(["pooled", "per_image"]), default="pooled", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: mae, f_beta, f_beta_max, iou, images.")
 def score(
-    maps: Path, labels: Path, maps_positive: str, labels_positive: str, resize: bool, iou: str, as_json: bool
+    *, maps: Path, labels: Path, maps_positive: str, labels_positive: str, resize: bool, iou: str, as_json: bool
 ) -> None:
     """MAE, F-beta and IoU of a folder of maps by the paper's rules (F-beta and IoU: blurred region positive)."""
     from components.evaluation import score_pairs
