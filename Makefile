@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce test check lock clean
+.PHONY: help setup reproduce test check lock seeds clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -21,6 +21,9 @@ $(READY): requirements.lock pyproject.toml
 reproduce: setup ## the whole DAG by params.yaml (as shipped: the miniature), up to data/report/index.html
 	dvc repro
 	@echo "report: $(CURDIR)/data/report/index.html"
+
+seeds: setup ## benchmarks/SEEDS.md: three seeds of the miniature, with the loss ablation (about 20 minutes)
+	python benchmarks/seeds.py --seeds 0 1 2
 
 test: setup ## all tests
 	pytest

@@ -1,0 +1,127 @@
+"""What distillation and the DOF-edge loss change on the miniature, over several seeds.
+
+Works in a clone of this checkout, so that its data and params stay as they are: `python benchmarks/seeds.py --seeds 0 1 2`.
+Writes benchmarks/SEEDS.md. The images are rendered: nothing here is comparable with the paper's numbers.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / "benchmarks" / "SEEDS.md"
+ABLATION = {
+    "stage1_runs": {"dffnet_bce": ("dffnet", {"loss": "bce"})},
+    "stage2_runs": {
+        "d_dffnet_bce_bce": ("d_dffnet", {"teacher": "dffnet_bce", "loss": "bce"}),
+        "d_dffnet_bce_el": ("d_dffnet", {"teacher": "dffnet_bce", "loss": "bce&el"}),
+    },
+}
+PAIRS = (
+    ("distillation", "dffnet", "d_dffnet"),
+    ("distillation, BCE alone", "dffnet_bce", "d_dffnet_bce_bce"),
+    ("distillation, PDNet", "pdnet", "d_pdnet"),
+    ("DOF-edge loss, stage 1", "dffnet_bce", "dffnet"),
+    ("DOF-edge loss, stage 2", "d_dffnet_bce_bce", "d_dffnet_bce_el"),
+    ("depth as an output (R-DFFNet)", "dffnet", "rdffnet"),
+)
+METRICS = ("mae", "f_beta", "iou")
+Scores = dict[str, dict[str, dict[str, float]]]
+
+
+def with_ablation(params: dict, seed: int) -> dict:
+    """The params with the runs of the ablation added, and another seed."""
+    for section, runs in ABLATION.items():
+        for name, (like, changes) in runs.items():
+            params[section][name] = {**params[section][like], **changes}
+            for listed in ("predicted", "evaluated"):
+                if name not in params[listed]:
+                    params[listed].append(name)
+    params["seed"] = seed
+    return params
+
+
+def run_seed(clone: Path, seed: int) -> Scores:
+    """Reproduce the clone with one seed; the scores of every run."""
+    yaml = YAML()
+    path = clone / "params.yaml"
+    params = with_ablation(yaml.load(path.read_text()), seed)
+    with path.open("w") as file:
+        yaml.dump(params, file)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "evaluate"], cwd=clone, check=True, stdout=sys.stderr)
+    return {name: json.loads((clone / "data/scores" / name / "summary.json").read_text()) for name in params["evaluated"]}
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation over seeds."""
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+
+
+def note(results: list[Scores], seeds: list[int], commit: str) -> str:
+    """The note, in Markdown."""
+    tests = list(next(iter(results[0].values())))
+    lines = [
+        "# Seeds: what distillation and the DOF-edge loss change on the miniature",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {platform.machine()} with 2 CPU cores, "
+        f"`python benchmarks/seeds.py --seeds {' '.join(map(str, seeds))}`. Rendered images: **not comparable with the "
+        "paper's numbers.** Mean ± standard deviation over seeds (weights, order, augmentation; the images are the same).",
+        "",
+        "## Scores",
+        "",
+        "| run | metric | " + " | ".join(tests) + " |",
+        "|---|---|" + "---|" * len(tests),
+    ]
+    for name, metric in product(results[0], METRICS):
+        cells = [spread([scores[name][test][metric] for scores in results]) for test in tests]
+        lines.append(f"| {name} | {metric} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "## Changes",
+        "",
+        "Second run less first, seed by seed; MAE: negative is better. Bold: further from 0 than twice its standard "
+        "error over the seeds.",
+        "",
+        "| change | from → to | metric | " + " | ".join(tests) + " |",
+        "|---|---|---|" + "---|" * len(tests),
+    ]
+    for (title, before, after), metric in product(PAIRS, METRICS):
+        cells = []
+        for test in tests:
+            changes = [scores[after][test][metric] - scores[before][test][metric] for scores in results]
+            error = np.std(changes, ddof=1) / len(changes) ** 0.5
+            text = f"{np.mean(changes):+.3f} ± {np.std(changes, ddof=1):.3f}"
+            cells.append(f"**{text}**" if abs(np.mean(changes)) > 2 * error else text)
+        lines.append(f"| {title} | {before} → {after} | {metric} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Reproduce every seed and write the note."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    seeds = parser.parse_args().seeds
+    if len(seeds) < 2:
+        parser.error("--seeds: at least two are needed for a spread")
+    commit = subprocess.run(
+        ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "dbdflow"
+        subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+        results = [run_seed(clone, seed) for seed in seeds]
+    OUT.write_text(note(results, seeds, commit))
+    print(OUT)
+
+
+if __name__ == "__main__":
+    main()
