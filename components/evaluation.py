@@ -40,7 +40,7 @@ class SetScores:
 
 
 def resize_map(prediction: NDArray[np.uint8], size: tuple[int, ...], upsample: Upsample) -> NDArray[np.uint8]:
-    """A map, uint8 (h, w), at another size (height, width), by nearest neighbour or bilinearly (corners not aligned)."""
+    """A map, uint8 (h, w), at another (height, width): nearest neighbour, or bilinear with corners not aligned."""
     if prediction.shape == size:
         return prediction
     resized: NDArray[np.uint8] = cv2.resize(prediction, size[::-1], interpolation=INTERPOLATION[upsample])
@@ -77,9 +77,7 @@ def score_set(
         full[row] = count(resize_map(prediction, label.shape, upsample), label)
         if iou_size is not None:
             square = (iou_size, iou_size)
-            small[row] = count(
-                resize_map(prediction, square, "nearest"), resize_map(label, square, "nearest")
-            )
+            small[row] = count(resize_map(prediction, square, "nearest"), resize_map(label, square, "nearest"))
     for name, chosen in tests.items():
         if len(chosen) == 0:
             continue

@@ -106,7 +106,7 @@ def count(prediction: NDArray[np.generic], label: NDArray[np.generic]) -> MapCou
     """
     if prediction.shape != label.shape:
         raise InputError(
-            f"map of {_size(prediction)} and label of {_size(label)} differ in size; a map is scored at its label's size"
+            f"map of {_size(prediction)} and label of {_size(label)} differ in size; maps are scored at label size"
         )
     focus = label.astype(bool)
     levels, blurred, exact = _read(prediction)

@@ -46,7 +46,8 @@ class Adam:
         adam(
             [self.parameters[index] for index in chosen],
             [grad for each in self.parameters if (grad := each.grad) is not None],
-            *([self.state[name][index] for index in chosen] for name in ("mean", "square")),
+            [self.state["mean"][index] for index in chosen],
+            [self.state["square"][index] for index in chosen],
             [],
             [self.state["step"][index] for index in chosen],
             amsgrad=False,

@@ -328,7 +328,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     return parse_params(value, str(path))
 
 
-def parse_params(value: Any, source: str) -> Params:
+def parse_params(value: object, source: str) -> Params:
     """Check a params mapping; `source` names it in errors."""
     if not isinstance(value, dict):
         raise InputError(f"{source}: expected a mapping of sections, found {type(value).__name__}")

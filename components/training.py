@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from components.data.loader import Batch, FlipAxis, Jitter, TrainingSet, batches
 from components.errors import InputError
 from components.losses import Reduction, depth_loss, feature_loss, supervised_loss
+from components.models.outputs import DefocusOutput
 from components.optimizer import Adam
 from components.runtime import Device
 from components.schedules import Rule, distillation_weight, epochs_to_run, poly_learning_rate
@@ -101,7 +102,7 @@ class Supervision:
     final_weight: float
     side_weight: float
 
-    def loss(self, output: Any, labels: Tensor) -> Tensor:
+    def loss(self, output: DefocusOutput, labels: Tensor) -> Tensor:
         """Equation 7 for a model's named outputs."""
         return supervised_loss(
             output.logits.float(),
@@ -235,9 +236,7 @@ class StageTwo:
 
     def extra_optimizer(self) -> Adam | None:
         parameters = [p for each in self.distilled for p in each.projector.parameters()]
-        return Adam(
-            parameters, learning_rate=self.projector_learning_rate, weight_decay=self.projector_weight_decay
-        )
+        return Adam(parameters, learning_rate=self.projector_learning_rate, weight_decay=self.projector_weight_decay)
 
 
 def step(
@@ -355,9 +354,7 @@ def _check_finite(totals: dict[str, Tensor], epoch: int, steps: int) -> None:
         )
 
 
-def _save(
-    path: Path, state: nn.Module, optimizers: Sequence[Adam], records: Sequence[EpochRecord]
-) -> None:
+def _save(path: Path, state: nn.Module, optimizers: Sequence[Adam], records: Sequence[EpochRecord]) -> None:
     contents = {
         "state": state.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],

@@ -1,4 +1,4 @@
-"""Stage `depth_teacher`: MiDaS v2.1's published weights, or, in the miniature, a small net trained on rendered depth."""
+"""Stage `depth_teacher`: MiDaS v2.1's published weights; in the miniature, a small net trained on rendered depth."""
 
 from pathlib import Path
 
