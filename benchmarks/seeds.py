@@ -1,7 +1,7 @@
 """What distillation and the DOF-edge loss change on the miniature, over several seeds.
 
-Works in a clone of this checkout, so that its data and params stay as they are: `python benchmarks/seeds.py --seeds 0 1 2`.
-Writes benchmarks/SEEDS.md. The images are rendered: nothing here is comparable with the paper's numbers.
+`python benchmarks/seeds.py --seeds 0 1 2` works in a clone of this checkout, whose data and params stay as they are, and
+writes benchmarks/SEEDS.md. The images are rendered: nothing here is comparable with the paper's numbers.
 """
 
 import argparse
@@ -58,7 +58,9 @@ def run_seed(clone: Path, seed: int) -> Scores:
     with path.open("w") as file:
         yaml.dump(params, file)
     subprocess.run([sys.executable, "-m", "dvc", "repro", "evaluate"], cwd=clone, check=True, stdout=sys.stderr)
-    return {name: json.loads((clone / "data/scores" / name / "summary.json").read_text()) for name in params["evaluated"]}
+    return {
+        name: json.loads((clone / "data/scores" / name / "summary.json").read_text()) for name in params["evaluated"]
+    }
 
 
 def spread(values: list[float]) -> str:
@@ -74,7 +76,7 @@ def note(results: list[Scores], seeds: list[int], commit: str) -> str:
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {platform.machine()} with 2 CPU cores, "
         f"`python benchmarks/seeds.py --seeds {' '.join(map(str, seeds))}`. Rendered images: **not comparable with the "
-        "paper's numbers.** Mean ± standard deviation over seeds (weights, order, augmentation; the images are the same).",
+        "paper's numbers.** Mean ± standard deviation over seeds (weights, order, augmentation; the same images).",
         "",
         "## Scores",
         "",

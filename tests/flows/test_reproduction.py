@@ -1,0 +1,193 @@
+"""The whole DAG on real DVC and MLflow, at its smallest: what runs, what does not, what is left when it is killed."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.flows.conftest import PROJECT
+
+STAGES = {
+    *(f"{stage}@{name}" for stage in ("download", "prepare") for name in ("cuhk", "dut", "ctcug", "ebd")),
+    "depth_teacher",
+    "cache_teacher@cuhk",
+    "train_stage1@dffnet",
+    "train_stage1_depth@rdffnet",
+    "distill_stage2@d_dffnet",
+    "baseline@hifst",
+    *(f"predict@{run}" for run in ("dffnet", "rdffnet", "d_dffnet")),
+    *(f"evaluate@{run}" for run in ("hifst", "dffnet", "rdffnet", "d_dffnet")),
+    "report",
+}
+
+
+class Checkout:
+    """A copy of this project with the smoke preset, as a git repository of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        names = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=PROJECT, capture_output=True, text=True, check=True
+        ).stdout.split("\n")
+        for name in filter(None, names):
+            if (PROJECT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(PROJECT / name, folder / name)
+        shutil.copy2(folder / "presets" / "smoke.yaml", folder / "params.yaml")
+        for words in (
+            ["init", "-q"],
+            ["add", "-A"],
+            ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"],
+        ):
+            subprocess.run(["git", *words], cwd=folder, check=True)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DBDFLOW", "PREFECT"))}
+        self.environment = inherited | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(folder),
+        }
+
+    def dvc(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "dvc", *words]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def choose(self, key: str, value: object) -> None:
+        yaml, path = YAML(), self.folder / "params.yaml"
+        params = yaml.load(path.read_text())
+        *sections, last = key.split(".")
+        section = params
+        for name in sections:
+            section = section[name]
+        section[last] = value
+        with path.open("w") as file:
+            yaml.dump(params, file)
+
+    def changed_by(self, key: str, value: object) -> set[str]:
+        """The stages that depend on a parameter themselves; what follows them is not among these."""
+        before = (self.folder / "params.yaml").read_text()
+        self.choose(key, value)
+        done = self.dvc("repro", "--dry")
+        (self.folder / "params.yaml").write_text(before)
+        assert done.returncode == 0, done.stderr
+        return set(re.findall(r"Running stage '(.+?)'", done.stdout))
+
+    def lock(self) -> dict:
+        return YAML(typ="safe").load((self.folder / "dvc.lock").read_text())["stages"]
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"))
+    done = checkout.dvc("repro")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    yield checkout
+    wait_for_courier(checkout)
+
+
+def wait_for_courier(checkout: Checkout) -> None:
+    script = "from pipelines import courier; import sys; sys.exit(not courier.wait(120))"
+    subprocess.run([sys.executable, "-c", script], cwd=checkout.folder, env=checkout.environment, check=True)
+
+
+def test_every_stage_runs_and_the_report_is_there(reproduced: Checkout) -> None:
+    assert set(reproduced.lock()) == STAGES
+    page = (reproduced.folder / "data/report/index.html").read_text()
+    scores = json.loads((reproduced.folder / "data/scores/d_dffnet/summary.json").read_text())
+    assert set(scores) == {"CUHK-TE-1", "CUHK-TE-2", "DUT-TE", "CTCUG", "EBD", "EBD(1305)"}
+    assert f"{scores['CUHK-TE-1']['mae']:.3f}" in page
+    assert "NOT comparable" in page
+
+
+def test_a_second_reproduction_runs_nothing(reproduced: Checkout) -> None:
+    done = reproduced.dvc("repro")
+    assert "Running stage" not in done.stdout
+    assert "up to date" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("stage2.lambda_edge", 0.2, {"distill_stage2@d_dffnet"}),
+        ("stage2_runs.d_dffnet.loss", "bce", {"distill_stage2@d_dffnet"}),
+        ("stage1.lambda_edge", 0.2, {"train_stage1@dffnet", "train_stage1_depth@rdffnet"}),
+        ("departures.upsample", "bilinear", {*(s for s in STAGES if s.startswith("evaluate")), "report"}),
+        ("departures.gradient_clip", 0.0, {*(s for s in STAGES if s.startswith(("train", "distill"))), "report"}),
+        ("seed", 1, {s for s in STAGES if s.startswith(("train", "distill"))}),
+        ("depth_teacher.epochs", 3, {"depth_teacher"}),
+        ("runtime.threads", 1, set()),
+        ("download.render.seed", 2, {s for s in STAGES if s.startswith("download")}),
+    ],
+)
+def test_a_parameter_changes_the_stages_that_use_it(
+    reproduced: Checkout, key: str, value: object, stages: set[str]
+) -> None:
+    assert reproduced.changed_by(key, value) == stages
+
+
+def test_the_dof_edge_weight_of_stage_2_reruns_stage_2_and_what_follows(reproduced: Checkout) -> None:
+    reproduced.choose("stage2.lambda_edge", 0.2)
+    done = reproduced.dvc("repro")
+    ran = set(re.findall(r"Running stage '(.+?)'", done.stdout))
+    assert ran == {"distill_stage2@d_dffnet", "predict@d_dffnet", "evaluate@d_dffnet", "report"}
+
+
+def test_mlflow_has_a_run_a_stage_under_one_parent(reproduced: Checkout) -> None:
+    wait_for_courier(reproduced)
+    script = """
+import json, warnings
+warnings.simplefilter("ignore")
+from mlflow import MlflowClient
+client = MlflowClient("sqlite:///.dbdflow/mlflow/mlflow.db")
+runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+print(json.dumps([[r.info.run_name, r.info.status, r.data.tags, r.data.metrics] for r in runs]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=reproduced.folder,
+        env=reproduced.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    runs = json.loads(done.stdout.splitlines()[-1])
+    stages = {run[2]["dvc.stage"]: run for run in runs if "dvc.stage" in run[2]}
+    assert set(stages) == STAGES
+    assert {run[1] for run in stages.values()} == {"FINISHED"}
+    parents = [run[2]["mlflow.parentRunId"] for run in runs if "dvc.stage" in run[2]]
+    assert sorted(parents.count(parent) for parent in set(parents)) == [4, len(STAGES)]
+    summary = json.loads((reproduced.folder / "data/scores/dffnet/summary.json").read_text())
+    assert stages["evaluate@dffnet"][3]["DUT-TE/mae"] == pytest.approx(summary["DUT-TE"]["mae"])
+
+
+def test_killed_with_9_it_goes_on_and_ends_with_the_same_bytes(reproduced: Checkout) -> None:
+    stage, folder = "train_stage1@dffnet", reproduced.folder
+    reproduced.choose("stage1.epochs", 6)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "-s", stage], cwd=folder, env=reproduced.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(".dbdflow/scratch/train_stage1*/checkpoint.pt")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = reproduced.dvc("--wait-for-lock", "repro", "-s", stage)
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    assert "going on after epoch" in resumed.stdout + resumed.stderr
+    (killed,) = (out["md5"] for out in reproduced.lock()[stage]["outs"])
+    straight = reproduced.dvc("repro", "-s", "-f", "--no-run-cache", stage)
+    assert "going on after epoch" not in straight.stdout + straight.stderr
+    (uninterrupted,) = (out["md5"] for out in reproduced.lock()[stage]["outs"])
+    assert killed == uninterrupted
