@@ -1,7 +1,7 @@
 """What distillation and the DOF-edge loss change on the miniature, over several seeds.
 
-`python benchmarks/seeds.py --seeds 0 1 2` works in a clone of this checkout, whose data and params stay as they are, and
-writes benchmarks/SEEDS.md. The images are rendered: nothing here is comparable with the paper's numbers.
+`python benchmarks/seeds.py --seeds 0 1 2` works in a clone of this checkout, so that its data and params stay as they
+are, and writes benchmarks/SEEDS.md. The images are rendered: nothing here is comparable with the paper's numbers.
 """
 
 import argparse
