@@ -4,49 +4,30 @@ The stages in `pipelines/` call these in the order of the paper's procedure and 
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from components.data.loader import Jitter, TrainingSet, load_rows
 from components.data.prepared import PreparedSet
 from components.errors import InputError
-from components.models.checkpoints import load_model, load_published, save_model
+from components.models.checkpoints import load_published, save_model
 from components.models.network import Network
 from components.models.projectors import Projectors
 from components.models.registry import build_model
+from components.objectives import Distilled, StageOne, StageOneWithDepth, StageTwo, Supervision
 from components.params import DepthTeacher, Params, Stage1Run, Stage2Run, Training, TrainingSplit, training_splits
 from components.runtime import Device, set_up
 from components.storage import atomic_dir, write_json
 from components.teacher_cache import (
-    MANIFEST,
-    CachedFeatures,
-    Encoder,
-    OnlineFeatures,
     TeacherFeatures,
-    file_hash,
-    named,
-    open_cache,
-    relative_depth,
-    write_cache,
 )
-from components.training import (
-    Distilled,
-    EpochRecord,
-    Schedule,
-    StageOne,
-    StageOneWithDepth,
-    StageTwo,
-    Supervision,
-)
+from components.training import EpochRecord, Schedule
 
 Done = tuple[int, int]
-LEVELS = ("level0", "level1", "level2", "level3")
-DEPTH = ("depth",)
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
 HISTORY = "history.csv"
@@ -111,87 +92,6 @@ def new_model(params: Params, run: Stage1Run, device: Device) -> Network:
         run.model, run.backbone, pretrained=run.pretrained, backbone_kwargs=run.backbone_options, **options
     )
     return model.to(device.device).to(memory_format=torch.channels_last)
-
-
-def encode_depth(model: Network) -> Encoder:
-    """What is asked of the depth teacher: its encoder's features and its relative inverse depth."""
-
-    def encode(images: Tensor) -> dict[str, Tensor]:
-        output = model(images)
-        return named(output.features) | {"depth": relative_depth(output.depth)}
-
-    return encode
-
-
-def encode_features(model: Network) -> Encoder:
-    """What is asked of a teacher whose decoder need not run: its encoder's features."""
-    return lambda images: named(model.encode(images))
-
-
-def frozen(weights: Path, *, batchnorm: str, device: Device) -> Network:
-    """A teacher: no gradients; BatchNorm by its own statistics ("eval") or by those of each batch ("batch")."""
-    return load_model(weights).to(device.device).requires_grad_(False).train(batchnorm == "batch")
-
-
-def cached_images(prepared: PreparedSet, device: Device) -> TrainingSet:
-    """Every image of a set that belongs to some training split."""
-    splits = [name for name in prepared.split_names if "-TR" in name]
-    rows = np.unique(np.concatenate([prepared.split(name) for name in splits]))
-    return load_rows([(prepared, rows)], device.device)
-
-
-def fill_cache(params: Params, encode: Encoder, data: TrainingSet, folder: Path, weights: Path) -> Iterator[Done]:
-    """Write what a teacher says of a set's images; see `write_cache`."""
-    return write_cache(
-        encode,
-        data.images,
-        data.ids,
-        folder,
-        made_from={"teacher": file_hash(weights)},
-        flip_axis=params.resolved.flip,
-        dtype=params.teacher.dtype,
-        batch_size=params.predict.batch_size,
-    )
-
-
-def read_caches(
-    params: Params, data: TrainingSet, folders: Sequence[Path], weights: Path, names: Sequence[str]
-) -> CachedFeatures:
-    """What a teacher said of the training images; an error when the cache is not of these weights and parameters."""
-    expected = {"teacher": file_hash(weights), "flip_axis": params.resolved.flip, "dtype": params.teacher.dtype}
-    return CachedFeatures([open_cache(folder, expected=expected) for folder in folders], data.ids, names)
-
-
-def depth_teacher_of(
-    params: Params, data: TrainingSet, *, weights: Path, cache: Path, names: Sequence[str], device: Device
-) -> TeacherFeatures:
-    """The depth teacher of a training split: `LEVELS` or `DEPTH` of it, cached or online."""
-    if params.resolved.teacher_mode == "online":
-        model = frozen(weights, batchnorm=params.resolved.teacher_batchnorm, device=device)
-        encode = encode_depth(model) if names == DEPTH else encode_features(model)
-        return OnlineFeatures(encode, names, channels=model.feature_channels)
-    sets = sorted({image.split("/")[0] for image in data.ids})
-    return read_caches(params, data, [cache / name for name in sets], weights, names)
-
-
-def cache_defocus_teacher(
-    params: Params, data: TrainingSet, *, weights: Path, cache: Path, device: Device
-) -> Iterator[Done]:
-    """Cache the defocus teacher's features of a training split, unless it runs online or they are there already."""
-    if params.resolved.teacher_mode == "online" or (cache / MANIFEST).exists():
-        return
-    model = frozen(weights, batchnorm="eval", device=device)
-    yield from fill_cache(params, encode_features(model), data, cache, weights)
-
-
-def defocus_teacher_of(
-    params: Params, data: TrainingSet, *, weights: Path, cache: Path, device: Device
-) -> TeacherFeatures:
-    """The defocus teacher's features, cached by `cache_defocus_teacher` or online."""
-    if params.resolved.teacher_mode == "online":
-        model = frozen(weights, batchnorm=params.resolved.teacher_batchnorm, device=device)
-        return OnlineFeatures(encode_features(model), LEVELS, channels=model.feature_channels)
-    return read_caches(params, data, [cache], weights, LEVELS)
 
 
 def new_depth_model(settings: DepthTeacher, device: Device) -> Network:

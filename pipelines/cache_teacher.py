@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from components import experiment
+from components import experiment, teachers
 from components.data.prepared import PreparedSet
 from components.params import load_params
 from pipelines.stage import Stage, main
@@ -14,11 +14,11 @@ def cache_teacher(stage: Stage, *, set: str, prepared: Path, teacher: Path, out:
     params = load_params()
     stage.params({"teacher": params.teacher.model_dump(), "flip": params.resolved.flip})
     device = experiment.device_of(params)
-    data = experiment.cached_images(PreparedSet.load(prepared / set), device)
+    data = teachers.cached_images(PreparedSet.load(prepared / set), device)
     weights = teacher / experiment.WEIGHTS
-    encode = experiment.encode_depth(experiment.frozen(weights, batchnorm="eval", device=device))
+    encode = teachers.encode_depth(teachers.frozen(weights, batchnorm="eval", device=device))
     scratch = stage.scratch() / "cache"
-    for done, total in experiment.fill_cache(params, encode, data, scratch, weights):
+    for done, total in teachers.fill_cache(params, encode, data, scratch, weights):
         stage.progress(done, total, "images")
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out, ignore_errors=True)

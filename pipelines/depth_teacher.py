@@ -4,8 +4,9 @@ from pathlib import Path
 
 from components import experiment
 from components.data.prepared import PreparedSet
+from components.objectives import DepthFromRendering
 from components.params import load_params
-from components.training import DepthFromRendering, EpochRecord, fit
+from components.training import EpochRecord, fit
 from pipelines.epochs import watch
 from pipelines.stage import Stage, main
 

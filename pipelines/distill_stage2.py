@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from components import experiment
+from components import experiment, teachers
 from components.params import load_params
 from components.training import fit
 from pipelines.epochs import watch
@@ -21,11 +21,11 @@ def distill_stage2(
     data = experiment.training_set(first.train, prepared, device)
     stage.dataset(name=first.train, digest=data.digest(), images=len(data))
     weights, scratch = models / settings.teacher / experiment.WEIGHTS, stage.scratch() / "defocus_teacher"
-    for done, total in experiment.cache_defocus_teacher(params, data, weights=weights, cache=scratch, device=device):
+    for done, total in teachers.cache_defocus_teacher(params, data, weights=weights, cache=scratch, device=device):
         stage.progress(done, total, "images seen by the defocus teacher")
-    defocus = experiment.defocus_teacher_of(params, data, weights=weights, cache=scratch, device=device)
-    depth = experiment.depth_teacher_of(
-        params, data, weights=teacher / experiment.WEIGHTS, cache=cache, names=experiment.LEVELS, device=device
+    defocus = teachers.defocus_teacher_of(params, data, weights=weights, cache=scratch, device=device)
+    depth = teachers.depth_teacher_of(
+        params, data, weights=teacher / experiment.WEIGHTS, cache=cache, names=teachers.LEVELS, device=device
     )
     student = experiment.new_model(params, first, device)
     objective = experiment.stage2_objective(params, settings, student, {"defocus": defocus, "depth": depth})

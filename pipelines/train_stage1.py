@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from components import experiment
+from components import experiment, teachers
 from components.params import load_params
 from components.training import fit
 from pipelines.epochs import watch
@@ -26,8 +26,8 @@ def train_stage1(
     depth = None
     if teacher is not None and cache is not None:
         weights = teacher / experiment.WEIGHTS
-        depth = experiment.depth_teacher_of(
-            params, data, weights=weights, cache=cache, names=experiment.DEPTH, device=device
+        depth = teachers.depth_teacher_of(
+            params, data, weights=weights, cache=cache, names=teachers.DEPTH, device=device
         )
     objective = experiment.stage1_objective(params, settings.loss, depth)
     schedule = experiment.schedule_of(params, params.stage1)

@@ -237,7 +237,7 @@ def test_paths_of_a_command_are_its_dependencies_and_outputs() -> None:
 
 def test_the_lock_names_versions_and_hashes_alone() -> None:
     lock = (ROOT / "requirements.lock").read_text()
-    assert not re.search(r"://|--(extra-)?index|--find-links|--trusted|\s@\s|pypi\.", lock)
+    assert not re.search(r"://|--(extra-)?index|--find-links|--trusted|\s@\s", lock)
     entries = re.split(r"\n(?=\S)", lock.strip())
     assert len(entries) > 100
     for entry in entries:

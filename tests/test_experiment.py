@@ -15,13 +15,14 @@ import torch
 from ruamel.yaml import YAML
 from torch import nn
 
-from components import experiment
+from components import experiment, teachers
 from components.data.loader import Jitter, TrainingSet
 from components.data.prepared import IndexRow, PreparedSet
 from components.errors import InputError
+from components.objectives import Supervision
 from components.params import Params, parse_params
 from components.runtime import Device, set_up
-from components.training import EpochRecord, Supervision, fit
+from components.training import EpochRecord, fit
 from tests.test_training import CPU, schedule, tensors, tiny, toy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -68,7 +69,7 @@ def test_initial_weights_depend_on_the_seed_alone(params: Params) -> None:
 @pytest.mark.parametrize("batchnorm", ["eval", "batch"])
 def test_a_teacher_does_not_learn(tmp_path: Path, batchnorm: str) -> None:
     experiment.write_run(tmp_path / "run", tiny("pdnet"), [], {"run": "pdnet"})
-    teacher = experiment.frozen(tmp_path / "run" / experiment.WEIGHTS, batchnorm=batchnorm, device=CPU)
+    teacher = teachers.frozen(tmp_path / "run" / experiment.WEIGHTS, batchnorm=batchnorm, device=CPU)
     assert not any(each.requires_grad for each in teacher.parameters())
     assert {module.training for module in teacher.modules()} == {batchnorm == "batch"}
 
@@ -119,21 +120,21 @@ def course(folder: Path) -> None:
     weights, cache = folder / "depth" / experiment.WEIGHTS, folder / "cache"
     if not weights.exists():
         experiment.write_run(weights.parent, experiment.new_depth_model(params.depth_teacher, device), [], {"run": "-"})
-        teacher = experiment.frozen(weights, batchnorm="eval", device=device)
-        list(experiment.fill_cache(params, experiment.encode_depth(teacher), data, cache / "toy", weights))
+        teacher = teachers.frozen(weights, batchnorm="eval", device=device)
+        list(teachers.fill_cache(params, teachers.encode_depth(teacher), data, cache / "toy", weights))
     first, second = params.stage1_runs["dffnet"], params.stage2_runs["d_dffnet"]
     if not (folder / "dffnet").exists():
         model = experiment.new_model(params, first, device)
         train(folder / "dffnet", model, experiment.stage1_objective(params, first.loss, None), data, device)
     student = experiment.new_model(params, first, device)
     defocus = {"weights": folder / "dffnet" / experiment.WEIGHTS, "cache": cache / "defocus", "device": device}
-    depth = {"weights": weights, "cache": cache, "device": device, "names": experiment.LEVELS}
-    list(experiment.cache_defocus_teacher(params, data, **defocus))
-    teachers = {
-        "defocus": experiment.defocus_teacher_of(params, data, **defocus),
-        "depth": experiment.depth_teacher_of(params, data, **depth),
+    depth = {"weights": weights, "cache": cache, "device": device, "names": teachers.LEVELS}
+    list(teachers.cache_defocus_teacher(params, data, **defocus))
+    both = {
+        "defocus": teachers.defocus_teacher_of(params, data, **defocus),
+        "depth": teachers.depth_teacher_of(params, data, **depth),
     }
-    train(folder / "d_dffnet", student, experiment.stage2_objective(params, second, student, teachers), data, device)
+    train(folder / "d_dffnet", student, experiment.stage2_objective(params, second, student, both), data, device)
 
 
 def train(out: Path, model: nn.Module, objective, data: TrainingSet, device: Device) -> None:

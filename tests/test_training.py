@@ -13,20 +13,18 @@ from components.data.loader import Batch, Jitter, TrainingSet, normalise
 from components.errors import InputError
 from components.models.outputs import DefocusOutput, DepthOutput
 from components.models.registry import build_model
-from components.optimizer import Adam
-from components.runtime import Device
-from components.training import (
+from components.objectives import (
     DepthFromRendering,
     Distilled,
-    Schedule,
     StageOne,
     StageOneWithDepth,
     StageTwo,
     Supervision,
-    fit,
     standardise,
-    step,
 )
+from components.optimizer import Adam
+from components.runtime import Device
+from components.training import Schedule, fit, step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = Device(torch.device("cpu"), "float32")

@@ -8,11 +8,12 @@ import torch
 from components.data.loader import Batch
 from components.models.projectors import Projectors
 from components.models.registry import build_model
+from components.objectives import Distilled, StageOne, StageTwo, Supervision
 from components.optimizer import Adam
 from components.runtime import Device
 from components.schedules import poly_learning_rate
 from components.teacher_cache import OnlineFeatures, named
-from components.training import Distilled, StageOne, StageTwo, Supervision, step
+from components.training import step
 from tests.parity_tools import fill_as_reference, fill_projectors
 
 TOLERANCE = 1e-4
