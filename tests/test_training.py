@@ -320,3 +320,15 @@ def test_relative_depth_is_compared_up_to_scale_and_shift() -> None:
     same = DepthOutput(batch.labels[:, 0] * 5 + 2, ())
     assert losses_of(DepthFromRendering(), same)["loss"] == pytest.approx(0.0, abs=1e-5)
     assert losses_of(DepthFromRendering(), DepthOutput(-batch.labels[:, 0], ()))["loss"] > 1
+
+
+def test_bfloat16_follows_float32(tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        device = Device(torch.device("cpu"), precision)
+        records = fit(
+            tiny(), StageOne(PLAIN), toy(), schedule(epochs=1), device=device, checkpoint=tmp_path / precision
+        )
+        losses[precision] = [record.values["loss"] for record in records]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=2e-2)
+    assert losses["bfloat16"] != losses["float32"]
