@@ -91,7 +91,7 @@ def note(results: list[Scores], seeds: list[int], commit: str) -> str:
         "## Changes",
         "",
         "Second run less first, seed by seed; MAE: negative is better. Bold: further from 0 than twice its standard "
-        "error over the seeds.",
+        "error over the seeds: with few seeds and this many cells some are bold by chance.",
         "",
         "| change | from → to | metric | " + " | ".join(tests) + " |",
         "|---|---|---|" + "---|" * len(tests),
