@@ -143,13 +143,6 @@ EBD = DataSet(
 )
 
 SETS = {dataset.name: dataset for dataset in (CUHK, DUT, CTCUG, EBD)}
-TEST_SPLITS = ("CUHK-TE-1", "CUHK-TE-2", "DUT-TE", "CTCUG", "EBD", "EBD(1305)")
-"""The test sets of the paper's tables, in their order."""
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"did you mean {close[0]!r}? (known: {', '.join(known)})"
 
 
 def find_set(name: str) -> DataSet:
@@ -159,17 +152,6 @@ def find_set(name: str) -> DataSet:
         InputError: no such set.
     """
     if name not in SETS:
-        raise InputError(f"no data set {name!r}; {_nearest(name, list(SETS))}")
+        near = difflib.get_close_matches(name, SETS, n=1, cutoff=0.0)[0]
+        raise InputError(f"no data set {name!r}; did you mean {near!r}? (known: {', '.join(SETS)})")
     return SETS[name]
-
-
-def set_of_split(split: str) -> DataSet:
-    """The data set that a split such as `CUHK-TE-1` belongs to.
-
-    Raises:
-        InputError: no such split.
-    """
-    for dataset in SETS.values():
-        if split in dataset.splits:
-            return dataset
-    raise InputError(f"no split {split!r}; {_nearest(split, [s for d in SETS.values() for s in d.splits])}")
