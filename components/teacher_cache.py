@@ -140,7 +140,9 @@ def write_cache(
     dtype: str,
     batch_size: int,
 ) -> Iterator[tuple[int, int]]:
-    """Compute and write what a teacher says of both flips of every image; goes on where an earlier call stopped.
+    """Compute and write what a teacher says of both flips of every image.
+
+    Goes on where an earlier call stopped, and does nothing where one has ended.
 
     Args:
         encode: float32 (B, 3, S, S) normalised images to named tensors (B, C, h, w); in eval mode.
@@ -158,6 +160,8 @@ def write_cache(
     Raises:
         InputError: the disk has no room for the arrays.
     """
+    if (folder / MANIFEST).exists():
+        return
     folder.mkdir(parents=True, exist_ok=True)
     progress = folder / "progress.json"
     done = read_json(progress)["done"] if progress.exists() else 0
@@ -183,8 +187,8 @@ def write_cache(
         "normalisation": NORMALISATION,
         "shapes": {name: list(array.shape) for name, array in arrays.items()},
     }
-    write_json(folder / MANIFEST, dict(made_from) | contents)
     progress.unlink(missing_ok=True)
+    write_json(folder / MANIFEST, dict(made_from) | contents)
 
 
 def _create(folder: Path, values: Mapping[str, Tensor], count: int, dtype: str) -> dict[str, np.memmap[Any, Any]]:

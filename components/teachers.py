@@ -3,7 +3,7 @@
 `teacher.mode` decides which; `components.teacher_cache` says what it means.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from components.models.network import Network
 from components.params import Params
 from components.runtime import Device
 from components.teacher_cache import (
-    MANIFEST,
     CachedFeatures,
     Encoder,
     OnlineFeatures,
@@ -82,14 +81,20 @@ def read_caches(
     return CachedFeatures([open_cache(folder, expected=expected) for folder in folders], data.ids, names)
 
 
+def run_online(
+    params: Params, weights: Path, names: Sequence[str], device: Device, encode: Callable[[Network], Encoder]
+) -> OnlineFeatures:
+    """A teacher that sees every batch, with BatchNorm as `departures.teacher_batchnorm` says."""
+    model = frozen(weights, batchnorm=params.resolved.teacher_batchnorm, device=device)
+    return OnlineFeatures(encode(model), names, channels=model.feature_channels)
+
+
 def depth_teacher_of(
     params: Params, data: TrainingSet, *, weights: Path, cache: Path, names: Sequence[str], device: Device
 ) -> TeacherFeatures:
     """The depth teacher of a training split: `LEVELS` or `DEPTH` of it, cached or online."""
     if params.resolved.teacher_mode == "online":
-        model = frozen(weights, batchnorm=params.resolved.teacher_batchnorm, device=device)
-        encode = encode_depth(model) if names == DEPTH else encode_features(model)
-        return OnlineFeatures(encode, names, channels=model.feature_channels)
+        return run_online(params, weights, names, device, encode_depth if names == DEPTH else encode_features)
     sets = sorted({image.split("/")[0] for image in data.ids})
     return read_caches(params, data, [cache / name for name in sets], weights, names)
 
@@ -97,8 +102,8 @@ def depth_teacher_of(
 def cache_defocus_teacher(
     params: Params, data: TrainingSet, *, weights: Path, cache: Path, device: Device
 ) -> Iterator[Done]:
-    """Cache the defocus teacher's features of a training split, unless it runs online or they are there already."""
-    if params.resolved.teacher_mode == "online" or (cache / MANIFEST).exists():
+    """Cache the defocus teacher's features of a training split, unless it runs online."""
+    if params.resolved.teacher_mode == "online":
         return
     model = frozen(weights, batchnorm="eval", device=device)
     yield from fill_cache(params, encode_features(model), data, cache, weights)
@@ -109,6 +114,5 @@ def defocus_teacher_of(
 ) -> TeacherFeatures:
     """The defocus teacher's features, cached by `cache_defocus_teacher` or online."""
     if params.resolved.teacher_mode == "online":
-        model = frozen(weights, batchnorm=params.resolved.teacher_batchnorm, device=device)
-        return OnlineFeatures(encode_features(model), LEVELS, channels=model.feature_channels)
+        return run_online(params, weights, LEVELS, device, encode_features)
     return read_caches(params, data, [cache], weights, LEVELS)

@@ -15,7 +15,7 @@ from pipelines.stage import Stage, main
 def baseline(stage: Stage, *, method: str, raw: Path, prepared: Path, out: Path) -> None:
     """Run one method over the test sets of every prepared set."""
     detect = find_baseline(method)
-    sets = [PreparedSet.load(folder) for folder in sorted(prepared.iterdir()) if folder.is_dir()]
+    sets = PreparedSet.load_all(prepared)
     total, done = sum(len(each.test_rows()) for each in sets), 0
     with atomic_dir(out) as folder:
         for each in sets:

@@ -15,8 +15,7 @@ def evaluate(stage: Stage, *, run: str, prepared: Path, predictions: Path, out: 
     decided = params.resolved
     stage.params({"upsample": decided.upsample, "iou": decided.iou, "ebd_iou_size": decided.ebd_iou_size})
     scored: list[SetScores] = []
-    for folder in sorted(path for path in prepared.iterdir() if path.is_dir()):
-        data = PreparedSet.load(folder)
+    for data in PreparedSet.load_all(prepared):
         small = data.name == "ebd" and decided.ebd_iou_size == "network"
         with MapArchive(predictions / f"{data.name}.zip") as maps:
             scored += score_set(

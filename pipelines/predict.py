@@ -20,7 +20,7 @@ def predict(stage: Stage, *, run: str, prepared: Path, models: Path, out: Path) 
     params = load_params()
     device = experiment.device_of(params)
     model = load_model(models / run / experiment.WEIGHTS).to(device.device).eval()
-    sets = [PreparedSet.load(folder) for folder in sorted(prepared.iterdir()) if folder.is_dir()]
+    sets = PreparedSet.load_all(prepared)
     total, done = sum(len(each.test_rows()) for each in sets), 0
     with atomic_dir(out) as folder:
         for each in sets:

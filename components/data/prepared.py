@@ -155,6 +155,11 @@ class PreparedSet:
             split_names=splits,
         )
 
+    @classmethod
+    def load_all(cls, folder: Path) -> list[Self]:
+        """Open every prepared set below `folder`, in the order of their names."""
+        return [cls.load(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+
     def __len__(self) -> int:
         """Photographs in the set."""
         return len(self.rows)
