@@ -14,6 +14,9 @@ from ruamel.yaml.error import YAMLError
 
 from components.errors import InputError
 
+EXTERNAL = "external"
+"""Where the scores of published maps lie among those of the runs; no run may be called so."""
+
 Recipe = Literal["paper", "published_code"]
 FromRecipe = Literal["recipe"]
 TrainingSplit = Literal["CUHK-TR-1", "CUHK-TR-1 & DUT-TR", "CUHK-TR-2 & DUT-TR"]
@@ -66,8 +69,13 @@ class Render(Section):
 class Download(Section):
     """Where the data come from."""
 
-    source: Literal["rendered", "archives"] = Field(description="rendered: the miniature's stand-ins")
-    archives: str = Field(description="folder with the unpacked sets, for source: archives")
+    source: Literal["rendered", "archives"] = Field(
+        description="rendered: the miniature's stand-ins; archives: what was imported, else fetched from its authors"
+    )
+    without: list[str] = Field(
+        description="sets, lists, weights and checkpoints to go without (names: `dbdflow status`): neither fetched nor "
+        "an error; what needs them is reported as not available"
+    )
     render: Render
 
 
@@ -80,8 +88,9 @@ class Prepare(Section):
 class DepthTeacher(Section):
     """The monocular depth estimation model of stage 2 and R-DFFNet (paper, III.B)."""
 
-    source: Literal["trained", "midas_v21"] = Field(description="trained: on rendered depth, in the miniature")
-    weights: str = Field(description="file with MiDaS v2.1's published weights, for source: midas_v21")
+    source: Literal["trained", "midas_v21"] = Field(
+        description="trained: on rendered depth, in the miniature; midas_v21: the published weights, imported or fetched"
+    )
     backbone: str = Field(description="timm name; resnext101_32x8d is MiDaS v2.1's")
     backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor")
     width: Positive = Field(description="channels of the decoder; 256 in MiDaS v2.1")
@@ -153,6 +162,15 @@ class Stage2Run(Section):
 
     teacher: str = Field(description="the stage-1 run whose weights are the defocus teacher")
     loss: Literal["bce", "bce&el"]
+
+
+class PublishedRun(Section):
+    """One of the authors' checkpoints as a run; its name is the checkpoint's (see components/data/sources.py)."""
+
+    model: Literal["dffnet", "dffnet_without_dffm", "dffnet_vgg16", "pdnet", "rdffnet"]
+    backbone: str = Field(description="timm name; resnest101e")
+    backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor; {}")
+    beside: str = Field(description="the run of ours that trains the same: its rows of the tables show both")
 
 
 class Departures(Section):
@@ -260,6 +278,7 @@ class Params(Section):
     stage1_runs: dict[str, Stage1Run]
     stage1_depth_runs: dict[str, Stage1Run] = Field(description="R-DFFNet: one stage, the depth teacher's depth too")
     stage2_runs: dict[str, Stage2Run]
+    published: dict[str, PublishedRun] = Field(description="the authors' checkpoints that are scored beside our runs")
     cached_sets: list[Literal["cuhk", "dut"]] = Field(description="training sets whose teacher features are cached")
     baselines: list[str] = Field(description="classical methods, by name")
     predicted: list[str] = Field(description="runs whose maps are made")
@@ -288,10 +307,11 @@ class Params(Section):
             for run, first in runs.items():
                 if (first.model == "rdffnet") != (name == "stage1_depth_runs"):
                     raise ValueError(f"{name}.{run}.model: rdffnet belongs in stage1_depth_runs, the others do not")
-        methods = [*self.first_runs, *self.stage2_runs, *self.baselines]
+        models = [*self.first_runs, *self.stage2_runs, *self.published]
+        methods = [*models, *self.baselines, EXTERNAL]
         if doubled := {method for method in methods if methods.count(method) > 1}:
             raise ValueError(f"{min(doubled)!r} names two runs or methods; rename one of them")
-        _listed("predicted", self.predicted, [*self.first_runs, *self.stage2_runs])
+        _listed("predicted", self.predicted, models)
         _listed("evaluated", self.evaluated, [*self.predicted, *self.baselines])
         resolved = self.resolved
         if resolved.teacher_mode == "cached" and resolved.teacher_batchnorm == "batch":
@@ -355,6 +375,13 @@ def _explain(error: dict[str, Any], source: str) -> str:
 
 
 _S = TypeVar("_S", bound=BaseModel)
+RUNS: dict[str, type[Section]] = {
+    "stage1_runs": Stage1Run,
+    "stage1_depth_runs": Stage1Run,
+    "stage2_runs": Stage2Run,
+    "published": PublishedRun,
+}
+"""Sections whose keys are names of runs, and what stands under each."""
 
 
 def _known_keys(section: type[_S], where: list[str], prefix: str = "") -> list[str]:
@@ -366,6 +393,6 @@ def _known_keys(section: type[_S], where: list[str], prefix: str = "") -> list[s
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             keys += _known_keys(inner, where, f"{key}.")
-        elif name in {"stage1_runs", "stage1_depth_runs", "stage2_runs"} and len(where) > 1:
-            keys += _known_keys(Stage2Run if name == "stage2_runs" else Stage1Run, where, f"{key}.{where[1]}.")
+        elif name in RUNS and len(where) > 1:
+            keys += _known_keys(RUNS[name], where, f"{key}.{where[1]}.")
     return keys
