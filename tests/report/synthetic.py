@@ -40,19 +40,22 @@ def soft(rng, label, noise):
     return np.uint8(255 * np.clip(label + noise * (np.asarray(coarse) * 1.6 + (0.5 - label)), 0, 1))
 
 
-def write_prepared(folder, *, name, images, labels, splits, dof):
+def write_prepared(folder, *, name, images, labels, splits, dof, stems=None):
+    """`stems` names the photographs and their labels; without, they are numbered."""
     folder.mkdir(parents=True)
     np.save(folder / "images.npy", images)
     np.save(folder / "labels.npy", labels)
     packed = [np.packbits(label) for label in labels]
     np.save(folder / "labels_full.npy", np.concatenate(packed))
     offset = 0
-    size = labels.shape[1]
+    height, width = labels.shape[1:]
+    stems = stems or [str(i) for i in range(len(labels))]
     with (folder / "index.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for i, part in enumerate(packed):
-            cells = [f"{name}{i:03d}", f"{i}.jpg", f"{i}.png", size, size, offset, dof[i], ";".join(splits[i])]
+            cells = [f"{name}{i:03d}", f"{stems[i]}.jpg", f"{stems[i]}.png", height, width, offset, dof[i]]
+            cells.append(";".join(splits[i]))
             writer.writerow([*cells, f"{labels[i].mean():.6f}"])
             offset += len(part)
     names = sorted({split for row in splits for split in row})

@@ -1,0 +1,43 @@
+"""Stage `external`: published maps of any method, scored on the prepared labels by the same rules as ours."""
+
+from itertools import count
+from pathlib import Path
+
+from components.external.maps import FoundMaps
+from components.external.methods import find_methods
+from components.external.scores import found_or_gap, scored_or_gap, write_external
+from components.params import load_params
+from components.report.paper_tables import paper_tables
+from pipelines.stage import Stage, main
+
+
+def external(stage: Stage, *, external: Path, prepared: Path, out: Path) -> None:
+    """Score every folder of maps below `external`; what cannot be scored is said, and the others go on."""
+    params = load_params()
+    decided = params.resolved
+    stage.params({"iou": decided.iou, "ebd_iou_size": decided.ebd_iou_size})
+    rows = dict.fromkeys(row.run for table in paper_tables() for row in table.rows)
+    methods = find_methods(external, list(rows))
+    found = [found_or_gap(method, test_set, prepared) for method in methods for test_set in method.folders]
+    total = sum(len(each.rows) for each in found if isinstance(each, FoundMaps))
+    done = count(1)
+    results = [
+        scored_or_gap(
+            each,
+            image_size=params.image_size,
+            small_ebd=decided.ebd_iou_size == "network",
+            iou=decided.iou,
+            seen=lambda: stage.progress(next(done), total, "maps"),
+        )
+        if isinstance(each, FoundMaps)
+        else each
+        for each in found
+    ]
+    write_external(out, methods, results)
+    for result in results:
+        for scores in result.scores:
+            stage.metrics({f"{result.method.id}/{scores.name}/{key}": value for key, value in scores.scores.items()})
+
+
+if __name__ == "__main__":
+    main(external)
