@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from components.params import load_params
+from components.params import EXTERNAL, load_params
 from components.report.page import build_report
 from pipelines.stage import Stage, main
 
@@ -24,6 +24,7 @@ def report(stage: Stage, *, prepared: Path, predictions: Path, scores: Path, mod
         predictions=predictions,
         prepared=prepared,
         models=models,
+        external=scores / EXTERNAL,
         departures=params.resolved.model_dump(),
         provenance={
             "commit": commit(),
@@ -32,6 +33,7 @@ def report(stage: Stage, *, prepared: Path, predictions: Path, scores: Path, mod
             "versions": {package: version(package) for package in PACKAGES},
         },
         runs=params.evaluated,
+        beside={run: settings.beside for run, settings in params.published.items()},
     )
     stage.artifact(out / "index.html")
     stage.artifact(out / "tables.csv")

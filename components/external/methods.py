@@ -16,6 +16,10 @@ from components.data.test_sets import TEST_SETS, WITHIN
 from components.errors import InputError
 
 FACTS = "method.yaml"
+INDEX = "index.json"
+"""Beside the scores: names of all methods."""
+METHOD = "method.json"
+"""Among a method's scores: what its `method.yaml` says, and what became of each test set."""
 NO_ROW = "none"
 """`row` of a method that the paper's tables do not have."""
 CHOICES = {"white": ("in_focus", "out_of_focus"), "resize": ("none", "bilinear", "nearest")}

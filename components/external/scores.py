@@ -16,12 +16,9 @@ from components.data.test_sets import TEST_SETS, WITHIN
 from components.errors import InputError
 from components.evaluation import SetScores, score_set, write_scores
 from components.external.maps import FoundMaps, find_maps, read_map
-from components.external.methods import Method
+from components.external.methods import INDEX, METHOD, Method
 from components.metrics import IouReduction
 from components.storage import atomic_dir, write_json
-
-INDEX = "index.json"
-METHOD = "method.json"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.report.paper_tables import label
 from components.report.records import Column, RunRecord
 from components.report.svg import Line, line_chart
 
@@ -56,8 +55,8 @@ def precision_recall(records: list[RunRecord], test_sets: list[str]) -> list[Fig
     chosen = styles(records)
     figures = []
     for test_set in test_sets:
-        curves = [(record.run, record.curves[test_set]) for record in records if test_set in record.curves]
-        lines = [Line(run, label(run), chosen[run], points[:, 0], points[:, 1]) for run, points in curves]
+        curves = [(record, record.curves[test_set]) for record in records if test_set in record.curves]
+        lines = [Line(r.run, r.title, chosen[r.run], points[:, 0], points[:, 1]) for r, points in curves]
         if not lines:
             continue
         described = f"Precision over recall on {test_set}: {', '.join(line.name for line in lines)}"
@@ -81,8 +80,8 @@ def stage_of(record: RunRecord) -> int:
 
 def history_chart(records: list[RunRecord], column: str, chosen: dict[str, str], title: str) -> Figure:
     """One column of `history.csv` over the epochs, a line a run."""
-    drawn = [(record.run, record.history) for record in records if column in record.history]
-    lines = [Line(run, label(run), chosen[run], history["epoch"], history[column]) for run, history in drawn]
+    drawn = [record for record in records if column in record.history]
+    lines = [Line(r.run, r.title, chosen[r.run], r.history["epoch"], r.history[column]) for r in drawn]
     epochs = np.concatenate([line.x for line in lines])
     described = f"{title} over epochs: {', '.join(line.name for line in lines)}"
     span = None if np.ptp(epochs) == 0 else (float(epochs.min()), float(epochs.max()))

@@ -29,9 +29,10 @@ CAPTIONS = {
 ABSENT = {
     "model": "not in this parameter file",
     "baseline": "not in this parameter file",
-    "planned": "not implemented yet",
-    "published": "needs its authors’ maps",
+    "planned": "not implemented here; needs maps in data/external/{row} (data/external/README.md)",
+    "published": "needs maps in data/external/{row} (data/external/README.md)",
 }
+"""Why nothing fills a row, by its kind."""
 
 LABELS = {
     "hifst": "HiFST",
@@ -53,6 +54,12 @@ LABELS = {
     "d_dffnet_bce_el": "D-DFFNet, BCE → BCE & edge",
     "d_dffnet_without_dffm": "D-DFFNet w/o DFFM",
     "d_dffnet_vgg16": "D-DFFNet, VGG16",
+    "published_dffnet_cuhk1": "DFFNet, authors’ weights",
+    "published_d_dffnet_cuhk1": "D-DFFNet, authors’ weights",
+    "published_dffnet_cuhk1_dut": "DFFNet, CUHK-1 & DUT, authors’ weights",
+    "published_d_dffnet_cuhk1_dut": "D-DFFNet, CUHK-1 & DUT, authors’ weights",
+    "published_dffnet_cuhk2_dut": "DFFNet, CUHK-2 & DUT, authors’ weights",
+    "published_d_dffnet_cuhk2_dut": "D-DFFNet, CUHK-2 & DUT, authors’ weights",
 }
 
 

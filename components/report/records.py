@@ -1,15 +1,17 @@
-"""What the stages left of each run: scores, curves, history, card."""
+"""What the stages left of each run and of each method whose maps are published: scores, curves, history, card."""
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.availability import Gap, gap_of
 from components.errors import InputError
-from components.report.paper_tables import TEST_SETS
+from components.external.methods import INDEX, METHOD
+from components.report.paper_tables import TEST_SETS, label
 from components.storage import read_json
 
 Column = NDArray[np.float64]
@@ -33,6 +35,15 @@ class RunRecord:
     curves: dict[str, Column] = field(default_factory=dict)
     history: dict[str, Column] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
+    gap: Gap | None = None
+    """Why it was not made or scored, where something it needs is not at hand."""
+    name: str = ""
+    """As it is shown, where that is not `label(run)`."""
+
+    @property
+    def title(self) -> str:
+        """The name to show."""
+        return self.name or label(self.run)
 
     def value(self, test_set: str, metric: str) -> float | None:
         """The score of this run, None where there is none."""
@@ -79,8 +90,8 @@ def read_curves(path: Path) -> dict[str, Column]:
 
 
 def read_history(path: Path) -> dict[str, Column]:
-    """The columns of `history.csv` that hold numbers only."""
-    rows = read_rows(path, ("epoch", "loss"))
+    """The columns of `history.csv` that hold numbers only; none of a run that was not trained here."""
+    rows = read_rows(path, ("epoch",))
     columns: dict[str, Column] = {}
     for name in rows[0] if rows else ():
         try:
@@ -101,7 +112,49 @@ def read_run(run: str, scores: Path, models: Path) -> RunRecord:
         curves=read_curves(curves) if curves.is_file() else {},
         history=read_history(history) if history.is_file() else {},
         card=read_json(card) if card.is_file() else {},
+        gap=gap_of(models / run) or gap_of(scores / run),
     )
+
+
+@dataclass(frozen=True)
+class PublishedMaps:
+    """A method whose maps are published: what is said of them, its scores, and what cannot be scored.
+
+    `gaps`: test set -> why it has no score. `resized`, `surplus`: test set -> maps that were brought to their label's
+    size, and maps of photographs that are not prepared; both only where there are any.
+    """
+
+    record: RunRecord
+    row: str
+    white: str
+    resize: str
+    source: str
+    gaps: dict[str, Gap]
+    resized: dict[str, int]
+    surplus: dict[str, int]
+
+
+def read_published_maps(external: Path) -> list[PublishedMaps]:
+    """What stage `external` left in its folder; nothing where there is none."""
+    if not (external / INDEX).is_file():
+        return []
+    return [read_maps_of(name, external) for name in read_json(external / INDEX)["methods"]]
+
+
+def read_maps_of(name: str, external: Path) -> PublishedMaps:
+    """One method's scores and what is said of its maps; its record's run is `external/<name>`."""
+    facts = read_json(external / name / METHOD)
+    sets: dict[str, dict[str, Any]] = facts["test_sets"]
+    gaps = {test_set: Gap(**each["gap"]) for test_set, each in sets.items() if "gap" in each}
+    resized, surplus = (
+        {test_set: each[key] for test_set, each in sets.items() if each.get(key)} for key in ("resized", "surplus")
+    )
+    remedy = "make a folder of maps in it, named as the test set (data/external/README.md)"
+    none = Gap(facts["method"], f"data/external/{name} has no folder of maps", remedy)
+    scored = read_run(name, external, external / "no models")
+    gap = None if scored.summary else next(iter(gaps.values()), none)
+    record = replace(scored, run=f"external/{name}", name=facts["method"], gap=gap)
+    return PublishedMaps(record, facts["row"], facts["white"], facts["resize"], facts["source"], gaps, resized, surplus)
 
 
 def scored_test_sets(records: list[RunRecord]) -> list[str]:

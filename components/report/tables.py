@@ -1,37 +1,105 @@
-"""The paper's tables with ours beside them, and the same as CSV and Markdown.
+"""The paper's tables filled: ours, the authors' weights and published maps, each against the paper's value.
 
-Ours is compared as the paper prints it, to three decimals: difference = ours rounded - paper.
+A score is compared as the paper prints it, to three decimals: difference = rounded score - paper.
 """
 
-import csv
-import io
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from components.report.paper_tables import ABSENT, METRICS, TOLERANCE, Key, PaperRow, PaperTable, label
+from components.data.test_sets import TEST_SETS
+from components.report.paper_tables import ABSENT, METRICS, TOLERANCE, Key, PaperRow, PaperTable
 from components.report.records import RunRecord
 
 SYMBOL = {"MAE": "MAE ↓", "F_beta": "Fβ ↑", "IoU": "IoU ↑"}
+BESIDE = ("I", "II", "III")
+"""Tables that show the authors' weights and published maps beside ours: those that compare methods."""
+
+Source = Literal["ours", "authors_weights", "published_maps"]
+"""Whose scores: of a run or classical method of ours, of the authors' checkpoints, of somebody's maps."""
+SOURCES: tuple[Source, ...] = ("ours", "authors_weights", "published_maps")
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What fills a row of the paper's tables: its scores, and whose they are."""
+
+    source: Source
+    row: str
+    record: RunRecord
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What stands on the same ground as the paper.
+
+    `settings`: the experiment's are the paper's. `rendered`: test sets of rendered stand-ins.
+    """
+
+    settings: bool
+    rendered: frozenset[str] = frozenset()
+
+    def count(self, record: RunRecord, test_set: str) -> tuple[int, int] | None:
+        """Photographs scored and published; None for a test set that is rendered or not the paper's."""
+        images = record.summary.get(test_set, {}).get("images")
+        if images is None or test_set in self.rendered or test_set not in TEST_SETS:
+            return None
+        return int(images), TEST_SETS[test_set].images
+
+    def compares(self, filling: Filling, test_set: str) -> bool:
+        """Whether a score was measured on all photographs of the paper's test set and by the paper's settings."""
+        count = self.count(filling.record, test_set)
+        whole = count is not None and count[0] == count[1]
+        return whole and (self.settings or filling.source == "published_maps")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of the paper and ours; `within` is None where the two are not comparable."""
+    """One number beside the paper's; `within` is None where the two are not comparable.
+
+    `count`: photographs scored and published, where some are missing.
+    """
 
     key: Key
     paper: float | None
-    ours: float | None
+    value: float | None
     difference: float | None = None
     within: bool | None = None
     best: bool = False
+    count: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run's or method's numbers in a row."""
+
+    source: Source
+    run: str
+    name: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def counts(self) -> dict[str, tuple[int, int] | None]:
+        """Photographs scored and published of each test set of which some are missing, None for the others."""
+        return {cell.key[0]: cell.count for cell in self.cells}
+
+    def is_partial(self, test_sets: Collection[str]) -> bool:
+        """Whether photographs of some of these test sets are missing."""
+        return any(count for test_set, count in self.counts.items() if test_set in test_sets)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table; `absent` says why no run of ours fills it, and is empty when one does."""
+    """A row of a table; `absent` says why nothing of ours fills it, or nothing at all fills another's row."""
 
     paper: PaperRow
-    cells: tuple[Cell, ...]
+    lines: tuple[Line, ...]
     absent: str
+
+    @property
+    def height(self) -> int:
+        """Lines on the page: the paper's, and two or three for each of `lines`."""
+        return 1 + sum(3 if line.is_partial(line.counts) else 2 for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -54,6 +122,11 @@ class Table:
         """Whether the rows differ by the losses of the two stages (Tables IV and VI)."""
         return any(row.paper.stage1_loss for row in self.rows)
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether any number could be compared with the paper's."""
+        return any(cell.within is not None for row in self.rows for line in row.lines for cell in line.cells)
+
 
 def best_of(values: list[float | None], metric: str) -> float | None:
     """The best of the values at three decimals (lowest MAE, highest else); None unless two or more compete."""
@@ -63,127 +136,102 @@ def best_of(values: list[float | None], metric: str) -> float | None:
     return min(rounded) if metric == "MAE" else max(rounded)
 
 
-def compare(key: Key, paper: float | None, ours: float | None, best: float | None, comparable: bool) -> Cell:
-    """One cell: the difference where both have a value, and whether it is within tolerance where comparable."""
-    if ours is None:
+def compare(
+    key: Key,
+    paper: float | None,
+    value: float | None,
+    best: float | None,
+    *,
+    comparable: bool,
+    count: tuple[int, int] | None = None,
+) -> Cell:
+    """One cell: the difference where both have a value, and whether it is within tolerance where comparable.
+
+    `count`: photographs scored and published, if known.
+    """
+    if value is None:
         return Cell(key, paper, None)
-    is_best = best is not None and round(ours, 3) == best
+    is_best = best is not None and round(value, 3) == best
+    partial = count if count and count[0] < count[1] else None
     if paper is None:
-        return Cell(key, None, ours, best=is_best)
-    difference = round(round(ours, 3) - paper, 3)
+        return Cell(key, None, value, best=is_best, count=partial)
+    difference = round(round(value, 3) - paper, 3)
     within = abs(difference) <= TOLERANCE[key[1]] if comparable else None
-    return Cell(key, paper, ours, difference, within, is_best)
+    return Cell(key, paper, value, difference, within, is_best, partial)
 
 
-def reason(row: PaperRow, runs: dict[str, RunRecord]) -> str:
-    """Why no run of ours fills this row; empty when one does."""
-    if row.run not in runs:
-        return ABSENT[row.kind]
-    return "" if runs[row.run].summary else "in this parameter file, but not scored yet"
+def line_of(filling: Filling, printed: dict[Key, float | None], best: dict[Key, float | None], ground: Ground) -> Line:
+    """One filling beside the paper's values; `best` holds the best of each column."""
+    record = filling.record
+    cells = [
+        compare(
+            key,
+            paper,
+            record.value(*key),
+            best[key],
+            comparable=ground.compares(filling, key[0]),
+            count=ground.count(record, key[0]),
+        )
+        for key, paper in printed.items()
+    ]
+    return Line(filling.source, record.run, record.title, tuple(cells))
 
 
-def fill(table: PaperTable, records: list[RunRecord], comparable: bool) -> Table:
-    """The paper's table with ours in it; `comparable` says that both were measured on the same photographs."""
-    runs = {record.run: record for record in records}
-    filled = [runs.get(row.run, RunRecord(row.run)) for row in table.rows]
-    best = {key: best_of([record.value(*key) for record in filled], key[1]) for key in table.columns}
+def reason(row: PaperRow, fillings: Sequence[Filling]) -> str:
+    """Why a row is not filled as it should be: one of ours by our own run, another's by anything; empty if it is."""
+    expected = [each for each in fillings if each.source == "ours" or row.kind not in ("model", "baseline")]
+    if any(each.record.summary for each in expected):
+        return ""
+    if not expected:
+        return ABSENT[row.kind].format(row=row.run)
+    gap = expected[0].record.gap
+    return gap.reason if gap else "in this parameter file, but not scored yet"
+
+
+def fill(table: PaperTable, fillings: Sequence[Filling], ground: Ground) -> Table:
+    """The paper's table with everything that fills its rows; the best of ours is marked."""
+    sources = SOURCES if table.number in BESIDE else SOURCES[:1]
+    chosen = [each for source in sources for each in fillings if each.source == source]
+    by_row = {row.run: [each for each in chosen if each.row == row.run] for row in table.rows}
+    ours = [each.record for row in table.rows for each in by_row[row.run] if each.source == "ours"]
+    best = {key: best_of([record.value(*key) for record in ours], key[1]) for key in table.columns}
     rows = [
         Row(
             row,
-            tuple(compare(key, row.values[key], record.value(*key), best[key], comparable) for key in table.columns),
-            reason(row, runs),
+            tuple(line_of(each, row.values, best, ground) for each in by_row[row.run] if each.record.summary),
+            reason(row, by_row[row.run]),
         )
-        for row, record in zip(table.rows, filled, strict=True)
+        for row in table.rows
     ]
     return Table(table.number, table.caption, table.columns, tuple(rows))
 
 
-def runs_table(records: list[RunRecord], test_sets: list[str]) -> Table:
-    """Every scored run on every test set, as a table without a paper's side."""
+def runs_table(fillings: Sequence[Filling], test_sets: Sequence[str], ground: Ground) -> Table:
+    """Everything that is scored on every test set, as a table without a paper's side; the best of all is marked."""
     columns = tuple((test_set, metric) for test_set in test_sets for metric in METRICS)
+    scored = [each for each in fillings if each.record.summary]
+    best = {key: best_of([each.record.value(*key) for each in scored], key[1]) for key in columns}
+    nothing: dict[Key, float | None] = dict.fromkeys(columns)
     rows = tuple(
-        PaperRow("runs", i, "model", record.run, label(record.run), "", "", "", dict.fromkeys(columns))
-        for i, record in enumerate(records, start=1)
-        if record.summary
+        Row(
+            PaperRow("runs", i, "model", each.record.run, each.record.title, "", "", "", nothing),
+            (line_of(each, nothing, best, ground),),
+            "",
+        )
+        for i, each in enumerate(scored, start=1)
     )
-    return fill(PaperTable("runs", "Every run", columns, rows), records, comparable=False)
+    return Table("runs", "Every run", columns, rows)
 
 
-def count_within(tables: list[Table]) -> tuple[int, int]:
-    """How many different numbers of the paper are within tolerance, and how many could be compared."""
+def count_within(tables: Sequence[Table], source: Source) -> tuple[int, int]:
+    """How many different numbers of the paper a source meets within tolerance, and how many could be compared."""
     verdicts = {
-        (row.paper.run, cell.key): cell.within
+        (line.run, cell.key): cell.within
         for table in tables
         for row in table.rows
-        for cell in row.cells
+        for line in row.lines
+        if line.source == source
+        for cell in line.cells
         if cell.within is not None
     }
     return sum(verdicts.values()), len(verdicts)
-
-
-def show(value: float | None) -> str:
-    """A score as the paper prints it; an en dash where there is none."""
-    return "–" if value is None else f"{value:.3f}"
-
-
-def show_difference(value: float | None) -> str:
-    """A signed difference to three decimals; an en dash where there is none."""
-    if value is None:
-        return "–"
-    text = f"{value:+.3f}".replace("-", "−")
-    return "0.000" if text[1:] == "0.000" else text
-
-
-def csv_lines(table: Table) -> list[list[str]]:
-    """One line a number: table, row, method, losses, training split, run, test set, metric, paper, ours, ..."""
-    lines = []
-    for row in table.rows:
-        paper = row.paper
-        facts = [table.number, str(paper.number), paper.method, paper.stage1_loss, paper.stage2_loss, paper.train]
-        for cell in row.cells:
-            values = [cell.paper, cell.ours, cell.difference, cell.within]
-            texts = ["" if value is None else str(value) for value in values]
-            lines.append([*facts, paper.run, *cell.key, *texts, row.absent])
-    return lines
-
-
-def as_csv(tables: list[Table]) -> str:
-    """All tables as CSV, ours at full precision."""
-    names = "table row method stage1_loss stage2_loss train run test_set metric paper ours difference within_tolerance"
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*names.split(), "not_run"])
-    for table in tables:
-        writer.writerows(csv_lines(table))
-    return buffer.getvalue()
-
-
-def markdown_cell(cell: Cell, absent: str) -> str:
-    """`paper / ours (difference)`, ours in bold where it is the best of ours."""
-    if absent:
-        return show(cell.paper)
-    ours = f"**{show(cell.ours)}**" if cell.best else show(cell.ours)
-    if cell.difference is None:
-        return ours if cell.paper is None else f"{show(cell.paper)} / {ours}"
-    mark = {True: " ✓", False: " ✗", None: ""}[cell.within]
-    return f"{show(cell.paper)} / {ours} ({show_difference(cell.difference)}{mark})"
-
-
-def markdown_table(table: Table) -> str:
-    """One table in GitHub's Markdown."""
-    title = f"## {table.caption}" if table.number == "runs" else f"## Table {table.number}. {table.caption}"
-    header = ["Method", "Losses", "Run"] + [f"{test_set} {SYMBOL[metric]}" for test_set, metric in table.columns]
-    lines = [title, "", " | ".join(header), " | ".join("---" for _ in header)]
-    for row in table.rows:
-        losses = f"{row.paper.stage1_loss}, {row.paper.stage2_loss}" if row.paper.stage1_loss else ""
-        run = f"not run: {row.absent}" if row.absent else f"`{row.paper.run}`"
-        lines.append(
-            " | ".join([row.paper.method, losses, run, *(markdown_cell(cell, row.absent) for cell in row.cells)])
-        )
-    return "\n".join([*lines[:2], *(f"| {line} |" for line in lines[2:])]) + "\n"
-
-
-def as_markdown(tables: list[Table], preface: str) -> str:
-    """All tables as Markdown under `preface`."""
-    note = "Each cell: paper / ours (difference). Best of ours in bold. Fβ and IoU: blurred region positive.\n"
-    return "\n".join([preface, "", note, *(markdown_table(table) for table in tables)])

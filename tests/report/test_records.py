@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from components.availability import Gap, mark
 from components.errors import InputError
-from components.report.records import RunRecord, read_run, scored_test_sets
-from tests.report.synthetic import write_csv
+from components.report.records import RunRecord, read_published_maps, read_run, scored_test_sets
+from tests.report.synthetic import write_csv, write_method
 
 
 def test_curves_are_recall_then_precision(tmp_path):
@@ -37,3 +38,33 @@ def test_a_damaged_summary_is_named(tmp_path):
 def test_test_sets_come_in_the_papers_order():
     records = [RunRecord("a", summary={"ZOO": {}, "EBD": {}}), RunRecord("b", summary={"CTCUG": {}, "EBD": {}})]
     assert scored_test_sets(records) == ["CTCUG", "EBD", "ZOO"]
+
+
+def test_a_run_that_was_not_trained_here_has_no_history(tmp_path):
+    write_csv(tmp_path / "a/history.csv", ["epoch"], [])
+    assert read_run("a", tmp_path, tmp_path).history == {}
+
+
+def test_the_reason_of_a_run_is_that_of_its_weights_or_of_its_scores(tmp_path):
+    first, second = Gap("weights", "gone", "find them"), Gap("photographs", "gone too", "find them")
+    mark(tmp_path / "scores/a", second)
+    assert read_run("a", tmp_path / "scores", tmp_path / "models") == RunRecord("a", gap=second)
+    mark(tmp_path / "models/a", first)
+    assert read_run("a", tmp_path / "scores", tmp_path / "models").gap == first
+
+
+def test_published_maps_say_what_is_scored_and_what_is_not(tmp_path):
+    gap = Gap("X on EBD", "1 map (3) missing", "add it")
+    scores = {"DUT-TE": (0.1, 0.9, 0.8, 500)}
+    write_method(tmp_path, "x", "cenet", scores, gaps={"EBD": gap}, resized=4, surplus=2)
+    write_method(tmp_path, "empty", "none", {})
+    method, empty = read_published_maps(tmp_path / "scores/external")
+    assert (method.record.run, method.record.title, method.row) == ("external/x", "X", "cenet")
+    assert method.record.value("DUT-TE", "MAE") == 0.1
+    assert (method.gaps, method.record.gap) == ({"EBD": gap}, None)
+    assert (method.resized, method.surplus) == ({"DUT-TE": 4}, {"DUT-TE": 2})
+    assert empty.record.gap.reason == "data/external/empty has no folder of maps"
+
+
+def test_no_published_maps_are_none(tmp_path):
+    assert read_published_maps(tmp_path) == []

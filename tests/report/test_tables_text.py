@@ -1,0 +1,82 @@
+"""The tables as CSV and Markdown."""
+
+import csv
+import io
+
+from components.report.paper_tables import paper_tables
+from components.report.tables import Filling, Ground, fill
+from components.report.tables_text import as_csv, as_markdown, show, show_difference
+from tests.report.test_tables import PAPER, TABLE_I, ours, record
+
+
+def table_one(*fillings, ground=PAPER):
+    return fill(TABLE_I, fillings, ground)
+
+
+def rows_of(*fillings):
+    return list(csv.DictReader(io.StringIO(as_csv([table_one(*fillings)]))))
+
+
+def test_numbers_as_shown():
+    assert [show(0.0395), show(None)] == ["0.040", "–"]
+    assert [show_difference(value) for value in (0.0124, -0.0005001, -0.0004, None)] == [
+        "+0.012",
+        "−0.001",
+        "0.000",
+        "–",
+    ]
+
+
+def test_csv_holds_every_number_once_and_ours_in_full():
+    lines = rows_of(*ours(record("dffnet", 0.04049)))
+    assert len(lines) == 13 * 15
+    line = next(each for each in lines if each["run"] == "dffnet" and each["metric"] == "MAE")
+    shown = [line[key] for key in ("source", "paper", "value", "difference", "within_tolerance", "images", "not_run")]
+    assert shown == ["ours", "0.039", "0.04049", "0.001", "True", "", ""]
+    assert {each["not_run"] for each in lines if each["run"] == "dffnet"} == {""}
+    assert next(each for each in lines if each["run"] == "btbnet" and each["test_set"] == "EBD")["paper"] == ""
+
+
+def test_csv_says_whose_every_number_is():
+    weights = Filling("authors_weights", "dffnet", record("published_dffnet_cuhk1", 0.04, images=7))
+    maps = Filling("published_maps", "dffnet", record("external/x", 0.05))
+    lines = [line for line in rows_of(weights, maps) if line["method"] == "DFFNet" and line["metric"] == "MAE"]
+    first = [line for line in lines if line["test_set"] == "CUHK-TE-1"]
+    assert [(line["source"], line["run"], line["value"], line["images"], line["not_run"]) for line in first] == [
+        ("ours", "dffnet", "", "", "not in this parameter file"),
+        ("authors_weights", "published_dffnet_cuhk1", "0.04", "7 of 100", ""),
+        ("published_maps", "external/x", "0.05", "", ""),
+    ]
+    dbdf = next(line for line in rows_of() if line["run"] == "dbdf")
+    assert (dbdf["source"], dbdf["value"]) == ("published_maps", "")
+
+
+def test_markdown_shows_paper_value_and_difference():
+    table = table_one(*ours(record("dffnet", 0.0404), record("d_dffnet", 0.05)))
+    lines = as_markdown([table], "# Head").splitlines()
+    row = next(line for line in lines if line.startswith("| DFFNet "))
+    assert row.startswith(
+        "| DFFNet |  | ours | `dffnet` | 0.039 / **0.040** (+0.001 ✓) | 0.971 / **0.900** (−0.071 ✗) |"
+    )
+    cells = [line.count("|") for line in lines if line.startswith("|")]
+    assert set(cells) == {20}
+
+
+def test_markdown_has_a_line_for_every_source_and_says_what_is_partial():
+    table = table_one(
+        *ours(record("hifst", 0.25, images=7)), Filling("published_maps", "hifst", record("external/hifst", 0.223))
+    )
+    lines = [line for line in as_markdown([table], "").splitlines() if line.startswith("| HiFST")]
+    assert lines[0].startswith(
+        "| HiFST [3] |  | ours | `hifst` | 0.223 / 0.250 (+0.027, 7 of 100 images) | 0.803 / 0.9"
+    )
+    assert lines[1].startswith("| HiFST [3] |  | published maps | `external/hifst` | 0.223 / 0.223 (0.000 ✓) |")
+
+
+def test_markdown_says_why_a_row_is_empty():
+    text = as_markdown([fill(table, [], Ground(settings=False)) for table in paper_tables()], "")
+    assert (
+        "| CENet [6] |  | published maps | not run: needs maps in data/external/cenet (data/external/README.md) |"
+        in text
+    )
+    assert "| PDNet | bce&el, - | ours | not run: not in this parameter file | 0.041 |" in text
