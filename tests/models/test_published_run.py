@@ -99,7 +99,9 @@ def test_a_file_of_other_weights_is_one_error_and_leaves_nothing(root, tmp_path)
     done = stage(folder)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"error: inbox/{RUN}.pth: holds a published checkpoint, which does not fit dffnet on resnest")
+    assert last.startswith(
+        f"error: inbox/{RUN}.pth: holds a published checkpoint, which does not fit dffnet on resnest"
+    )
     assert "Traceback" not in done.stderr
     assert not (folder / "out").exists()
     assert (folder / f"inbox/{RUN}.pth").exists()
@@ -117,5 +119,6 @@ def test_without_the_checkpoint_the_run_is_not_available(root, tmp_path):
 
 def test_a_run_that_is_no_published_checkpoint_is_named():
     assert find_checkpoint(RUN).file == f"{RUN}.pth"
-    with pytest.raises(InputError, match=r"published\.d_dffnet_cuhk1: no published checkpoint .* 'published_d_dffnet_c"):
-        find_checkpoint("d_dffnet_cuhk1")
+    told = r"published\.published_d_dfnet_cuhk1: no published checkpoint .* mean 'published_d_dffnet_cuhk1'"
+    with pytest.raises(InputError, match=told):
+        find_checkpoint("published_d_dfnet_cuhk1")
