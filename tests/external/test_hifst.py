@@ -1,4 +1,4 @@
-"""HiFST's published maps of CUHK-TE-1, from files to Table I: labels without photographs, stages as they are started."""
+"""HiFST's published maps of CUHK-TE-1, from files to Table I, on labels without their photographs."""
 
 import csv
 import json
