@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from components.data.loader import Jitter, TrainingSet, load_rows
+from components.data.loader import Jitter, TrainingSet, load_rows, require_photographs
 from components.data.prepared import PreparedSet
 from components.errors import InputError
 from components.models.checkpoints import load_published, save_model
@@ -19,12 +19,19 @@ from components.models.network import Network
 from components.models.projectors import Projectors
 from components.models.registry import build_model
 from components.objectives import Distilled, StageOne, StageOneWithDepth, StageTwo, Supervision
-from components.params import DepthTeacher, Params, Stage1Run, Stage2Run, Training, TrainingSplit, training_splits
+from components.params import (
+    BACKBONES_FOLDER,
+    DepthTeacher,
+    Params,
+    Stage1Run,
+    Stage2Run,
+    Training,
+    TrainingSplit,
+    training_splits,
+)
 from components.runtime import Device, set_up
 from components.storage import atomic_dir, write_json
-from components.teacher_cache import (
-    TeacherFeatures,
-)
+from components.teacher_cache import TeacherFeatures
 from components.training import EpochRecord, Schedule
 
 Done = tuple[int, int]
@@ -70,36 +77,45 @@ def training_set(train: TrainingSplit, prepared: Path, device: Device) -> Traini
     """The images and labels of a training split.
 
     Raises:
-        InputError: one of its parts is empty: its list is unknown, or the set is partial.
+        NotAvailableError: one of its sets is not there, or holds no photograph of it.
     """
     sets = [(PreparedSet.load(prepared / name), split) for name, split in training_splits(train)]
     for each, split in sets:
-        if len(each.split(split)) == 0:
-            raise InputError(
-                f"{each.folder}: no photograph of {split}, which {train!r} trains on; see the notes in its "
-                "validation.json, prepare it again, or take out the runs on this split"
-            )
+        require_photographs(each, split)
     return load_rows([(each, each.split(split)) for each, split in sets], device.device)
 
 
-def new_model(params: Params, run: Stage1Run, device: Device) -> Network:
-    """A run's model with its initial weights, which depend on the seed alone."""
+def new_model(params: Params, run: Stage1Run, device: Device, inbox: Path) -> Network:
+    """A run's model with its initial weights, which depend on the seed alone.
+
+    ImageNet weights of the backbone come from `inbox` if they were imported, else through timm.
+    """
     torch.manual_seed(params.seed)
     options: dict[str, Any] = {}
     if run.model == "rdffnet":
         options["final_depth"] = params.resolved.depth_outputs == "final_and_sides"
     model = build_model(
-        run.model, run.backbone, pretrained=run.pretrained, backbone_kwargs=run.backbone_options, **options
+        run.model,
+        run.backbone,
+        pretrained=imported_backbone(inbox, run.backbone) if run.pretrained else False,
+        backbone_kwargs=run.backbone_options,
+        **options,
     )
     return model.to(device.device).to(memory_format=torch.channels_last)
 
 
-def new_depth_model(settings: DepthTeacher, device: Device) -> Network:
-    """The depth teacher: with MiDaS v2.1's published weights, or initialised for training on rendered depth."""
+def imported_backbone(inbox: Path, backbone: str) -> Path | bool:
+    """The file of a backbone's imported ImageNet weights; True, for timm's own loader, where there is none."""
+    path = inbox / BACKBONES_FOLDER / f"{backbone}.safetensors"
+    return path if path.exists() else True
+
+
+def new_depth_model(settings: DepthTeacher, device: Device, published: Path | None) -> Network:
+    """The depth teacher: with MiDaS v2.1's `published` weights, or initialised for training on rendered depth."""
     torch.manual_seed(settings.seed)
     model = build_model("midas", settings.backbone, backbone_kwargs=settings.backbone_options, width=settings.width)
-    if settings.source == "midas_v21":
-        load_published(Path(settings.weights), model)
+    if published is not None:
+        load_published(published, model)
     return model.to(device.device).to(memory_format=torch.channels_last)
 
 

@@ -16,6 +16,8 @@ from components.errors import InputError
 
 EXTERNAL = "external"
 """Where the scores of published maps lie among those of the runs; no run may be called so."""
+BACKBONES_FOLDER = "backbones"
+"""In the inbox: ImageNet weights that were imported, `<timm name>.safetensors`."""
 
 Recipe = Literal["paper", "published_code"]
 FromRecipe = Literal["recipe"]
@@ -89,7 +91,7 @@ class DepthTeacher(Section):
     """The monocular depth estimation model of stage 2 and R-DFFNet (paper, III.B)."""
 
     source: Literal["trained", "midas_v21"] = Field(
-        description="trained: on rendered depth, in the miniature; midas_v21: the published weights, imported or fetched"
+        description="trained: on rendered depth, in the miniature; midas_v21: the published ones, imported or fetched"
     )
     backbone: str = Field(description="timm name; resnext101_32x8d is MiDaS v2.1's")
     backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor")

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: written beside their place, flushed to disk, renamed into it."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -39,6 +40,21 @@ def room_for(path: Path) -> Iterator[None]:
         if error.errno not in NO_ROOM:
             raise
         raise NoRoomError(path, error.errno) from error
+
+
+def check_room(path: Path, size: int) -> None:
+    """Make sure that `size` bytes fit on the disk of the folder that `path` lies or will lie in.
+
+    Raises:
+        InputError: they do not.
+    """
+    make_parent(path)
+    free = shutil.disk_usage(path.parent).free
+    if size > free:
+        raise InputError(
+            f"{path}: needs {size / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free on that disk; "
+            "make room there, or name another place"
+        )
 
 
 def sync(path: Path) -> None:
@@ -131,6 +147,12 @@ def atomic_dir(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: object) -> None:

@@ -12,7 +12,6 @@ In stage 2 the teachers' weights never change, so that their features of an imag
 Legend: N images, L levels (deepest first), C channels, h x w a level's size, S network size.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from components.availability import require
 from components.data.loader import Batch, FlipAxis, flip, normalise
 from components.errors import InputError
 from components.storage import read_json, room_for, write_json
@@ -109,12 +109,6 @@ class CachedFeatures:
 
     def _gather(self, name: str, places: Sequence[tuple[Cache, int, int]]) -> Tensor:
         return torch.from_numpy(np.stack([cache.arrays[name][row, flipped] for cache, row, flipped in places]))
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def named(features: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -216,8 +210,10 @@ def open_cache(folder: Path, *, expected: Mapping[str, Any]) -> Cache:
         expected: manifest entries that must hold, e.g. the teacher's hash and the flip axis.
 
     Raises:
+        NotAvailableError: it was not made, for want of something.
         InputError: an entry differs: stale features are never read as if they were right.
     """
+    require(folder)
     manifest = read_json(folder / MANIFEST)
     for key, value in expected.items():
         if manifest.get(key) != value:

@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from components.data.loader import TrainingSet, load_rows
+from components.availability import require
+from components.data.loader import TrainingSet, load_rows, require_photographs
 from components.data.prepared import PreparedSet
 from components.models.checkpoints import load_model
 from components.models.network import Network
 from components.params import Params
 from components.runtime import Device
+from components.storage import file_hash
 from components.teacher_cache import (
     CachedFeatures,
     Encoder,
     OnlineFeatures,
     TeacherFeatures,
-    file_hash,
     named,
     open_cache,
     relative_depth,
@@ -56,6 +57,8 @@ def cached_images(prepared: PreparedSet, device: Device) -> TrainingSet:
     """Every image of a set that belongs to some training split."""
     splits = [name for name in prepared.split_names if "-TR" in name]
     rows = np.unique(np.concatenate([prepared.split(name) for name in splits]))
+    if len(rows) == 0:
+        require_photographs(prepared, splits[0])
     return load_rows([(prepared, rows)], device.device)
 
 
@@ -77,6 +80,7 @@ def read_caches(
     params: Params, data: TrainingSet, folders: Sequence[Path], weights: Path, names: Sequence[str]
 ) -> CachedFeatures:
     """What a teacher said of the training images; an error when the cache is not of these weights and parameters."""
+    require(weights.parent)
     expected = {"teacher": file_hash(weights), "flip_axis": params.resolved.flip, "dtype": params.teacher.dtype}
     return CachedFeatures([open_cache(folder, expected=expected) for folder in folders], data.ids, names)
 

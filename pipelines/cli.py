@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from components.errors import InputError
+from pipelines import environment, incoming, status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,7 @@ class Group(click.Group):
 @click.version_option(package_name="dbdflow")
 def main() -> None:
     """Defocus blur detection: maps of your photographs, scores of anybody's maps, data sets made ready."""
+    environment.apply()
 
 
 def pictures(folder: Path) -> dict[str, Path]:
@@ -172,6 +174,9 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
     prepare_set(name, raw, out, image_size=image_size, partial=partial, progress=None)
     click.echo(f"{out}: ready; see {out / 'validation.json'}")
 
+
+main.add_command(incoming.command)
+main.add_command(status.command)
 
 if __name__ == "__main__":
     main()

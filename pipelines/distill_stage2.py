@@ -10,9 +10,12 @@ from pipelines.stage import Stage, main
 
 
 def distill_stage2(
-    stage: Stage, *, run: str, prepared: Path, models: Path, teacher: Path, cache: Path, out: Path
+    stage: Stage, *, run: str, prepared: Path, models: Path, teacher: Path, cache: Path, inbox: Path, out: Path
 ) -> None:
-    """Distil one run; its defocus teacher lies in `models`, the depth teacher in `teacher`, its features in `cache`."""
+    """Distil one run; its defocus teacher lies in `models`, the depth teacher in `teacher`, its features in `cache`.
+
+    `inbox` may hold ImageNet weights for the student.
+    """
     params = load_params()
     settings = params.stage2_runs[run]
     first = params.stage1_runs[settings.teacher]
@@ -27,7 +30,7 @@ def distill_stage2(
     depth = teachers.depth_teacher_of(
         params, data, weights=teacher / experiment.WEIGHTS, cache=cache, names=teachers.LEVELS, device=device
     )
-    student = experiment.new_model(params, first, device)
+    student = experiment.new_model(params, first, device, inbox)
     objective = experiment.stage2_objective(params, settings, student, {"defocus": defocus, "depth": depth})
     schedule = experiment.schedule_of(params, params.stage2)
     checkpoint = stage.scratch() / "checkpoint.pt"

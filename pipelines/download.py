@@ -2,18 +2,21 @@
 
 from pathlib import Path
 
-from components.data.download import download_set
-from components.data.miniature import RenderSettings
+from components.data.download import fetch_set
+from components.data.miniature import RenderSettings, render_set
+from components.data.obtain import Inbox
 from components.params import load_params
 from pipelines.stage import Stage, main
 
 
-def download(stage: Stage, *, set: str, out: Path) -> None:
+def download(stage: Stage, *, set: str, inbox: Path, out: Path) -> None:
     """Fetch or render one set into `out`."""
-    params = load_params()
-    stage.params({"download": params.download.model_dump()})
-    settings = RenderSettings(**params.download.render.model_dump())
-    download_set(set, out, source=params.download.source, archives=Path(params.download.archives), settings=settings)
+    settings = load_params().download
+    stage.params({"download": settings.model_dump()})
+    if settings.source == "rendered":
+        render_set(set, out, RenderSettings(**settings.render.model_dump()))
+    else:
+        fetch_set(set, out, Inbox(inbox, settings.without, stage.progress))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ PREFECT = {
 HOMES = {
     "PREFECT_HOME": "prefect",
     "MPLCONFIGDIR": "cache/matplotlib",
+    "HF_HOME": "cache/huggingface",
+    "TORCH_HOME": "cache/torch",
     "TRITON_CACHE_DIR": "cache/triton",
     "TORCHINDUCTOR_CACHE_DIR": "cache/inductor",
 }

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from components.availability import require
 from components.data.maps import MapArchive
 from components.data.prepared import PreparedSet
 from components.evaluation import SetScores, score_set, write_scores
@@ -11,6 +12,7 @@ from pipelines.stage import Stage, main
 
 def evaluate(stage: Stage, *, run: str, prepared: Path, predictions: Path, out: Path) -> None:
     """Score one run's or classical method's maps."""
+    require(predictions)
     params = load_params()
     decided = params.resolved
     stage.params({"upsample": decided.upsample, "iou": decided.iou, "ebd_iou_size": decided.ebd_iou_size})

@@ -17,6 +17,8 @@ from typing import Any, NoReturn
 
 import psutil
 
+from components import availability
+from components.availability import NotAvailableError
 from components.errors import InputError
 from pipelines import courier, environment, flow, options, processes
 from pipelines.fingerprint import Fingerprint, fingerprint
@@ -164,9 +166,17 @@ def execute(function: Callable[..., None], arguments: dict[str, Any], words: lis
 
 
 def attempt(function: Callable[..., None], stage: Stage, arguments: dict[str, Any]) -> Outcome:
-    """Call the stage's function and tell on the console what went wrong, if anything did."""
+    """Call the stage's function and tell on the console what went wrong, if anything did.
+
+    A stage that needs something that is not at hand leaves the reason in its output, and has done what it could.
+    """
     try:
         function(stage, **arguments)
+    except NotAvailableError as error:
+        print(f"{stage.name}: {error}", file=sys.stderr)
+        availability.mark(arguments["out"], error.gap)
+        stage.tags({"dbdflow.not_available": str(error)})
+        return Outcome("FINISHED", 0)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return Outcome("FAILED", 2, str(error))

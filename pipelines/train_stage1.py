@@ -13,16 +13,23 @@ from pipelines.stage import Stage, main
 
 
 def train_stage1(
-    stage: Stage, *, run: str, prepared: Path, out: Path, teacher: Path | None = None, cache: Path | None = None
+    stage: Stage,
+    *,
+    run: str,
+    prepared: Path,
+    inbox: Path,
+    out: Path,
+    teacher: Path | None = None,
+    cache: Path | None = None,
 ) -> None:
-    """Train one run; `teacher` and `cache` are the depth teacher's, for R-DFFNet."""
+    """Train one run; `inbox` may hold ImageNet weights, `teacher` and `cache` are the depth teacher's, for R-DFFNet."""
     params = load_params()
     settings = params.first_runs[run]
     stage.params(experiment.run_params(params, params.stage1, settings))
     device = experiment.device_of(params)
     data = experiment.training_set(settings.train, prepared, device)
     stage.dataset(name=settings.train, digest=data.digest(), images=len(data))
-    model = experiment.new_model(params, settings, device)
+    model = experiment.new_model(params, settings, device, inbox)
     depth = None
     if teacher is not None and cache is not None:
         weights = teacher / experiment.WEIGHTS

@@ -47,10 +47,21 @@ def reference(shared: Path) -> ModuleType:
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with 64 KiB in all: mounting one takes root."""
-    disk = tmp_path / "disk"
+    """A file system with 64 KiB in all."""
+    yield from mounted(tmp_path / "disk", "64k")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with 2 MiB in all."""
+    yield from mounted(tmp_path / "disk", "2m")
+
+
+def mounted(disk: Path, size: str) -> Iterator[Path]:
+    """A small file system of its own; mounting one takes root."""
     disk.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True, check=False)
+    options = ["-t", "tmpfs", "-o", f"size={size}"]
+    mount = subprocess.run(["mount", *options, "none", disk], capture_output=True, check=False)
     if mount.returncode:
         pytest.skip(f"no file system can be mounted here: {mount.stderr.decode().strip()}")
     yield disk

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from torch import nn
 
 from components import experiment, teachers
+from components.availability import NotAvailableError
 from components.data.loader import Jitter, TrainingSet
 from components.data.prepared import IndexRow, PreparedSet
 from components.errors import InputError
@@ -27,6 +28,7 @@ from tests.test_training import CPU, schedule, tensors, tiny, toy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parent.parent
+INBOX = Path("no-inbox")
 FILES = (experiment.WEIGHTS, experiment.HISTORY, experiment.CARD)
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.test_experiment", "timm"])
@@ -58,10 +60,10 @@ def test_losses_and_schedules_follow_the_params(params: Params) -> None:
 
 def test_initial_weights_depend_on_the_seed_alone(params: Params) -> None:
     run = params.stage1_runs["dffnet"]
-    one = experiment.new_model(params, run, CPU)
+    one = experiment.new_model(params, run, CPU, INBOX)
     torch.rand(5)
-    two = experiment.new_model(params, run, CPU)
-    other = experiment.new_model(params.model_copy(update={"seed": 1}), run, CPU)
+    two = experiment.new_model(params, run, CPU, INBOX)
+    other = experiment.new_model(params.model_copy(update={"seed": 1}), run, CPU, INBOX)
     assert all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(two), strict=True))
     assert not torch.equal(one.head.weight, other.head.weight)
 
@@ -98,7 +100,10 @@ def test_a_split_without_photographs_is_not_trained_on(tmp_path: Path, monkeypat
     sets = {"cuhk": ("CUHK-TR-1", "CUHK-TR-2"), "dut": ("DUT-TR",)}
     monkeypatch.setattr(PreparedSet, "load", lambda folder: prepared(folder, sets[folder.name]))
     assert experiment.training_set("CUHK-TR-1 & DUT-TR", tmp_path, CPU).ids == ["cuhk/a", "dut/a"]
-    with pytest.raises(InputError, match=rf"{tmp_path}/cuhk: no photograph of CUHK-TR-2, .*validation.json"):
+    (tmp_path / "cuhk").mkdir()
+    (tmp_path / "cuhk/validation.json").write_text('{"notes": ["cuhk_te2.txt was not found"]}')
+    message = rf"on CUHK-TR-2 .*{tmp_path}/cuhk holds no photograph of it \(cuhk_te2.txt was not found\)"
+    with pytest.raises(NotAvailableError, match=message):
         experiment.training_set("CUHK-TR-2 & DUT-TR", tmp_path, CPU)
 
 
@@ -119,14 +124,16 @@ def course(folder: Path) -> None:
     device = set_up(device="cpu", precision="float32", deterministic=True, threads=1)
     weights, cache = folder / "depth" / experiment.WEIGHTS, folder / "cache"
     if not weights.exists():
-        experiment.write_run(weights.parent, experiment.new_depth_model(params.depth_teacher, device), [], {"run": "-"})
+        experiment.write_run(
+            weights.parent, experiment.new_depth_model(params.depth_teacher, device, None), [], {"run": "-"}
+        )
         teacher = teachers.frozen(weights, batchnorm="eval", device=device)
         list(teachers.fill_cache(params, teachers.encode_depth(teacher), data, cache / "toy", weights))
     first, second = params.stage1_runs["dffnet"], params.stage2_runs["d_dffnet"]
     if not (folder / "dffnet").exists():
-        model = experiment.new_model(params, first, device)
+        model = experiment.new_model(params, first, device, INBOX)
         train(folder / "dffnet", model, experiment.stage1_objective(params, first.loss, None), data, device)
-    student = experiment.new_model(params, first, device)
+    student = experiment.new_model(params, first, device, INBOX)
     defocus = {"weights": folder / "dffnet" / experiment.WEIGHTS, "cache": cache / "defocus", "device": device}
     depth = {"weights": weights, "cache": cache, "device": device, "names": teachers.LEVELS}
     list(teachers.cache_defocus_teacher(params, data, **defocus))

@@ -1,7 +1,7 @@
 """The four data sets of the paper (section IV.A; Appendix A, Table VII): facts only.
 
-Where the photographs and labels of a set lie, what white means in its labels, how many there are, which
-photographs belong to which split, and where the archives come from. Nothing here reads data or the network.
+Where the photographs and labels of a set lie, what white means in its labels, how many there are, and which
+photographs belong to which split. `components.data.sources` says where the archives come from.
 """
 
 import difflib
@@ -27,6 +27,13 @@ class Part:
     """Pairs in the published archive."""
     splits: tuple[str, ...] = ()
     """Splits that every photograph of this part belongs to."""
+    other_layouts: tuple[tuple[str, str], ...] = ()
+    """Folders of photographs and labels in other archives of the same part."""
+
+    @property
+    def layouts(self) -> tuple[tuple[str, str], ...]:
+        """Where an archive may hold photographs and labels, our own layout first."""
+        return ((self.images, self.labels), *self.other_layouts)
 
 
 @dataclass(frozen=True)
@@ -53,14 +60,6 @@ class ShallowPart:
 
 
 @dataclass(frozen=True)
-class Source:
-    """One archive of a set, as its authors publish it."""
-
-    what: str
-    url: str
-
-
-@dataclass(frozen=True)
 class DataSet:
     """One data set: layout, polarity, splits and sources."""
 
@@ -71,9 +70,10 @@ class DataSet:
     """What a white label pixel means in the archive; prepared labels are always 1 = in focus."""
     grey_tolerance: float
     """Largest fraction of a label's pixels that may be neither black nor white (between 10 % and 90 % grey)."""
-    sources: tuple[Source, ...]
     stem_prefix: str = ""
     """Only photographs whose stem starts so belong to the set (CUHK also holds motion blur)."""
+    foreign_prefixes: tuple[str, ...] = ()
+    """Photographs whose stem starts so belong to another set that shares the folder, or its name."""
     listed: tuple[ListedSplit, ...] = ()
     shallow: ShallowPart | None = None
 
@@ -85,10 +85,7 @@ class DataSet:
         return (*names, *((self.shallow.split,) if self.shallow else ()))
 
 
-def drive(file_id: str) -> str:
-    """Address of a Google Drive file."""
-    return f"https://drive.google.com/uc?id={file_id}"
-
+CUHK_PREFIXES = ("out_of_focus", "motion")
 
 CUHK = DataSet(
     name="cuhk",
@@ -96,10 +93,6 @@ CUHK = DataSet(
     parts=(Part("all", "image", "gt", expected=704),),
     white="out_of_focus",
     grey_tolerance=0.05,
-    sources=(
-        Source("photographs", "http://www.cse.cuhk.edu.hk/leojia/projects/dblurdetect/data/BlurDatasetImage.zip"),
-        Source("labels", "http://www.cse.cuhk.edu.hk/leojia/projects/dblurdetect/data/BlurDatasetGT.zip"),
-    ),
     stem_prefix="out_of_focus",
     listed=(
         ListedSplit("CUHK-TR-1", "CUHK-TE-1", "cuhk_te1.txt", expected=100),
@@ -112,33 +105,43 @@ DUT = DataSet(
     name="dut",
     title="DUT-DBD (Zhao et al., CVPR 2018)",
     parts=(
-        Part("train", f"{DUT_FOLDER}/DUT600S_Training", f"{DUT_FOLDER}/DUT600GT_Training", 600, ("DUT-TR",)),
-        Part("test", f"{DUT_FOLDER}/DUT500S-Testing", f"{DUT_FOLDER}/DUT500GT-Testing", 500, ("DUT-TE",)),
+        Part(
+            "train",
+            f"{DUT_FOLDER}/DUT600S_Training",
+            f"{DUT_FOLDER}/DUT600GT_Training",
+            600,
+            ("DUT-TR",),
+            (("DUT600S_Training", "DUT600GT_Training"), ("1204source", "1204gt")),  # the latter with CUHK-TR-1
+        ),
+        Part(
+            "test",
+            f"{DUT_FOLDER}/DUT500S-Testing",
+            f"{DUT_FOLDER}/DUT500GT-Testing",
+            500,
+            ("DUT-TE",),
+            (("DUT500S-Testing", "DUT500GT-Testing"), ("dut500-source", "dut500-gt")),
+        ),
     ),
     white="in_focus",
     grey_tolerance=0.20,
-    sources=(
-        Source("test photographs and labels", drive("1Qmcu6GDgKhiHVgLxeQg23tfy5I1Xg5Xk")),
-        Source("training photographs and labels", drive("109c36vRDagDcjUbUtBouausXz0DOkA-w")),
-    ),
+    foreign_prefixes=CUHK_PREFIXES,
 )
 
 CTCUG = DataSet(
     name="ctcug",
     title="CTCUG (Tang et al., TPAMI 2020)",
-    parts=(Part("all", "CTCUG/CTCUG_images", "CTCUG/CTCUG_gt", 150, ("CTCUG",)),),
+    parts=(Part("all", "CTCUG/CTCUG_images", "CTCUG/CTCUG_gt", 150, ("CTCUG",), (("CTCUG_images", "CTCUG_gt"),)),),
     white="out_of_focus",
     grey_tolerance=0.10,
-    sources=(),
 )
 
 EBD = DataSet(
     name="ebd",
     title="EBD (Jin et al., ICME 2023): first 1305 photographs of shallow DOF, last 300 of wide DOF",
-    parts=(Part("all", "EBD/image", "EBD/gt", 1605, ("EBD",)),),
+    parts=(Part("all", "EBD/image", "EBD/gt", 1605, ("EBD",), (("image", "gt"),)),),
     white="in_focus",
     grey_tolerance=0.10,
-    sources=(Source("photographs and labels", drive("1pkgfGSKx80Eq1_kq6-PwYl6zSYXwkqS8")),),
+    foreign_prefixes=CUHK_PREFIXES,
     shallow=ShallowPart("EBD(1305)", "ebd_shallow.txt", count=1305),
 )
 

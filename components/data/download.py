@@ -1,82 +1,110 @@
-"""A set's raw folder: rendered, or copied from archives that somebody has unpacked."""
+"""A set's raw folder: rendered, or from what its user imported and its authors publish.
 
-import os
+The inbox holds what came in: `<set>/` as imported, archives as fetched, and the ledger. What lies there is taken
+first; the rest is fetched, in the order of `components.data.sources`.
+"""
+
+import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
-from components.data.catalog import DataSet, find_set
-from components.data.images import find_images
-from components.data.miniature import RenderSettings, render_set
+from components.availability import Gap, NotAvailableError
+from components.data.archives import unpack
+from components.data.catalog import CUHK, DataSet, find_set
+from components.data.layout import FoundPart, describe_layouts, find_parts, place, stems_of_maps
+from components.data.obtain import Inbox, Progress, by_hand, obtained, way_out
+from components.data.sources import BY_HAND, MAPS, SET_ARCHIVES, TE2, TE2_MAPS, find_item
 from components.errors import InputError
 from components.storage import atomic_dir
 
+log = logging.getLogger(__name__)
 
-def where_to_get(dataset: DataSet) -> str:
-    """What is published where, and the layout to unpack it to."""
-    sources = "; ".join(f"{source.what}: {source.url}" for source in dataset.sources)
-    folders = ", ".join(folder for part in dataset.parts for folder in (part.images, part.labels))
-    return (
-        f"{dataset.title}. {sources or 'No archive is published: ask its authors'}. "
-        f"Unpack it anywhere below the archives folder, so that these folders are there: {folders}"
+UNPACKED = ".unpacked"
+"""In the raw folder while it is being filled."""
+
+
+def fetch_set(name: str, raw: Path, inbox: Inbox) -> None:
+    """Fill the raw folder of the set `name`, whole or not at all; parts that cannot be had are left out.
+
+    Raises:
+        NotAvailableError: no part of it is there, and there is no address to ask or it is among `without`.
+        InputError: what was fetched is not what it should be, or no address answers.
+    """
+    dataset = find_set(name)
+    for item in inbox.without:
+        find_item(item)
+    imported = find_parts(dataset, [inbox.folder / name], labels_only=True)
+    with atomic_dir(raw) as folder:
+        for part in imported:
+            place(dataset, part, folder, move=False)
+        for part in fetched_parts(dataset, imported, folder / UNPACKED, inbox):
+            place(dataset, part, folder, move=True)
+        shutil.rmtree(folder / UNPACKED, ignore_errors=True)
+        if not any(folder.iterdir()):
+            raise NotAvailableError(nothing_of(dataset, inbox.without))
+        copy_lists(dataset, folder, inbox.folder)
+        if dataset is CUHK and not (folder / f"{TE2}.txt").exists():
+            te2_from_maps(folder, inbox)
+
+
+def nothing_of(dataset: DataSet, without: Sequence[str]) -> Gap:
+    """Why nothing of a set is there."""
+    places = "; ".join(f"{part}: {where}" for part, where in BY_HAND.get(dataset.name, {}).items())
+    if dataset.name in without:
+        remedy = f"take it out there, or {by_hand(dataset.name)}"
+        return Gap(dataset.title, f"{dataset.name} is among `download.without`, and nothing was imported", remedy)
+    return Gap(
+        dataset.title,
+        f"it cannot be fetched without a person ({places})",
+        by_hand(dataset.name),
     )
 
 
-def folders_below(archives: Path) -> Iterator[Path]:
-    """`archives` and all folders below it, in a fixed order."""
-    for root, names, _ in os.walk(archives):
-        names.sort()
-        yield Path(root)
-
-
-def locate(dataset: DataSet, layout: str, archives: Path) -> Path:
-    """The folder below `archives` whose path ends with `layout` and that holds images of the set.
+def fetched_parts(dataset: DataSet, imported: Sequence[FoundPart], unpacked: Path, inbox: Inbox) -> list[FoundPart]:
+    """The parts of a set that were not imported, fetched and unpacked below `unpacked`.
 
     Raises:
-        InputError: there is none, or more than one.
+        InputError: the archives do not hold the part that they should.
     """
-    tail = Path(layout).parts
-    ending = [path for path in folders_below(archives) if path.parts[-len(tail) :] == tail]
-    found = [path for path in ending if find_images(path, dataset.stem_prefix)]
-    if not found:
-        raise InputError(f"{archives}: no folder {layout} with images of {dataset.name}. {where_to_get(dataset)}")
-    if len(found) > 1:
-        raise InputError(f"{archives}: {layout} was found twice, {found[0]} and {found[1]}; remove one of them")
-    return found[0]
+    lacking = [part for part in dataset.parts if part not in {each.part for each in imported}]
+    wanted = [part for part in lacking if part.name not in BY_HAND.get(dataset.name, {})]
+    if not wanted or dataset.name in inbox.without:
+        return []
+    for archive in SET_ARCHIVES[dataset.name]:
+        with obtained(archive, dataset.name, inbox) as path:
+            unpack(path, unpacked / archive.name, progress=in_megabytes(inbox.progress))
+    found = [each for each in find_parts(dataset, [unpacked]) if each.part in wanted]
+    if absent := [part for part in wanted if part not in {each.part for each in found}]:
+        files = ", ".join(str(inbox.folder / archive.file) for archive in SET_ARCHIVES[dataset.name])
+        raise InputError(
+            f"{files}: no folders of {dataset.name} inside ({describe_layouts(dataset, absent)}); "
+            f"delete the file, and {way_out(dataset.name)}"
+        )
+    return found
 
 
-def copy_archives(name: str, archives: Path, raw: Path) -> None:
-    """Copy the unpacked set `name` from below `archives` to `raw`, with lists of splits that lie in `archives`.
+def in_megabytes(progress: Progress) -> Callable[[int, int], None]:
+    """Progress of unpacking, from bytes."""
+    return lambda done, total: progress(round(done / 1e6, 1), total / 1e6, "MB unpacked")
 
-    Raises:
-        InputError: a folder of the set is not there; says where the set is published.
-    """
-    dataset = find_set(name)
-    if not archives.is_dir():
-        raise InputError(f"{archives}: no such folder. {where_to_get(dataset)}")
-    layouts = [layout for part in dataset.parts for layout in (part.images, part.labels)]
-    sources = {layout: locate(dataset, layout, archives) for layout in layouts}
+
+def copy_lists(dataset: DataSet, raw: Path, inbox: Path) -> None:
+    """Copy the lists of splits that lie in the inbox."""
     lists = [listed.file for listed in dataset.listed] + ([dataset.shallow.file] if dataset.shallow else [])
-    with atomic_dir(raw) as folder:
-        for layout, source in sources.items():
-            (folder / layout).mkdir(parents=True)
-            for path in find_images(source, dataset.stem_prefix).values():
-                shutil.copyfile(path, folder / layout / path.name)
-        for file in lists:
-            if (archives / file).exists():
-                shutil.copyfile(archives / file, folder / file)
+    for file in lists:
+        if (inbox / file).exists():
+            shutil.copyfile(inbox / file, raw / file)
 
 
-def download_set(
-    name: str, raw: Path, *, source: Literal["rendered", "archives"], archives: Path, settings: RenderSettings
-) -> None:
-    """Fill the raw folder of the set `name`: rendered with `settings`, or copied from below `archives`.
-
-    Raises:
-        InputError: the archives are not there.
-    """
-    if source == "rendered":
-        render_set(name, raw, settings)
-    else:
-        copy_archives(name, archives, raw)
+def te2_from_maps(raw: Path, inbox: Inbox) -> None:
+    """Write the list of CUHK-TE-2 from the file names of the authors' maps; without it, say so and go on."""
+    try:
+        with obtained(MAPS[TE2_MAPS], TE2, inbox) as path:
+            unpack(path, raw / UNPACKED)
+            stems = stems_of_maps([raw / UNPACKED], CUHK, path)
+        (raw / f"{TE2}.txt").write_text("\n".join(stems) + "\n", encoding="utf-8")
+    except InputError as error:
+        log.warning("CUHK-TE-2 and CUHK-TR-2 stay empty: %s", error)
+    finally:
+        shutil.rmtree(raw / UNPACKED, ignore_errors=True)

@@ -22,7 +22,9 @@ class Archive:
     sha256: dict[str, str] = field(default_factory=dict)
     """Pinned checksum of an address, 64 hex digits."""
     sha256_start: str = ""
-    """First hex digits of the sha256 that the file's published name states (torch's naming convention)."""
+    """First hex digits of the sha256, as torch's naming convention states them in the name of a published file."""
+    named_by_sum: tuple[str, ...] = ()
+    """Addresses at which the file is named so."""
     suffix: str = ""
     """Of the file under which it is kept; archives are told by content."""
 
@@ -72,11 +74,14 @@ BY_HAND = {
 }
 """Set -> part -> where a person gets a part that no archive above holds."""
 
+MIDAS_DRIVE = drive("1puxWdaUYayZhjf9WGGCwhMfkapl71eeB")
+"""There it is midas_v21-f6b98070.pt."""
 MIDAS = Archive(
     "midas_v21",
     "MiDaS v2.1, the depth teacher's weights",
-    (f"{MIDAS_RELEASE}/midas_v21_384.pt", drive("1puxWdaUYayZhjf9WGGCwhMfkapl71eeB")),
+    (f"{MIDAS_RELEASE}/midas_v21_384.pt", MIDAS_DRIVE),
     sha256_start="f6b98070",
+    named_by_sum=(MIDAS_DRIVE,),
     suffix=".pt",
 )
 
@@ -108,10 +113,21 @@ TE2 = "cuhk_te2"
 
 ARCHIVES = {
     archive.name: archive
-    for archive in (*(each for held in SET_ARCHIVES.values() for each in held), MIDAS, *CHECKPOINTS.values(), *MAPS.values())
+    for archive in (
+        *(each for held in SET_ARCHIVES.values() for each in held),
+        MIDAS,
+        *CHECKPOINTS.values(),
+        *MAPS.values(),
+    )
 }
 ITEMS = (*SET_ARCHIVES, TE2, MIDAS.name, *CHECKPOINTS, *MAPS)
-"""Everything that a person may import by name, or go without."""
+"""What a person may import by name, or go without."""
+
+BACKBONES = {"resnest101e": "22405ba7", "vgg16": "397923af"}
+"""timm name -> first hex digits of the sha256 in the name of the file of ImageNet weights (`resnest101-22405ba7.pth`).
+
+timm fetches them itself; a person without a network imports the file.
+"""
 
 
 def find_item(name: str) -> str:

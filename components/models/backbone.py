@@ -1,8 +1,13 @@
 """Encoders by their timm name: four levels of features, each half the size of the one below."""
 
+import os
+import socket
+import urllib.request
 from difflib import get_close_matches
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from torch import Tensor, nn
 
@@ -17,7 +22,7 @@ class Backbone(nn.Module):
 
     Args:
         name: a timm model that offers features at four levels, e.g. `resnest101e`, `vgg16`, `resnet10t`.
-        pretrained: load timm's ImageNet weights (downloaded or from the cache).
+        pretrained: load ImageNet weights: from a file, or (True) through timm, which downloads or has them cached.
         out_indices: which of timm's feature levels, finest first. VGG16 of the paper takes (1, 2, 3, 4).
         timm_kwargs: passed on to timm, e.g. `channels=(16, 32, 64, 128)` for a narrow ResNet.
 
@@ -30,7 +35,11 @@ class Backbone(nn.Module):
     """
 
     def __init__(
-        self, name: str, pretrained: bool = False, out_indices: tuple[int, ...] = LAST_FOUR, **timm_kwargs: object
+        self,
+        name: str,
+        pretrained: Path | bool = False,
+        out_indices: tuple[int, ...] = LAST_FOUR,
+        **timm_kwargs: object,
     ) -> None:
         super().__init__()
         self.encoder = _create(name, pretrained, out_indices, timm_kwargs)
@@ -54,24 +63,45 @@ class Backbone(nn.Module):
         return tuple(reversed(self.encoder(images)))
 
 
-def _create(name: str, pretrained: bool, out_indices: tuple[int, ...], timm_kwargs: dict[str, object]) -> nn.Module:
+def _create(
+    name: str, pretrained: Path | bool, out_indices: tuple[int, ...], timm_kwargs: dict[str, object]
+) -> nn.Module:
+    if pretrained is True and not _hub_is_near():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else the hub is asked again and again, for a minute
     timm = import_timm()
     if not timm.is_model(name):
         near = ", ".join(get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)) or "none"
         raise InputError(f"backbone {name!r}: timm {timm.__version__} has no such model; nearest names: {near}")
+    options = dict(timm_kwargs)
+    if isinstance(pretrained, Path):
+        options["pretrained_cfg_overlay"] = {"file": str(pretrained)}
     try:
         model: nn.Module = timm.create_model(
-            name, features_only=True, pretrained=pretrained, out_indices=out_indices, **timm_kwargs
+            name, features_only=True, pretrained=bool(pretrained), out_indices=out_indices, **options
         )
     except Exception as error:  # timm's loaders raise whatever their HTTP client raises
         raise _refusal(name, pretrained, timm_kwargs, error) from error
     return model
 
 
-def _refusal(name: str, pretrained: bool, timm_kwargs: dict[str, object], error: Exception) -> InputError:
+def _hub_is_near() -> bool:
+    """Whether the name of timm's hub can be looked up, or a proxy does that."""
+    if urllib.request.getproxies():
+        return True
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
+    try:
+        return bool(socket.getaddrinfo(host, 443))
+    except OSError:
+        return False
+
+
+def _refusal(name: str, pretrained: Path | bool, timm_kwargs: dict[str, object], error: Exception) -> InputError:
     advice = "check backbone_kwargs, and that this model offers four levels of features"
     if pretrained:
-        advice = "connect to the network, put the weights into the cache (HF_HOME), or set pretrained to false"
+        advice = (
+            f"connect to the network, or get the weights by hand and say `dbdflow import {name} FILE`, "
+            "or set pretrained to false"
+        )
     return InputError(
         f"backbone {name!r} (pretrained: {pretrained}, {timm_kwargs or 'no other options'}): timm cannot make it "
         f"({type(error).__name__}: {error}); {advice}"

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from components.availability import require
 from components.errors import InputError
 from components.models.network import ModelSpec, Network
 from components.models.published import LAYOUTS, from_published
@@ -43,6 +44,7 @@ def load_model(path: Path) -> Network:
     """Build the model that a file of `save_model` describes, with its weights, on the CPU, in `eval()` mode.
 
     Raises:
+        NotAvailableError: the run was not trained, for want of something.
         InputError: the file is missing, broken, not one of ours, or does not fit its own description.
     """
     spec, _ = _read_header(path)
@@ -67,7 +69,7 @@ def load_weights(path: Path, model: Network) -> None:
         InputError: the file is missing or broken, or its tensors are not those of the model.
     """
     spec, _ = _read_header(path)
-    _load(path, f"{spec.name} on {spec.backbone}", model, _read_tensors(path))
+    _load(path, f"{spec.name} on {spec.backbone}", model, read_tensors(path))
 
 
 def load_published(path: Path, model: Network) -> list[str]:
@@ -81,7 +83,7 @@ def load_published(path: Path, model: Network) -> list[str]:
     """
     assert model.spec is not None, "only models made by build_model have a published layout"
     assert model.spec.name in LAYOUTS
-    state, dropped = from_published(model.spec.name, _read_tensors(path), model.state_dict())
+    state, dropped = from_published(model.spec.name, read_tensors(path), model.state_dict())
     _load(path, "a published checkpoint", model, state)
     return dropped
 
@@ -110,7 +112,12 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
     return shapes + missing[:2] + surplus[:2] + missing[2:] + surplus[2:]
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict, from safetensors or from a pickle of nothing but tensors.
+
+    Raises:
+        InputError: the file is missing or broken, or holds other objects.
+    """
     if path.suffix in {".pt", ".pth"}:
         return _read_pickle(path)
     with _open(path) as file:
@@ -152,5 +159,6 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def _must_exist(path: Path) -> None:
+    require(path.parent)
     if not path.is_file():
         raise InputError(f"{path}: no such file; run the stage that makes it (`dvc repro`)")

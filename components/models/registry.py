@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from pathlib import Path
 
 from components.errors import InputError
 from components.models import MODEL_NAMES
@@ -27,7 +28,7 @@ def build_model(
     name: str,
     backbone: str,
     *,
-    pretrained: bool = False,
+    pretrained: Path | bool = False,
     backbone_kwargs: dict[str, object] | None = None,
     **kwargs: object,
 ) -> Network:
@@ -36,7 +37,7 @@ def build_model(
     Args:
         name: one of `components.models.MODEL_NAMES`.
         backbone: a timm model name, e.g. `resnest101e`, `vgg16`, `resnext101_32x8d` (MiDaS).
-        pretrained: start the backbone from timm's ImageNet weights.
+        pretrained: start the backbone from ImageNet weights: a file, or True for timm's own loader.
         backbone_kwargs: passed on to timm.
         kwargs: passed on to the model's class: `width` (all), `final_depth` (rdffnet).
 
@@ -46,7 +47,7 @@ def build_model(
     return build_from_spec(ModelSpec(name, backbone, dict(backbone_kwargs or {}), kwargs), pretrained=pretrained)
 
 
-def build_from_spec(spec: ModelSpec, *, pretrained: bool = False) -> Network:
+def build_from_spec(spec: ModelSpec, *, pretrained: Path | bool = False) -> Network:
     """`build_model` from a recipe that a model kept."""
     if spec.name not in CLASSES:
         near = get_close_matches(spec.name, CLASSES, n=1, cutoff=0.0)[0]

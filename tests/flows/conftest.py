@@ -37,11 +37,12 @@ from urllib.parse import urlsplit
 import numpy as np
 import yaml
 
+from components.availability import Gap, NotAvailableError
 from components.errors import InputError
 from pipelines.stage import Stage, main
 
 
-def toy(stage: Stage, *, run: str, fails: str | None = None) -> None:
+def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("data/out/first")) -> None:
     """Sum the numbers of a file, a few times."""
     logging.getLogger("components.toy").info("summing for %s", run)
     params = yaml.safe_load(Path("params.yaml").read_text())["toy"]
@@ -59,6 +60,8 @@ def toy(stage: Stage, *, run: str, fails: str | None = None) -> None:
             time.sleep(0.02)
     if fails == "input":
         raise InputError("data/in.txt: found nonsense, expected numbers; write some")
+    if fails == "absent":
+        raise NotAvailableError(Gap("the sum", "the numbers are not published", "ask their authors"))
     if fails == "bug":
         raise RuntimeError("boom")
     stage.image("maps/one", np.arange(12, dtype=np.uint8).reshape(3, 4))

@@ -99,6 +99,21 @@ def test_bad_input_is_one_message(checkout: Checkout) -> None:
     assert end["message"] == "data/in.txt: found nonsense, expected numbers; write some"
 
 
+def test_a_stage_that_lacks_something_says_so_in_its_output_and_ends_well(checkout: Checkout) -> None:
+    done = checkout.toy("--run", "first", "--fails", "absent")
+    assert done.returncode == 0
+    message = "the sum is not available: the numbers are not published; ask their authors"
+    assert message in done.stderr
+    assert json.loads((checkout.root / "data/out/first/not_available.json").read_text()) == {
+        "what": "the sum",
+        "reason": "the numbers are not published",
+        "remedy": "ask their authors",
+    }
+    assert events(checkout)[-1]["status"] == "FINISHED"
+    tags = [event["values"] for event in events(checkout) if event["event"] == "tags"]
+    assert {"dbdflow.not_available": message} in tags
+
+
 def test_an_error_is_told_with_its_traceback(checkout: Checkout) -> None:
     done = checkout.toy("--run", "first", "--fails", "bug")
     assert done.returncode == 1

@@ -1,0 +1,86 @@
+"""`sources.yaml` in the inbox: what each address gave when it was first fetched, and a hash of what was imported.
+
+It is meant to be committed, so that others are held to the same bytes. Several stages may write it at one time.
+"""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from components.errors import InputError
+from components.storage import atomic_path, make_parent
+
+FILE = "sources.yaml"
+NOTHING = "none"
+"""Stands for the hash of what was not imported."""
+
+
+def read(inbox: Path) -> dict[str, dict[str, str]]:
+    """The ledger of an inbox: `imported` (item -> hash or `none`) and `sha256` (address -> 64 hex digits).
+
+    Raises:
+        InputError: it is missing, is no YAML, or lacks a section.
+    """
+    ledger: dict[str, dict[str, str]] = _load(YAML(), inbox / FILE)
+    return ledger
+
+
+def known_sums(inbox: Path) -> dict[str, str]:
+    """Address -> sha256 of what it gave when it was first fetched."""
+    return {str(address): str(value) for address, value in read(inbox)["sha256"].items()}
+
+
+def imported(inbox: Path, item: str) -> str:
+    """Hash of what was imported by hand as `item`; `none` where nothing was."""
+    return str(read(inbox)["imported"].get(item, NOTHING))
+
+
+def record_sum(inbox: Path, address: str, sha256: str) -> None:
+    """Keep what an address gave."""
+    if known_sums(inbox).get(address) != sha256:
+        _change(inbox, lambda ledger: ledger["sha256"].__setitem__(address, sha256))
+
+
+def record_import(inbox: Path, item: str, digest: str) -> None:
+    """Keep a hash of what was imported."""
+    _change(inbox, lambda ledger: ledger["imported"].__setitem__(item, digest))
+
+
+def _load(yaml: YAML, path: Path) -> Any:  # noqa: ANN401 (ruamel's own mapping, which keeps comments)
+    try:
+        ledger = yaml.load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; it belongs to the checkout: `git checkout {path}`") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML ({error}); mend it, or `git checkout {path}`") from error
+    for section in ("imported", "sha256"):
+        if not isinstance(ledger, dict) or not isinstance(ledger.get(section), dict):
+            raise InputError(f"{path}: no mapping `{section}`; mend it, or `git checkout {path}`")
+    return ledger
+
+
+@contextmanager
+def _alone(inbox: Path) -> Iterator[None]:
+    """Keep other processes from changing the ledger."""
+    lock = inbox / f".{FILE}.lock"
+    make_parent(lock)
+    with lock.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _change(inbox: Path, change: Callable[[Any], object]) -> None:
+    yaml = YAML()
+    yaml.width = 1000  # an address stays on one line
+    with _alone(inbox):
+        ledger = _load(yaml, inbox / FILE)
+        if ledger["sha256"] == {}:  # a flow mapping as shipped; addresses go on lines of their own
+            ledger["sha256"].fa.set_block_style()
+        change(ledger)
+        with atomic_path(inbox / FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
+            yaml.dump(ledger, file)

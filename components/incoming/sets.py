@@ -1,0 +1,161 @@
+"""What a person brings in by hand: recognised by its layout, verified, placed in the inbox, noted in the ledger."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.data import ledger
+from components.data.archives import is_archive, unpack
+from components.data.catalog import CUHK, DataSet, find_set
+from components.data.layout import FoundPart, describe_layouts, find_parts, folders_below, place, stems_of_maps
+from components.data.pairs import check_counts, expected_counts, find_pairs
+from components.data.sources import TE2
+from components.errors import InputError
+from components.storage import atomic_dir, atomic_path, file_hash
+
+UNPACKED = ".unpacked"
+"""In the folder that is being filled."""
+
+
+def opened(paths: Sequence[Path], scratch: Path) -> dict[Path, Path]:
+    """What lies at `paths` as folders: folder -> the path it stands for; archives, also in folders, are unpacked.
+
+    Raises:
+        InputError: a path does not exist, or is a file but no archive, or an archive is refused.
+    """
+    roots: dict[Path, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder; name what you downloaded or unpacked")
+        if path.is_dir():
+            roots[path.resolve()] = path
+            inside = [file for folder in folders_below([path]) for file in sorted(folder.iterdir())]
+            archives = [file for file in inside if file.is_file() and is_archive(file)]
+        elif is_archive(path):
+            archives = [path]
+        else:
+            raise InputError(f"{path}: neither a folder nor an archive (zip, tar, 7z, rar); name one of these")
+        for archive in archives:
+            target = scratch / str(len(roots))
+            unpack(archive, target)
+            roots[target] = archive
+    return roots
+
+
+@contextmanager
+def named_as(places: Mapping[Path, Path]) -> Iterator[None]:
+    """Name in errors what the user named, not where it lies meanwhile."""
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        for here, theirs in places.items():
+            text = text.replace(str(here), str(theirs))
+        raise InputError(text) from error
+
+
+def import_set(name: str, paths: Sequence[Path], inbox: Path, *, partial: bool) -> str:
+    """Bring in the set `name`, or parts of it, from folders or archives; what is said of it.
+
+    Parts that were imported before stay. `partial` accepts fewer photographs than the published set has and labels
+    without photographs, and adds to what was imported before.
+
+    Raises:
+        InputError: no part of the set is there, it is not complete, or a photograph and its label do not match.
+    """
+    dataset = find_set(name)
+    with atomic_dir(inbox / name) as folder:
+        roots = opened(paths, folder / UNPACKED)
+        with named_as(roots):
+            found = find_parts(dataset, list(roots), labels_only=partial)
+        if not found:
+            layouts = describe_layouts(dataset, dataset.parts)
+            raise InputError(
+                f"{', '.join(map(str, paths))}: nothing of {name} in there; expected the folders {layouts}"
+            )
+        before = find_parts(dataset, [inbox / name], labels_only=True)
+        kept = [each for each in before if partial or each.part not in {new.part for new in found}]
+        for each in (*found, *kept):
+            place(dataset, each, folder, move=folder in each.labels.parents)
+        shutil.rmtree(folder / UNPACKED, ignore_errors=True)
+        with named_as(origins(folder, found) | {folder: inbox / name}):
+            said = verified(dataset, folder, partial)
+        digest = folder_hash(folder)
+    ledger.record_import(inbox, name, digest)
+    return said
+
+
+def origins(folder: Path, found: Sequence[FoundPart]) -> dict[Path, Path]:
+    """Where the folders of a set came from."""
+    places: dict[Path, Path] = {}
+    for each in found:
+        places[folder / each.part.labels] = each.labels
+        if each.images is not None:
+            places[folder / each.part.images] = each.images
+    return places
+
+
+def verified(dataset: DataSet, folder: Path, partial: bool) -> str:
+    """Check pairs, sizes and counts of an imported set; how many pairs each part has.
+
+    Raises:
+        InputError: they are not as they should be.
+    """
+    pairs = find_pairs(dataset, folder, partial)
+    if not partial:
+        check_counts(dataset, pairs, expected_counts(dataset, folder), folder)
+    counts = {part: sum(pair.part == part for pair in pairs) for part in dataset.parts}
+    return ", ".join(f"{part.name}: {count} of {part.expected} pairs" for part, count in counts.items())
+
+
+def folder_hash(folder: Path) -> str:
+    """One hash over the names and bytes of all files in `folder`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = (f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n" for path in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def import_te2(path: Path, inbox: Path, *, partial: bool) -> str:
+    """Bring in the list of CUHK-TE-2: a text of stems, one a line, or maps whose file names give it.
+
+    Raises:
+        InputError: there is no list, or not of 100 photographs (unless `partial`).
+    """
+    (listed,) = (each for each in CUHK.listed if each.file == f"{TE2}.txt")
+    stems = read_list(path) if path.suffix == ".txt" else list_of_maps(path, inbox)
+    if len(stems) != listed.expected and not partial:
+        raise InputError(
+            f"{path}: {len(stems)} photographs, expected {listed.expected}; name a whole list, or --partial"
+        )
+    with atomic_path(inbox / listed.file) as temporary:
+        temporary.write_text("\n".join(stems) + "\n", encoding="utf-8")
+    ledger.record_import(inbox, TE2, file_hash(inbox / listed.file))
+    return f"{len(stems)} photographs of {listed.test}"
+
+
+def read_list(path: Path) -> list[str]:
+    """Stems of a list, sorted; a suffix is dropped.
+
+    Raises:
+        InputError: it cannot be read, names a photograph twice, or one that is none of CUHK's.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable list ({error}); expected names of photographs, one a line") from error
+    stems = sorted(Path(line).stem.casefold() for line in lines)
+    for stem in stems:
+        if not stem.startswith(CUHK.stem_prefix) or stems.count(stem) > 1:
+            raise InputError(f"{path}: {stem!r} is listed twice, or is no photograph of CUHK; correct the list")
+    return stems
+
+
+def list_of_maps(path: Path, inbox: Path) -> list[str]:
+    """Stems that the file names of a folder or archive of maps give."""
+    with atomic_dir(inbox / ".maps") as scratch:
+        roots = opened([path], scratch / UNPACKED)
+        stems = stems_of_maps(list(roots), CUHK, path)
+    shutil.rmtree(inbox / ".maps")
+    return stems

@@ -1,0 +1,94 @@
+"""The command `dbdflow import`: what a person downloaded, unpacked or corrected, brought in."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from components.data.sources import BACKBONES, CHECKPOINTS, ITEMS, MAPS, MIDAS, SET_ARCHIVES, TE2
+from components.errors import InputError
+
+INBOX = Path("data/archives")
+EXTERNAL = Path("data/external")
+METHOD_MAPS = "maps"
+LABELS = "labels"
+NAMES = (*ITEMS, *BACKBONES, METHOD_MAPS, LABELS)
+
+
+@click.command("import")
+@click.argument("item", type=click.Choice(NAMES), metavar="ITEM")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option("--partial", is_flag=True, help="Accept less than was published, and add to what was imported before.")
+@click.option("--method", default="", help="For `maps`: folder of data/external, and the row of the tables, e.g. lbp.")
+@click.option("--white", type=click.Choice(["in_focus", "out_of_focus"]), help="For `maps`: what white means in them.")
+@click.option("--resize", type=click.Choice(["none", "bilinear", "nearest"]), default="none", show_default=True)
+@click.option("--test-set", help="For `maps`: the test set of all of them, where no folder is called after one.")
+def command(
+    *,
+    item: str,
+    paths: tuple[Path, ...],
+    partial: bool,
+    method: str,
+    white: Literal["in_focus", "out_of_focus"] | None,
+    resize: Literal["none", "bilinear", "nearest"],
+    test_set: str | None,
+) -> None:
+    """Bring in a set, weights, a list, maps or corrected labels, from folders or archives that lie anywhere.
+
+    ITEM is a data set (cuhk, dut, ctcug, ebd), the list cuhk_te2, weights (midas_v21, resnest101e, vgg16,
+    published_...), the authors' result maps (maps_...), `maps` of any method, or `labels`: proposals of `dbdflow
+    label` that were corrected. `dbdflow status` says what is there, and where to get the rest.
+    """
+    said = of_method(paths, method, white, resize, test_set) if item == METHOD_MAPS else known(item, paths, partial)
+    click.echo(f"{item}: {said}")
+
+
+def known(item: str, paths: tuple[Path, ...], partial: bool) -> str:
+    """Bring in something that is known by its name."""
+    from components.incoming import maps, sets, weights
+
+    if item in SET_ARCHIVES:
+        return sets.import_set(item, paths, INBOX, partial=partial)
+    if item in MAPS:
+        return maps.import_maps(paths, EXTERNAL, maps.authors_method(item), cuhk=maps.AUTHORS_MAPS[item][1])
+    path = only(paths)
+    if item == TE2:
+        return sets.import_te2(path, INBOX, partial=partial)
+    if item in BACKBONES:
+        return weights.import_backbone(item, path, INBOX)
+    if item == MIDAS.name or item in CHECKPOINTS:
+        return weights.import_weights(item, path, INBOX)
+    from components.labelling.export import import_corrections
+
+    return f"{import_corrections(path)} labels in {path / 'EBD' / 'gt'}"
+
+
+def only(paths: tuple[Path, ...]) -> Path:
+    """The one path.
+
+    Raises:
+        InputError: there are more.
+    """
+    if len(paths) > 1:
+        raise InputError(f"{paths[1]}: one path too many; name one file or folder")
+    return paths[0]
+
+
+def of_method(
+    paths: tuple[Path, ...],
+    method: str,
+    white: Literal["in_focus", "out_of_focus"] | None,
+    resize: Literal["none", "bilinear", "nearest"],
+    test_set: str | None,
+) -> str:
+    """Bring in published maps of any method."""
+    from components.incoming.maps import Method, import_maps
+    from components.report.paper_tables import paper_tables
+
+    rows = {row.run: row.method.partition(" [")[0] for table in paper_tables() for row in table.rows}
+    if method not in rows:
+        raise InputError(f"--method {method!r}: no row of the paper's tables; expected one of {', '.join(rows)}")
+    if white is None:
+        raise InputError("--white: say what white means in these maps, in_focus or out_of_focus")
+    described = Method(rows[method], method, white, resize, ", ".join(map(str, paths)))
+    return import_maps(paths, EXTERNAL, described, test_set=test_set)
