@@ -1,5 +1,6 @@
 """The command `dbdflow import`: what a person downloaded, unpacked or corrected, brought in."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -19,10 +20,12 @@ NAMES = (*ITEMS, *BACKBONES, METHOD_MAPS, LABELS)
 @click.argument("item", type=click.Choice(NAMES), metavar="ITEM")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option("--partial", is_flag=True, help="Accept less than was published, and add to what was imported before.")
-@click.option("--method", default="", help="For `maps`: folder of data/external, and the row of the tables, e.g. lbp.")
+@click.option("--method", default="", help="For `maps`: a row of the tables, e.g. lbp; or another name.")
 @click.option("--white", type=click.Choice(["in_focus", "out_of_focus"]), help="For `maps`: what white means in them.")
 @click.option("--resize", type=click.Choice(["none", "bilinear", "nearest"]), default="none", show_default=True)
-@click.option("--test-set", help="For `maps`: the test set of all of them, where no folder is called after one.")
+@click.option(
+    "--test-set", default="", help="For `maps`: the test set of all of them, where no folder is called after one."
+)
 def command(
     *,
     item: str,
@@ -31,7 +34,7 @@ def command(
     method: str,
     white: Literal["in_focus", "out_of_focus"] | None,
     resize: Literal["none", "bilinear", "nearest"],
-    test_set: str | None,
+    test_set: str,
 ) -> None:
     """Bring in a set, weights, a list, maps or corrected labels, from folders or archives that lie anywhere.
 
@@ -50,7 +53,8 @@ def known(item: str, paths: tuple[Path, ...], partial: bool) -> str:
     if item in SET_ARCHIVES:
         return sets.import_set(item, paths, INBOX, partial=partial)
     if item in MAPS:
-        return maps.import_maps(paths, EXTERNAL, maps.authors_method(item), cuhk=maps.AUTHORS_MAPS[item][1])
+        row, cuhk = maps.AUTHORS_MAPS[item]
+        return maps.import_maps(row, maps.authors_facts(item), paths, EXTERNAL, cuhk=cuhk)
     path = only(paths)
     if item == TE2:
         return sets.import_te2(path, INBOX, partial=partial)
@@ -79,16 +83,21 @@ def of_method(
     method: str,
     white: Literal["in_focus", "out_of_focus"] | None,
     resize: Literal["none", "bilinear", "nearest"],
-    test_set: str | None,
+    test_set: str,
 ) -> str:
     """Bring in published maps of any method."""
-    from components.incoming.maps import Method, import_maps
+    from components.external.methods import NO_ROW
+    from components.incoming.maps import Facts, import_maps
     from components.report.paper_tables import paper_tables
 
     rows = {row.run: row.method.partition(" [")[0] for table in paper_tables() for row in table.rows}
-    if method not in rows:
-        raise InputError(f"--method {method!r}: no row of the paper's tables; expected one of {', '.join(rows)}")
+    if not re.fullmatch(r"\w[\w.-]*", method):
+        raise InputError(
+            f"--method {method!r}: expected a row of the paper's tables ({', '.join(rows)}) or another name"
+        )
     if white is None:
         raise InputError("--white: say what white means in these maps, in_focus or out_of_focus")
-    described = Method(rows[method], method, white, resize, ", ".join(map(str, paths)))
-    return import_maps(paths, EXTERNAL, described, test_set=test_set)
+    row = method if method in rows else NO_ROW
+    facts = Facts(rows.get(method, method), row, white, resize, ", ".join(map(str, paths)))
+    said = import_maps(method, facts, paths, EXTERNAL, test_set=test_set)
+    return said if row != NO_ROW else f"{said} (no row of the paper's tables is called {method})"

@@ -70,7 +70,8 @@ def show(line: Line) -> None:
     """Print one line, and beneath it what it is for and what to do."""
     click.echo(f"{click.style(f'{line.state:8}', fg=COLOURS[line.state])} {line.item:30} {line.found}")
     if line.state != "present":
-        click.echo(f"{'':9}for {line.needed_for}\n{'':9}{line.remedy}")
+        remedy = line.remedy.replace("; or ", f"\n{'':9}or ")
+        click.echo(f"{'':9}for {line.needed_for}\n{'':9}{remedy}")
 
 
 def survey(wanted: dict[str, str]) -> Iterator[Line]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from components.availability import Gap, NotAvailableError
 from components.data.archives import unpack
 from components.data.catalog import CUHK, DataSet, find_set
-from components.data.layout import FoundPart, describe_layouts, find_parts, place, stems_of_maps
+from components.data.layout import FoundPart, describe_layouts, find_parts, holds_any, place, stems_of_maps
 from components.data.obtain import Inbox, Progress, by_hand, obtained, way_out
 from components.data.sources import BY_HAND, MAPS, SET_ARCHIVES, TE2, TE2_MAPS, find_item
 from components.errors import InputError
@@ -74,11 +74,13 @@ def fetched_parts(dataset: DataSet, imported: Sequence[FoundPart], unpacked: Pat
     for archive in SET_ARCHIVES[dataset.name]:
         with obtained(archive, dataset.name, inbox) as path:
             unpack(path, unpacked / archive.name, progress=in_megabytes(inbox.progress))
+            if not holds_any(dataset, wanted, unpacked / archive.name):
+                raise InputError(f"{path}: no folder of {dataset.name} inside; {describe_layouts(dataset, wanted)}")
     found = [each for each in find_parts(dataset, [unpacked]) if each.part in wanted]
     if absent := [part for part in wanted if part not in {each.part for each in found}]:
         files = ", ".join(str(inbox.folder / archive.file) for archive in SET_ARCHIVES[dataset.name])
         raise InputError(
-            f"{files}: no folders of {dataset.name} inside ({describe_layouts(dataset, absent)}); "
+            f"{files}: a folder of {dataset.name} is not inside ({describe_layouts(dataset, absent)}); "
             f"delete the file, and {way_out(dataset.name)}"
         )
     return found

@@ -73,6 +73,13 @@ def find_part(dataset: DataSet, part: Part, folders: Sequence[Path], labels_only
     return None
 
 
+def holds_any(dataset: DataSet, parts: Iterable[Part], root: Path) -> bool:
+    """Whether some folder of photographs or labels of `parts` lies at or below `root`."""
+    folders = list(folders_below([root]))
+    layouts = {folder for part in parts for layout in part.layouts for folder in layout}
+    return any(ending(folders, layout, dataset) for layout in layouts)
+
+
 def find_parts(dataset: DataSet, roots: Sequence[Path], labels_only: bool = False) -> list[FoundPart]:
     """The parts of `dataset` that lie at or below `roots`.
 
@@ -103,7 +110,7 @@ def place(dataset: DataSet, found: FoundPart, raw: Path, *, move: bool) -> None:
 def describe_layouts(dataset: DataSet, parts: Iterable[Part]) -> str:
     """The folders that are looked for, in words."""
     prefix = f" with {dataset.stem_prefix}* in them" if dataset.stem_prefix else ""
-    return "; ".join(
+    return "expected " + "; ".join(
         f"{part.name}: " + " or ".join(" and ".join(layout) for layout in part.layouts) + prefix for part in parts
     )
 

@@ -42,8 +42,14 @@ def imported(inbox: Path, item: str) -> str:
 
 def record_sum(inbox: Path, address: str, sha256: str) -> None:
     """Keep what an address gave."""
+
+    def add(ledger: Any) -> None:  # noqa: ANN401 (ruamel's own mapping)
+        if not ledger["sha256"]:
+            ledger["sha256"].fa.set_block_style()  # addresses go on lines of their own
+        ledger["sha256"][address] = sha256
+
     if known_sums(inbox).get(address) != sha256:
-        _change(inbox, lambda ledger: ledger["sha256"].__setitem__(address, sha256))
+        _change(inbox, add)
 
 
 def record_import(inbox: Path, item: str, digest: str) -> None:
@@ -79,8 +85,6 @@ def _change(inbox: Path, change: Callable[[Any], object]) -> None:
     yaml.width = 1000  # an address stays on one line
     with _alone(inbox):
         ledger = _load(yaml, inbox / FILE)
-        if ledger["sha256"] == {}:  # a flow mapping as shipped; addresses go on lines of their own
-            ledger["sha256"].fa.set_block_style()
         change(ledger)
         with atomic_path(inbox / FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
             yaml.dump(ledger, file)

@@ -26,6 +26,10 @@ def test_as_shipped_it_has_a_line_for_every_item_and_nothing_in_it(inbox):
     assert found["sha256"] == {}
 
 
+def comments(text):
+    return [line.partition("#")[2] for line in text.splitlines() if "#" in line]
+
+
 def test_what_is_recorded_is_read_and_the_comments_stay(inbox):
     before = (inbox / ledger.FILE).read_text()
     ledger.record_sum(inbox, ADDRESS, "0" * 64)
@@ -34,8 +38,18 @@ def test_what_is_recorded_is_read_and_the_comments_stay(inbox):
     assert ledger.known_sums(inbox) == {ADDRESS: "0" * 64, "http://host/y.zip": "1e" * 32}
     assert (ledger.imported(inbox, "cuhk"), ledger.imported(inbox, "dut")) == ("ab" * 32, "none")
     text = (inbox / ledger.FILE).read_text()
-    assert [line for line in text.splitlines() if "#" in line] == [line for line in before.splitlines() if "#" in line]
+    assert comments(text) == comments(before)
     assert f"\n  {ADDRESS}: " in text
+
+
+def test_an_import_alone_leaves_the_rest_as_it_was(inbox):
+    before = (inbox / ledger.FILE).read_text()
+    ledger.record_import(inbox, "cuhk", "ab" * 32)
+    assert ledger.imported(inbox, "cuhk") == "ab" * 32
+    assert ledger.known_sums(inbox) == {}
+    ledger.record_import(inbox, "cuhk", "none")
+    assert ledger.read(inbox) == {"imported": dict.fromkeys(ITEMS, "none"), "sha256": {}}
+    assert (inbox / ledger.FILE).read_text().split() == before.split()
 
 
 def test_the_same_again_leaves_the_file_alone(inbox):
