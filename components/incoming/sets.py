@@ -80,7 +80,7 @@ def import_set(name: str, paths: Sequence[Path], inbox: Path, *, partial: bool) 
         for each in (*found, *kept):
             place(dataset, each, folder, move=folder in each.labels.parents)
         shutil.rmtree(folder / UNPACKED, ignore_errors=True)
-        with named_as(origins(folder, found) | {folder: inbox / name}):
+        with named_as(origins(folder, found) | roots | {folder: inbox / name}):
             said = verified(dataset, folder, partial)
         digest = folder_hash(folder)
     ledger.record_import(inbox, name, digest)
