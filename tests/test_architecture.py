@@ -17,6 +17,10 @@ FRAMEWORKS = {"prefect", "mlflow", "dvc", "pipelines"}
 COMPONENTS = sorted((ROOT / "components").rglob("*.py"))
 PIPELINES = sorted((ROOT / "pipelines").rglob("*.py"))
 PRESETS = ("smoke", "miniature", "paper")
+INBOX = "data/archives"
+"""What a person brings in; stages follow the hashes of it in its ledger, a parameter file."""
+EXTERNAL = "data/external"
+"""Published maps that a person lays there."""
 DATA_FILES = [
     path for path in (ROOT / "components").rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}
 ]
@@ -168,7 +172,10 @@ def test_every_component_is_some_stages_dependency() -> None:
 
 
 def expanded(stage: str, preset: dict[str, Any]) -> Iterator[dict[str, list[str]]]:
-    """Parameters, dependencies and outputs of a stage for each of its items, `${...}` filled in from a preset."""
+    """Parameters, dependencies and outputs of a stage for each of its items, `${...}` filled in from a preset.
+
+    A parameter of another file than params.yaml is given as `file:key`.
+    """
     items = FOREACH[stage] or [""]
     if isinstance(items, str):
         items = preset[items.removeprefix("${").removesuffix("}")]
@@ -176,9 +183,17 @@ def expanded(stage: str, preset: dict[str, Any]) -> Iterator[dict[str, list[str]
         values = {"key": key, "item": item}
         if isinstance(item, dict):
             values |= {f"item.{name}": value for name, value in item.items()}
-        yield {
-            part: [fill(text, values) for text in STAGES[stage].get(part, [])] for part in ("params", "deps", "outs")
-        }
+        texts_of = {part: STAGES[stage].get(part, []) for part in ("deps", "outs")} | {"params": listed(stage)}
+        yield {part: [fill(text, values) for text in found] for part, found in texts_of.items()}
+
+
+def listed(stage: str) -> list[str]:
+    """The parameters that a stage names."""
+    found = []
+    for entry in STAGES[stage].get("params", []):
+        files = entry.items() if isinstance(entry, dict) else [("", [entry])]
+        found += [f"{file}:{key}" if file else key for file, keys in files for key in keys]
+    return found
 
 
 def fill(text: str, values: dict[str, Any]) -> str:
@@ -192,10 +207,11 @@ def test_parameters_of_a_stage_exist_in_every_preset(stage: str, preset: str) ->
     runs = list(expanded(stage, values))
     assert runs or FOREACH[stage]
     for run in runs:
-        for key in run["params"]:
-            section = values
+        for name in run["params"]:
+            file, _, key = name.rpartition(":")
+            section = load(file) if file else values
             for part in key.split("."):
-                assert part in section, f"{stage}: {preset}.yaml has no {key}"
+                assert part in section, f"{stage}: {file or preset} has no {key}"
                 section = section[part]
 
 
@@ -208,7 +224,7 @@ def test_outputs_are_made_once_and_before_they_are_used(preset: str) -> None:
     for run in runs:
         for dep in run["deps"]:
             made = [out for out in outs if (out + "/").startswith(dep + "/")]
-            assert dep.startswith("components/") or made, f"nothing makes {dep}"
+            assert dep.startswith("components/") or made or dep == EXTERNAL, f"nothing makes {dep}"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -232,7 +248,8 @@ def test_paths_of_a_command_are_its_dependencies_and_outputs() -> None:
     for stage, each in STAGES.items():
         known = [*each["deps"], *each["outs"]]
         for word in re.findall(r"data/\S+", each["cmd"]):
-            assert any(path == word or path.startswith(f"{word}/") for path in known), f"{stage}: {word}"
+            here = any(path == word or path.startswith(f"{word}/") for path in known)
+            assert here or word == INBOX, f"{stage}: {word}"
 
 
 def test_the_lock_names_versions_and_hashes_alone() -> None:
