@@ -8,15 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.availability import Gap, NotAvailableError, require
-from components.data.images import find_images, open_upright, upright_size
-from components.data.labels import brightness
+from components.data.images import find_images, read_grey, upright_size
 from components.data.prepared import PreparedSet
 from components.data.test_sets import TEST_SETS, is_rendered
 from components.errors import InputError
 from components.external.methods import Method
-
-READABLE = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L"})
-"""Pillow's modes of images that `brightness` reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +107,5 @@ def read_map(path: Path, white: str) -> NDArray[np.uint8]:
     Raises:
         InputError: it cannot be read.
     """
-    image = open_upright(path)
-    if image.mode not in READABLE:
-        raise InputError(f"{path}: of Pillow's mode {image.mode}, expected 8 or 16 bits a pixel; save it as 8-bit PNG")
-    grey = np.rint(brightness(image) * 255).astype(np.uint8)
+    grey = read_grey(path)
     return grey if white == "in_focus" else 255 - grey
