@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from components.availability import gap_of, require
 from components.errors import InputError
 from components.storage import read_json
 
@@ -137,8 +138,10 @@ class PreparedSet:
         """Open the prepared set in `folder`.
 
         Raises:
+            NotAvailableError: the set could not be prepared, for want of something.
             InputError: a file is missing or damaged, or the files do not belong together.
         """
+        require(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; make it with `dvc repro prepare`")
         rows = read_index(folder / "index.csv")
@@ -157,8 +160,16 @@ class PreparedSet:
 
     @classmethod
     def load_all(cls, folder: Path) -> list[Self]:
-        """Open every prepared set below `folder`, in the order of their names."""
-        return [cls.load(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+        """Open every prepared set below `folder` that is available, in the order of their names.
+
+        Raises:
+            NotAvailableError: none is.
+        """
+        folders = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+        there = [path for path in folders if gap_of(path) is None]
+        if folders and not there:
+            require(folders[0])
+        return [cls.load(path) for path in there]
 
     def __len__(self) -> int:
         """Photographs in the set."""

@@ -34,7 +34,7 @@ class Checkout:
     """A copy of this project with the smoke preset, as a git repository of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.said = folder, ""
         names = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard"], cwd=PROJECT, capture_output=True, text=True, check=True
         ).stdout.split("\n")
