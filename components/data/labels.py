@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.data.catalog import DataSet
-from components.data.images import open_upright
+from components.data.images import read_grey, to_eight_bits
 from components.errors import InputError
 
-GREY = (0.1, 0.9)
-"""A pixel between these two is neither black nor white."""
+GREY = (26, 229)
+"""Darkest and brightest level of 0..255 that is neither black nor white: between 10 % and 90 %."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +26,8 @@ class Label:
 
 
 def brightness(image: Image.Image) -> NDArray[np.float32]:
-    """Grey values (h, w), 0..1, of an image of any mode; alpha is dropped."""
-    if image.mode.startswith("I"):
-        return np.asarray(image, dtype=np.float32) / np.float32(65535)
-    values = np.asarray(image.convert("RGBA").convert("RGB").convert("L"))
-    return values.astype(np.float32) / np.float32(255)
+    """Grey values (h, w), 0..1, of an image of 1, 8 or 16 bits; alpha is dropped."""
+    return np.asarray(to_eight_bits(image).convert("L")).astype(np.float32) / np.float32(255)
 
 
 def read_label(path: Path, dataset: DataSet) -> Label:
@@ -39,19 +36,21 @@ def read_label(path: Path, dataset: DataSet) -> Label:
     Raises:
         InputError: it cannot be read, or too many of its pixels are neither black nor white.
     """
-    values = brightness(open_upright(path))
-    if 0 < values.max() < GREY[0]:
+    levels = read_grey(path)
+    counts = np.bincount(levels.ravel(), minlength=256)
+    brightest = int(counts.nonzero()[0][-1])
+    if 0 < brightest < GREY[0]:
         raise InputError(
-            f"{path}: its brightest pixel is {values.max():.1%} of white, expected black and white (0 and 255); "
+            f"{path}: its brightest pixel is {brightest / 255:.1%} of white, expected black and white (0 and 255); "
             "rescale it"
         )
-    grey = float(np.mean((values > GREY[0]) & (values < GREY[1])))
+    grey = float(counts[GREY[0] : GREY[1] + 1].sum() / levels.size)
     if grey > dataset.grey_tolerance:
         raise InputError(
             f"{path}: {grey:.1%} of its pixels are neither black nor white, expected at most "
             f"{dataset.grey_tolerance:.0%} for {dataset.name}; is it a label, and not a photograph?"
         )
-    white = values >= 0.5
+    white = levels >= 128
     return Label((white if dataset.white == "in_focus" else ~white).astype(np.uint8), grey)
 
 

@@ -67,13 +67,11 @@ def part_images(dataset: DataSet, part: Part, raw: Path, partial: bool) -> dict[
 
 def unlabelled(dataset: DataSet, raw: Path) -> list[Path]:
     """Photographs without a label, which a partial set leaves out."""
-    return [
-        path
-        for part in parts_there(dataset, raw)
-        if (raw / part.images).is_dir()
-        for stem, path in find_images(raw / part.images, dataset.stem_prefix).items()
-        if stem not in find_images(raw / part.labels, dataset.stem_prefix)
-    ]
+    alone = []
+    for part in parts_there(dataset, raw):
+        images, labels = part_images(dataset, part, raw, True), find_images(raw / part.labels, dataset.stem_prefix)
+        alone += [path for stem, path in images.items() if stem not in labels]
+    return alone
 
 
 def pair_part(dataset: DataSet, part: Part, raw: Path, partial: bool) -> list[Pair]:

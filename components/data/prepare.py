@@ -2,95 +2,43 @@
 
 1. Pair photographs and labels by stem, whatever the case of letters and the suffix.
 2. Check counts and sizes before anything is decoded.
-3. Make every label canonical (1 = in focus), bring photographs and labels to network size.
+3. Make every label canonical (1 = in focus), bring photographs and labels to network size, in processes.
 4. Say what was found in `validation.json`.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial as bind
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from components.data.catalog import DataSet, find_set
-from components.data.images import read_photograph, to_network_size
-from components.data.labels import nearest, read_label
-from components.data.pairs import Pair, check_counts, expected_counts, find_pairs
+from components.data.catalog import RENDERED, DataSet, find_set
+from components.data.near_duplicates import FLIPS
+from components.data.pairs import Pair, check_counts, expected_counts, find_pairs, unlabelled
 from components.data.prepared import IndexRow, write_index
+from components.data.ready import Ready, Traits, make_ready
 from components.data.splits import dof_of, splits_of
-from components.data.validation import describe
-from components.errors import InputError
+from components.data.validation import Findings, describe
+from components.data.workers import cores, in_order, processes
 from components.storage import atomic_dir, write_json
 
-WORKERS = 2
-AHEAD = 16
-"""Photographs decoded before they are written; bounds the memory."""
+WORTH_PROCESSES = 100_000_000
+"""Pixels of a set from which on processes are faster than threads, which start at once (benchmarks/PREPARE.md)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Ready:
-    """One pair as it goes into the prepared set; S is the network size."""
-
-    image: NDArray[np.uint8]
-    """(S, S, 3)."""
-    label: NDArray[np.uint8]
-    """(S, S), 1 = in focus."""
-    packed: NDArray[np.uint8]
-    """Bits of the full-size label."""
-    depth: NDArray[np.float16] | None
-    """(S, S) metres; rendered sets only."""
-    in_focus: float
-    grey: float
-    """Fractions of the full-size label."""
-
-
-def read_depth(path: Path, size: int) -> NDArray[np.float16]:
-    """Distances (size, size) in metres of a rendered photograph, nearest neighbour.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    try:
-        depth = np.load(path)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); render the set again with `dvc repro download`") from error
-    rows, columns = (((np.arange(size) + 0.5) * length / size).astype(int) for length in depth.shape)
-    return np.asarray(depth[rows[:, None], columns[None, :]], dtype=np.float16)
-
-
-def make_ready(pair: Pair, dataset: DataSet, raw: Path, size: int) -> Ready:
-    """Decode one pair and bring it to network size.
-
-    Raises:
-        InputError: a file cannot be read, or the label is not binary.
-    """
-    label = read_label(pair.label, dataset)
-    depth = raw / "depth" / pair.image.relative_to(raw).with_suffix(".npy")
-    return Ready(
-        image=to_network_size(read_photograph(pair.image), size),
-        label=nearest(label.in_focus, size),
-        packed=np.packbits(label.in_focus),
-        depth=read_depth(depth, size) if (raw / "depth").is_dir() else None,
-        in_focus=float(label.in_focus.mean()),
-        grey=label.grey,
-    )
-
-
-def decoded(pairs: list[Pair], work: Callable[[Pair], Ready]) -> Iterator[Ready]:
-    """Results of `work` in the order of `pairs`, a few ahead of where they are used, on threads."""
-    queue = iter(pairs)
-    with ThreadPoolExecutor(WORKERS) as pool:
-        pending = deque(pool.submit(work, pair) for pair in islice(queue, AHEAD))
-        while pending:
-            yield pending.popleft().result()
-            pending.extend(pool.submit(work, pair) for pair in islice(queue, 1))
+def ready_pairs(
+    pairs: list[Pair], dataset: DataSet, raw: Path, size: int, workers: int
+) -> Generator[Ready, None, None]:
+    """Yield the decoded pairs in order, from processes, or from threads where the set is small."""
+    work = bind(make_ready, dataset=dataset, raw=raw, size=size)
+    if workers == 1 or sum(pair.height * pair.width for pair in pairs) < WORTH_PROCESSES:
+        yield from in_order(work, pairs, workers)
+    else:
+        with processes(work, workers) as asked:
+            yield from in_order(asked, pairs, workers)
 
 
 def start_array(file: BinaryIO, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
@@ -102,14 +50,15 @@ def start_array(file: BinaryIO, dtype: type[np.generic], shape: tuple[int, ...])
 def write_arrays(
     folder: Path, rows: list[IndexRow], results: Iterable[Ready], size: int, rendered: bool
 ) -> Iterator[Ready]:
-    """Write the arrays of a prepared set one photograph at a time; yields each result once it is written."""
+    """Write the arrays of a prepared set one row at a time; yields each result once it is written."""
     count, packed = len(rows), sum(row.packed_bytes for row in rows)
     with ExitStack() as stack:
-        names = ("images.npy", "labels.npy", "labels_full.npy")
-        images, labels, full = (stack.enter_context((folder / name).open("wb")) for name in names)
+        names = ("images.npy", "labels.npy", "labels_full.npy", "hashes.npy")
+        images, labels, full, hashes = (stack.enter_context((folder / name).open("wb")) for name in names)
         start_array(images, np.uint8, (count, size, size, 3))
         start_array(labels, np.uint8, (count, size, size))
         start_array(full, np.uint8, (packed,))
+        start_array(hashes, np.uint64, (count, len(FLIPS), 2))
         depth = stack.enter_context((folder / "depth.npy").open("wb")) if rendered else None
         if depth is not None:
             start_array(depth, np.float16, (count, size, size))
@@ -117,6 +66,7 @@ def write_arrays(
             images.write(ready.image.tobytes())
             labels.write(ready.label.tobytes())
             full.write(ready.packed.tobytes())
+            hashes.write(ready.traits.hashes.tobytes())
             if depth is not None and ready.depth is not None:
                 depth.write(ready.depth.tobytes())
             yield ready
@@ -132,7 +82,7 @@ def index_rows(dataset: DataSet, pairs: list[Pair], raw: Path, partial: bool) ->
     offset = 0
     splits, dofs = splits_of(dataset, pairs, raw, partial), dof_of(dataset, pairs, raw)
     for pair, names, dof in zip(pairs, splits, dofs, strict=True):
-        image, label = (path.relative_to(raw).as_posix() for path in (pair.image, pair.label))
+        image, label = ("" if path is None else path.relative_to(raw).as_posix() for path in (pair.image, pair.label))
         rows.append(IndexRow(pair.id, image, label, pair.height, pair.width, offset, dof, names, in_focus=0.0))
         offset += rows[-1].packed_bytes
     return rows
@@ -145,27 +95,33 @@ def prepare_set(
     *,
     image_size: int,
     partial: bool = False,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Prepare the set `name` from its raw folder into `out`, whole or not at all.
 
-    `partial` allows photographs to be missing; `progress(done, total)` is called after each one.
+    `partial` allows photographs to be missing: labels without one are kept as such, photographs without a label are
+    left out. The result is the same for any number of `workers` (processes; by default one a core).
+    `progress(done, total)` is called after each pair.
 
     Raises:
         InputError: a folder is missing, photographs and labels do not match, or a file is unreadable.
     """
-    dataset = find_set(name)
+    dataset, workers = find_set(name), workers or cores()
     pairs, expected = find_pairs(dataset, raw, partial), expected_counts(dataset, raw)
     if not partial:
         check_counts(dataset, pairs, expected, raw)
     rows = index_rows(dataset, pairs, raw, partial)
-    results = decoded(pairs, bind(make_ready, dataset=dataset, raw=raw, size=image_size))
-    greys: list[float] = []
-    with atomic_dir(out) as folder:
+    alone = [path.relative_to(raw).as_posix() for path in unlabelled(dataset, raw)]
+    traits: list[Traits] = []
+    ready_in_order = ready_pairs(pairs, dataset, raw, image_size, workers)
+    with atomic_dir(out) as folder, closing(ready_in_order) as results:
         for i, ready in enumerate(write_arrays(folder, rows, results, image_size, (raw / "depth").is_dir())):
-            rows[i] = replace(rows[i], in_focus=ready.in_focus)
-            greys.append(ready.grey)
+            found = ready.traits
+            rows[i] = replace(rows[i], in_focus=found.in_focus, height=found.height, width=found.width)
+            traits.append(found)
             if progress is not None:
                 progress(i + 1, len(rows))
+        findings = Findings(dataset, pairs, rows, traits, alone, expected, (raw / RENDERED).exists())
         write_index(folder / "index.csv", rows)
-        write_json(folder / "validation.json", describe(dataset, pairs, rows, greys, expected))
+        write_json(folder / "validation.json", describe(findings))

@@ -20,13 +20,13 @@ COLUMNS = ("id", "image", "label", "height", "width", "label_offset", "dof", "sp
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One photograph, as a line of `index.csv`."""
+    """One photograph with its label, or a label alone, as a line of `index.csv`."""
 
     id: str
     """Unique within the set; names the map of this photograph."""
     image: str
+    """Relative to the set's raw folder, as `label` is; empty for a label whose photograph is not there."""
     label: str
-    """Both relative to the set's raw folder."""
     height: int
     width: int
     """Full size in pixels, of the photograph and of its label."""
@@ -100,7 +100,7 @@ def read_names(path: Path) -> tuple[str, tuple[str, ...]]:
     return str(report["set"]), tuple(report["splits"])
 
 
-def _open_array(path: Path, length: int, dims: int, dtype: str) -> NDArray[Any]:
+def open_array(path: Path, length: int, dims: int, dtype: str) -> NDArray[Any]:
     """Memory-map `path` read-only and check its length, dimensions and dtype."""
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r")
@@ -118,7 +118,11 @@ def _open_array(path: Path, length: int, dims: int, dtype: str) -> NDArray[Any]:
 
 @dataclass(frozen=True, eq=False)
 class PreparedSet:
-    """One data set as `prepare` leaves it; N photographs, network size S. Arrays are read-only memory maps."""
+    """One data set as `prepare` leaves it; N labels, network size S. Arrays are read-only memory maps.
+
+    Most labels have a photograph, which is what `split` and `test_rows` give. Where a label has none, its image is
+    black; `labelled` gives it too, to score published maps.
+    """
 
     folder: Path
     name: str
@@ -151,10 +155,10 @@ class PreparedSet:
             folder=folder,
             name=name,
             rows=tuple(rows),
-            images=_open_array(folder / "images.npy", len(rows), 4, "uint8"),
-            labels=_open_array(folder / "labels.npy", len(rows), 3, "uint8"),
-            labels_full=_open_array(folder / "labels_full.npy", sum(r.packed_bytes for r in rows), 1, "uint8"),
-            depth=_open_array(depth, len(rows), 3, "float16") if depth.exists() else None,
+            images=open_array(folder / "images.npy", len(rows), 4, "uint8"),
+            labels=open_array(folder / "labels.npy", len(rows), 3, "uint8"),
+            labels_full=open_array(folder / "labels_full.npy", sum(r.packed_bytes for r in rows), 1, "uint8"),
+            depth=open_array(depth, len(rows), 3, "float16") if depth.exists() else None,
             split_names=splits,
         )
 
@@ -172,16 +176,16 @@ class PreparedSet:
         return [cls.load(path) for path in there]
 
     def __len__(self) -> int:
-        """Photographs in the set."""
+        """Labels in the set, with or without a photograph."""
         return len(self.rows)
 
     @property
     def ids(self) -> list[str]:
-        """Ids of all photographs, in the order of the arrays."""
+        """Ids of all rows, in the order of the arrays."""
         return [row.id for row in self.rows]
 
-    def split(self, name: str) -> NDArray[np.int64]:
-        """Rows of the split `name`, ascending; none where the set's list for this split is unknown.
+    def labelled(self, name: str) -> NDArray[np.int64]:
+        """Rows of the split `name` with or without a photograph, ascending; none where its list is unknown.
 
         Raises:
             InputError: this set has no such split.
@@ -189,6 +193,14 @@ class PreparedSet:
         if name not in self.split_names:
             raise InputError(f"{self.folder}: no split {name!r}; this set has {', '.join(self.split_names)}")
         return np.array([i for i, row in enumerate(self.rows) if name in row.splits], dtype=np.int64)
+
+    def split(self, name: str) -> NDArray[np.int64]:
+        """Rows of the split `name` that have a photograph, ascending; none where its list is unknown.
+
+        Raises:
+            InputError: this set has no such split.
+        """
+        return np.array([i for i in self.labelled(name) if self.rows[i].image], dtype=np.int64)
 
     def test_splits(self) -> list[str]:
         """Names of the test sets within this set: all splits that are not for training."""

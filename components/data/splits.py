@@ -8,8 +8,15 @@ from components.errors import InputError
 
 
 def read_stems(path: Path) -> list[str]:
-    """Case-folded stems listed in `path`, one a line; blank lines are skipped."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    """Case-folded stems listed in `path`, one a line; blank lines are skipped.
+
+    Raises:
+        InputError: it is not text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable list ({error}); expected stems in UTF-8, one a line") from error
     return [line.strip().casefold() for line in lines if line.strip()]
 
 
@@ -43,10 +50,15 @@ def check_listed(listed: ListedSplit, stems: frozenset[str], pairs: list[Pair], 
         )
 
 
-def shallow_stems(shallow: ShallowPart, pairs: list[Pair], raw: Path) -> frozenset[str]:
-    """Stems of the photographs of shallow DOF: as listed in the raw folder, else the first ones in order."""
+def shallow_stems(dataset: DataSet, shallow: ShallowPart, pairs: list[Pair], raw: Path) -> frozenset[str] | None:
+    """Stems of the photographs of shallow DOF: as listed in the raw folder, else the first ones in order.
+
+    None where there is no list and the set is not complete, so that the order says nothing.
+    """
     if (raw / shallow.file).exists():
         return frozenset(read_stems(raw / shallow.file))
+    if len(pairs) != sum(part.expected for part in dataset.parts):
+        return None
     return frozenset(pair.stem for pair in pairs[: shallow.count])
 
 
@@ -65,8 +77,7 @@ def splits_of(dataset: DataSet, pairs: list[Pair], raw: Path, partial: bool) -> 
             check_listed(listed, stems, pairs, raw)
         for pair, names in zip(pairs, splits, strict=True):
             names.append(listed.test if pair.stem in stems else listed.train)
-    for pair, names, dof in zip(pairs, splits, dof_of(dataset, pairs, raw), strict=True):
-        assert dof != "shallow" or dataset.shallow is not None, pair.stem
+    for names, dof in zip(splits, dof_of(dataset, pairs, raw), strict=True):
         if dataset.shallow and dof == "shallow":
             names.append(dataset.shallow.split)
     return [tuple(names) for names in splits]
@@ -74,7 +85,7 @@ def splits_of(dataset: DataSet, pairs: list[Pair], raw: Path, partial: bool) -> 
 
 def dof_of(dataset: DataSet, pairs: list[Pair], raw: Path) -> list[str]:
     """`shallow` or `wide` for every pair, empty where the set does not say."""
-    if dataset.shallow is None:
+    stems = shallow_stems(dataset, dataset.shallow, pairs, raw) if dataset.shallow else None
+    if stems is None:
         return [""] * len(pairs)
-    stems = shallow_stems(dataset.shallow, pairs, raw)
     return ["shallow" if pair.stem in stems else "wide" for pair in pairs]
