@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce test check lock seeds clean
+.PHONY: help setup reproduce test check lock seeds ready prepared labels clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -24,6 +24,15 @@ reproduce: setup ## the whole DAG by params.yaml (as shipped: the miniature), up
 
 seeds: setup ## benchmarks/SEEDS.md: three seeds of the miniature, with the loss ablation (about 20 minutes)
 	python benchmarks/seeds.py --seeds 0 1 2
+
+ready: setup ## benchmarks/READY.md: from nothing to prepared sets at the published counts, local server (10 minutes)
+	python benchmarks/ready.py
+
+prepared: setup ## benchmarks/PREPARE.md: EBD at its published size and count (15 minutes)
+	python benchmarks/prepare.py
+
+labels: setup ## benchmarks/LABELS.md: label proposals against rendered pairs with a known label
+	python benchmarks/labels.py
 
 test: setup ## all tests
 	pytest

@@ -1,0 +1,195 @@
+"""From a bare machine to prepared sets, at the published counts, against a local server: time and disk of every step.
+
+`python benchmarks/ready.py` builds archives of random photographs in the real layouts, serves them at the real
+addresses on the loopback, and runs a clone of this checkout on presets/paper.yaml up to the prepared sets. It writes
+benchmarks/READY.md. The photographs are random: nothing is trained on them.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from components.data.catalog import PACKAGED_LISTS  # noqa: E402
+from components.data.sources import MAPS, SET_ARCHIVES, TE2_MAPS  # noqa: E402
+from tests.data.webserver import Server, serving  # noqa: E402
+
+OUT = ROOT / "benchmarks" / "READY.md"
+TE1 = (PACKAGED_LISTS / "cuhk_te1.txt").read_text().split()
+RGBA = (56, 144, 305, 425, 441, 447, 464, 489, 490, 491, 502, 535, 547, 553)
+"""Labels of CUHK with an alpha channel."""
+
+
+class Pictures:
+    """Photo-like random pictures: smooth shading, edges and fine grain, cut from one large picture at random."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        small = self.rng.normal(0.5, 0.25, (40, 60, 3)).astype(np.float32)
+        smooth = cv2.resize(small, (3600, 2400), interpolation=cv2.INTER_CUBIC)
+        lines = cv2.resize((self.rng.random((150, 225)) > 0.5).astype(np.float32), (3600, 2400), interpolation=0)
+        grain = self.rng.normal(0, 0.03, (2400, 3600, 1)).astype(np.float32)
+        self.large = (np.clip(0.7 * smooth + 0.15 * lines[..., None] + grain, 0, 1) * 255).astype(np.uint8)
+
+    def photograph(self, path: Path, height: int, width: int) -> None:
+        """A photograph, JPEG at quality 95."""
+        row, column = self.rng.integers(0, 2400 - height), self.rng.integers(0, 3600 - width)
+        Image.fromarray(self.large[row : row + height, column : column + width]).save(path, format="JPEG", quality=95)
+
+    def label(self, path: Path, height: int, width: int, mode: str = "L") -> None:
+        """A label of one blob, white on black."""
+        values = np.zeros((height, width), np.uint8)
+        middle = (
+            int(self.rng.integers(width // 4, 3 * width // 4)),
+            int(self.rng.integers(height // 4, 3 * height // 4)),
+        )
+        cv2.ellipse(values, middle, (width // 4, height // 3), float(self.rng.integers(0, 180)), 0, 360, 255, -1)
+        Image.fromarray(values).convert(mode).save(path)
+
+    def pair(self, image: Path, label: Path, height: int, width: int, mode: str = "L") -> None:
+        """A photograph and its label."""
+        for path in (image, label):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self.photograph(image, height, width)
+        self.label(label, height, width, mode)
+
+
+def build(root: Path) -> None:
+    """Every set in its archive's layout, at its published count."""
+    pictures = Pictures(0)
+    rest = [f"out_of_focus{number:04d}" for number in range(1, 1001) if f"out_of_focus{number:04d}" not in TE1][:604]
+    for stem in (*TE1, *rest, *(f"motion{number:04d}" for number in range(1, 297))):
+        suffix = ".JPG" if stem in TE1[::20] else ".jpg"
+        mode = "RGBA" if stem.removeprefix("out_of_focus") in {f"{number:04d}" for number in RGBA} else "L"
+        pictures.pair(root / f"cuhk/image/{stem}{suffix}", root / f"cuhk/gt/{stem}.png", 427, 640, mode)
+    for number in range(1, 501):
+        folders = [f"dut/DUT-DBD_Dataset/{name}-Testing" for name in ("DUT500S", "DUT500GT")]
+        pictures.pair(root / folders[0] / f"{number}.jpg", root / folders[1] / f"{number}.bmp", 320, 320)
+    for stem in (*rest, *(str(number) for number in range(1, 601))):
+        pictures.pair(
+            root / f"bundle/train_data/1204source/{stem}.jpg", root / f"bundle/train_data/1204gt/{stem}.bmp", 320, 320
+        )
+    for number in range(1, 151):
+        pictures.pair(
+            root / f"ctcug/CTCUG/CTCUG_images/{number}.jpg", root / f"ctcug/CTCUG/CTCUG_gt/{number}.png", 360, 480
+        )
+    for number in range(1, 1606):
+        pictures.pair(root / f"ebd/EBD/image/{number}.jpg", root / f"ebd/EBD/gt/{number}.png", 1024, 1600)
+    for stem in rest[:100]:
+        (root / "maps/result/CUHK").mkdir(parents=True, exist_ok=True)
+        pictures.label(root / f"maps/result/CUHK/{stem}.png", 427, 640)
+
+
+def zipped(archive: Path, folder: Path, below: Path) -> Path:
+    """A zip of a folder, members stored."""
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.rglob("*")):
+            file.write(path, path.relative_to(below))
+    return archive
+
+
+def publish(root: Path, server: Server) -> dict[str, int]:
+    """Serve every archive at its real address; bytes of each."""
+    images, labels = (archive.addresses[0] for archive in SET_ARCHIVES["cuhk"])
+    archives = {
+        images: zipped(root / "image.zip", root / "cuhk/image", root / "cuhk"),
+        labels: zipped(root / "gt.zip", root / "cuhk/gt", root / "cuhk"),
+        SET_ARCHIVES["dut"][0].addresses[0]: zipped(root / "dut.zip", root / "dut", root / "dut"),
+        SET_ARCHIVES["ebd"][0].addresses[0]: zipped(root / "ebd.zip", root / "ebd", root / "ebd"),
+        MAPS[TE2_MAPS].addresses[0]: zipped(root / "maps.zip", root / "maps", root / "maps"),
+    }
+    for address, archive in archives.items():
+        server.serve(address, archive)
+    return {archive.name: archive.stat().st_size for archive in archives.values()}
+
+
+def steps(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """What a person does, in order."""
+    dvc, dbdflow = [sys.executable, "-m", "dvc"], [str(Path(sys.executable).with_name("dbdflow"))]
+    bundle = zipped(root / "bundle.zip", root / "bundle", root / "bundle")
+    yield "`dbdflow import dut bundle.zip` (training part)", [*dbdflow, "import", "dut", str(bundle)]
+    yield "`dbdflow import ctcug FOLDER`", [*dbdflow, "import", "ctcug", str(root / "ctcug")]
+    for name in SET_ARCHIVES:
+        for stage in ("download", "prepare"):
+            yield f"`dvc repro {stage}@{name}`", [*dvc, "repro", f"{stage}@{name}"]
+    yield "`dbdflow status`", [*dbdflow, "status"]
+
+
+def main() -> None:
+    """Build, serve, run, report."""
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
+        root, clone = Path(folder), Path(folder) / "clone"
+        build(root)
+        sizes = publish(root, server)
+        subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+        shutil.copy(clone / "presets/paper.yaml", clone / "params.yaml")
+        environment = os.environ | server.environment | {"PYTHONPATH": str(clone)}
+        rows, last = [], ""
+        for name, command in steps(root):
+            began = time.monotonic()
+            done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{name}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+            rows.append((name, time.monotonic() - began))
+            last = done.stdout
+            print(*rows[-1])
+        reports = {
+            name: json.loads((clone / f"data/prepared/{name}/validation.json").read_text()) for name in SET_ARCHIVES
+        }
+    OUT.write_text(text(rows, sizes, reports, last))
+
+
+def text(rows: list[tuple[str, float]], sizes: dict[str, int], reports: dict[str, dict], status: str) -> str:
+    """READY.md."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    held = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in sizes.items())
+    splits = [
+        f"| {name} | {split} | {count} |" for name, each in reports.items() for split, count in each["splits"].items()
+    ]
+    state = [line for line in status.splitlines() if line.startswith(("present", "partial", "missing", "broken"))]
+    return "\n".join(
+        [
+            "# From nothing to prepared sets, at the published counts",
+            "",
+            f"{datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}, {platform.machine()} with {os.cpu_count()} "
+            "CPU cores, `make ready`. Random photographs in the real layouts, served at the real addresses by a local "
+            "server: the network's own time is not in it.",
+            "",
+            f"Archives: {held}.",
+            "",
+            "| step | seconds |",
+            "|---|---|",
+            *(f"| {name} | {seconds:.0f} |" for name, seconds in rows),
+            "",
+            "| set | split | photographs |",
+            "|---|---|---|",
+            *splits,
+            "",
+            "What `dbdflow status` says then:",
+            "",
+            "```",
+            *state,
+            "```",
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
