@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, Self
 
 from components.errors import InputError
 from components.storage import NO_ROOM
 
 CHUNK = 2**20
+TAR_HEADER = 2**20
+"""Bytes that a tar may use for one member's long name and attributes, which its library reads into memory."""
+TAR_TRAILER = 2**26
+"""Bytes that may follow the end of a tar: it is filled up to whole records."""
 MAGIC = {
     "zip": (b"PK\x03\x04", b"PK\x05\x06"),
     "7z": (b"7z\xbc\xaf\x27\x1c",),
@@ -52,11 +56,8 @@ class Sink(Protocol):
 class Reader(Protocol):
     """An open archive."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the archive at `path`."""
-
-    def members(self, limit: int) -> list[Member]:
-        """Members in the order of the archive; none beyond the first with which they exceed `limit` bytes."""
+    def members(self, size: int, count: int) -> list[Member]:
+        """Members in the order of the archive; none beyond the first with which they exceed `size` bytes or `count`."""
 
     def extract(self, wanted: Sequence[Member], sink: Callable[[Member], Sink]) -> None:
         """Write each of the members that are wanted to the sink that is opened for it."""
@@ -119,12 +120,12 @@ class ZipReader(FileReader):
     def __init__(self, path: Path) -> None:
         self.file = zipfile.ZipFile(path)
 
-    def members(self, limit: int) -> list[Member]:
+    def members(self, size: int, count: int) -> list[Member]:
         return [self._member(info) for info in self.file.infolist()]
 
     def _member(self, info: zipfile.ZipInfo) -> Member:
         mode = stat.S_IFMT(info.external_attr >> 16)
-        kind = "folder" if info.is_dir() else "file"
+        kind = "folder" if info.orig_filename.endswith(("/", "\\")) else "file"
         if mode not in {0, stat.S_IFREG, stat.S_IFDIR}:
             kind = "a link" if mode == stat.S_IFLNK else "a device"
         return Member(info.orig_filename, kind, info.file_size, info.compress_size, bool(info.flag_bits & 1), info)
@@ -135,18 +136,29 @@ class ZipReader(FileReader):
                 copy(file, sink(member))
 
 
+class BoundedTarInfo(tarfile.TarInfo):
+    """A header whose extension fits into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE) and info.size > TAR_HEADER:
+            raise tarfile.ReadError(f"a header of {info.size} bytes")
+        return info
+
+
 class TarReader(FileReader):
     """By the standard library, plain or compressed by gzip, bzip2 or xz."""
 
     def __init__(self, path: Path) -> None:
-        self.file = tarfile.open(path)  # noqa: SIM115 (it is open as long as the reader)
+        self.file = tarfile.open(path, tarinfo=BoundedTarInfo)  # noqa: SIM115 (it is open as long as the reader)
 
-    def members(self, limit: int) -> list[Member]:
+    def members(self, size: int, count: int) -> list[Member]:
         found, total = [], 0
         for info in self.file:
             found.append(self._member(info))
             total += info.size
-            if total > limit:
+            if total > size or len(found) > count:
                 return found
         self._check_end()
         return found
@@ -156,11 +168,16 @@ class TarReader(FileReader):
         return Member(info.name, kind, info.size, None, False, info)
 
     def _check_end(self) -> None:
-        """A tar that is cut between two members looks whole to the library: it has to end in a block of zeros."""
+        """A tar that is cut between two members looks whole to the library: it has to end in a block of zeros.
+
+        What follows is read, as the checksum of a compressed tar is looked at only where its file ends.
+        """
         file: Any = self.file.fileobj
         file.seek(self.file.offset)
         if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
             raise tarfile.ReadError("it has no end")
+        if len(file.read(TAR_TRAILER)) == TAR_TRAILER:
+            raise tarfile.ReadError("it goes on behind its end")
 
     def extract(self, wanted: Sequence[Member], sink: Callable[[Member], Sink]) -> None:
         for member in wanted:
@@ -170,45 +187,25 @@ class TarReader(FileReader):
                 copy(file, sink(member))
 
 
-class SevenZipReader(FileReader):
-    """By py7zr."""
-
-    def __init__(self, path: Path) -> None:
-        import py7zr  # noqa: PLC0415 (needed for these archives alone)
-
-        self.file = py7zr.SevenZipFile(path)
-
-    def members(self, limit: int) -> list[Member]:
-        locked = self.file.needs_password()
-        return [self._member(info, locked) for info in self.file.files]
-
-    def _member(self, info: Any, locked: bool) -> Member:  # noqa: ANN401 (the library's own)
-        kind = "folder" if info.is_directory else "a link" if info.is_symlink or info.is_junction else "file"
-        return Member(info.filename, "a device" if info.is_socket else kind, info.uncompressed, None, locked, info)
-
-    def extract(self, wanted: Sequence[Member], sink: Callable[[Member], Sink]) -> None:
-        from components.data.seven_zip import SinkFactory  # noqa: PLC0415 (imports py7zr)
-
-        if wanted:
-            names = {member.name: member for member in wanted}
-            self.file.extract(targets=list(names), factory=SinkFactory(names, sink))
-
-
 class RarReader(FileReader):
     """By rarfile; members that are compressed need a tool: unrar, unar, 7z or bsdtar."""
 
     def __init__(self, path: Path) -> None:
         import rarfile  # noqa: PLC0415 (needed for these archives alone)
 
-        self.file = rarfile.RarFile(path)
+        blocks: list[int] = []
+        self.file = rarfile.RarFile(path, errors="strict", info_callback=lambda block: blocks.append(block.type))
+        if self.file.needs_password() and not self.file.infolist():
+            raise rarfile.PasswordRequired("its list is encrypted")
+        if rarfile.RAR_BLOCK_ENDARC not in blocks:
+            raise rarfile.BadRarFile("it has no end")
 
-    def members(self, limit: int) -> list[Member]:
+    def members(self, size: int, count: int) -> list[Member]:
         return [self._member(info) for info in self.file.infolist()]
 
     def _member(self, info: Any) -> Member:  # noqa: ANN401 (the library's own)
-        kind = (
-            "folder" if info.is_dir() else "a link" if info.is_symlink() else "file" if info.is_file() else "a device"
-        )
+        linked = info.is_symlink() or info.file_redir
+        kind = "folder" if info.is_dir() else "a link" if linked else "file"
         return Member(info.filename, kind, info.file_size, info.compress_size, info.needs_password(), info)
 
     def extract(self, wanted: Sequence[Member], sink: Callable[[Member], Sink]) -> None:
@@ -225,4 +222,16 @@ class RarReader(FileReader):
             ) from error
 
 
-READERS: dict[str, type[Reader]] = {"zip": ZipReader, "tar": TarReader, "7z": SevenZipReader, "rar": RarReader}
+def seven_zip_reader(path: Path) -> Reader:
+    """The reader of 7z archives, whose library is needed for these alone."""
+    from components.data.seven_zip import SevenZipReader  # noqa: PLC0415
+
+    return SevenZipReader(path)
+
+
+READERS: dict[str, Callable[[Path], Reader]] = {
+    "zip": ZipReader,
+    "tar": TarReader,
+    "7z": seven_zip_reader,
+    "rar": RarReader,
+}

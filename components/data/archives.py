@@ -44,7 +44,8 @@ def unpack(path: Path, folder: Path, *, progress: Callable[[int, int], None] | N
     if kind is None:
         raise InputError(f"{path}: not an archive but {looks_like(path)}; expected zip, tar, 7z or rar: get it again")
     with damage(path), closing(READERS[kind](path)) as reader:
-        wanted = checked(path, reader.members(MAX_BYTES))
+        limit = min(MAX_BYTES, max(RATIO_FROM, MAX_RATIO * path.stat().st_size))
+        wanted = checked(path, reader.members(limit, MAX_MEMBERS))
         total = sum(member.size for member in wanted)
         check_room(folder, total)
         with atomic_dir(folder) as temporary:
@@ -69,7 +70,8 @@ def checked(path: Path, members: Sequence[Member]) -> dict[Member, PurePosixPath
         InputError: a member, or all of them together, are refused.
     """
     if len(members) > MAX_MEMBERS:
-        raise refused(path, f"{len(members)} members, expected at most {MAX_MEMBERS}")
+        raise refused(path, f"more than {MAX_MEMBERS} members")
+    check_sizes(path, members)
     wanted: dict[Member, PurePosixPath] = {}
     names: dict[str, str] = {}
     for member in members:
@@ -86,7 +88,6 @@ def checked(path: Path, members: Sequence[Member]) -> dict[Member, PurePosixPath
         names[key] = member.name
         wanted[member] = place
     check_parents(path, wanted, names)
-    check_sizes(path, list(wanted))
     return wanted
 
 
@@ -144,6 +145,7 @@ class Target:
         target.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.member, self.written = path, member, written
         self.file = target.open("wb")
+        target.chmod(0o644)
         self.size = 0
 
     def write(self, chunk: bytes) -> int:

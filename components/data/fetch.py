@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,10 @@ TIMEOUT_S = (10, 60)
 """To connect, and between bytes."""
 TRANSIENT = {429, *range(500, 600)}
 """HTTP statuses after which another try may help."""
-QUOTA = ("quota", "too many users")
+QUOTA = ("quota exceeded", "too many users")
 """What the page says with which Google Drive refuses a file that was fetched too often in a day."""
-PAGE = (b"<!doctype html", b"<html")
+PAGE = (b"<", b"\xef\xbb\xbf<")
+"""How web pages begin, and neither archives nor weights."""
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that have come, and those of the whole file where the server says so."""
@@ -68,6 +69,7 @@ def fetch(
         try:
             with alone(staged), room_for(path):
                 found = from_address(address, staged, expected, progress, wait_s)
+                staged.chmod(0o644)
                 sync(staged)
                 staged.replace(path)
         except InputError as error:  # no room, and what has come would fill what is left of it
@@ -89,13 +91,21 @@ def alone(staged: Path) -> Iterator[None]:
     while True:
         with lock.open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if not lock.exists() or lock.stat().st_ino != os.fstat(file.fileno()).st_ino:
+            if not is_at(lock, file.fileno()):
                 continue  # the process that held it has removed it meanwhile
             try:
                 yield
             finally:
                 lock.unlink(missing_ok=True)
             return
+
+
+def is_at(path: Path, handle: int) -> bool:
+    """Whether `path` still names the file that is open as `handle`."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def parts(staged: Path) -> list[Path]:
@@ -121,7 +131,7 @@ def from_address(address: str, staged: Path, expected: str | None, progress: Pro
     for resumed in (True, False):
         if not resumed:
             remove(staged)
-        pieces = len(parts(staged))
+        pieces = staged.exists() or parts(staged)
         persist(address, staged, progress, wait_s)
         found, problem = check(staged, expected)
         if not problem:
@@ -136,7 +146,7 @@ def check(staged: Path, expected: str | None) -> tuple[str, str]:
     """sha256 of a fetched file, and what is wrong with it, if anything."""
     with staged.open("rb") as file:
         start = file.read(512)
-    if start.lstrip().lower().startswith(PAGE):
+    if start.lstrip().startswith(PAGE):
         return "", "a web page instead of the file"
     if not start:
         return "", "an empty file"
@@ -150,14 +160,14 @@ def persist(address: str, staged: Path, progress: Progress | None, wait_s: float
     Raises:
         RefusedError: it does not.
     """
-    failed, size = 0, -1
+    failed, most = 0, -1
     while True:
         try:
             return attempt(address, staged, progress)
         except RefusedError as refusal:
             now = sum(part.stat().st_size for part in parts(staged))
-            failed = 1 if now > size else failed + 1
-            size = now
+            failed = 1 if now > most else failed + 1
+            most = max(most, now)
             if not refusal.again or failed >= TRIES:
                 raise
             time.sleep(wait_s * 2 ** (failed - 1))
@@ -187,7 +197,7 @@ def attempt(address: str, staged: Path, progress: Progress | None) -> None:
             progress=checking_room(staged, progress),
         )
     except FileURLRetrievalError as error:
-        raise RefusedError(drive_reason(str(error))) from error
+        raise drive_refusal(address, str(error)) from error
     except DownloadError as error:
         if "byte range" in str(error):  # the server has another file by now, or knows no ranges
             remove(staged)
@@ -199,6 +209,10 @@ def attempt(address: str, staged: Path, progress: Progress | None) -> None:
         away = "Name" in repr(error) and "resol" in repr(error)
         reason = "no network (its name cannot be looked up)" if away else f"no answer ({type(error).__name__})"
         raise RefusedError(reason, again=not away) from error
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # an answer that gdown does not expect, such as one without a content type
+        raise RefusedError(f"an answer that makes no sense ({type(error).__name__}: {first_line(error)})") from error
 
 
 def checking_room(staged: Path, progress: Progress | None) -> Progress:
@@ -216,13 +230,20 @@ def checking_room(staged: Path, progress: Progress | None) -> Progress:
     return report
 
 
-def drive_reason(text: str) -> str:
-    """What Google Drive's page means."""
-    if any(word in text.lower() for word in QUOTA):
-        return "Google Drive's quota: this file was fetched too often today; it answers again in a day"
-    return "Google Drive gives no such file: it was removed, or is not shared with everybody"
+def drive_refusal(address: str, told: str) -> RefusedError:
+    """What Google Drive's page means; gdown tells only a part of it, so that it is looked at once more."""
+    import requests  # noqa: PLC0415
+
+    with suppress(requests.RequestException), requests.get(address, timeout=TIMEOUT_S, stream=True) as answer:
+        if answer.status_code in TRANSIENT:
+            return RefusedError(f"HTTP {answer.status_code}", again=True)
+        told += next(answer.iter_content(2**16), b"").decode(errors="replace")
+    text = " ".join(told.lower().split())
+    if any(words in text for words in QUOTA):
+        return RefusedError("Google Drive's quota: this file was fetched too often today; it answers again in a day")
+    return RefusedError("Google Drive gives no such file: it was removed, or is not shared with everybody")
 
 
 def first_line(error: Exception) -> str:
     """The first line of a message, without its full stop."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return str(error).partition("\n")[0].rstrip(".")
