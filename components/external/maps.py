@@ -41,7 +41,7 @@ def find_maps(method: Method, test_set: str, prepared: Path) -> FoundMaps:
     """
     folder = method.folders[test_set]
     labels = open_labels(prepared / TEST_SETS[test_set].dataset, test_set)
-    rows = labelled_rows(labels, test_set)
+    rows = labels.labelled(test_set)
     found = find_images(folder)
     stems = {labels.ids[row]: Path(labels.rows[row].label).stem for row in rows}
     if missing := [stem for stem in stems.values() if stem.casefold() not in found]:
@@ -70,15 +70,10 @@ def open_labels(folder: Path, test_set: str) -> PreparedSet:
     if is_rendered(folder):
         reason = f"{folder} is a rendered stand-in, whose photographs are not those of published maps"
         raise NotAvailableError(Gap(f"labels of {test_set}", reason, "prepare the published set (presets/paper.yaml)"))
-    if not len(labelled_rows(labels, test_set)):
+    if not len(labels.labelled(test_set)):
         reason = f"{folder} has no label of {test_set}"
         raise NotAvailableError(Gap(f"labels of {test_set}", reason, "see `dbdflow status` for how to get them"))
     return labels
-
-
-def labelled_rows(labels: PreparedSet, test_set: str) -> NDArray[np.int64]:
-    """Rows of a test set, ascending, those of labels without a photograph among them."""
-    return np.array([i for i, row in enumerate(labels.rows) if test_set in row.splits], dtype=np.int64)
 
 
 def of_other_sizes(paths: dict[str, Path], sizes: dict[str, tuple[int, int]]) -> list[str]:
