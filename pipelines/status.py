@@ -112,7 +112,7 @@ def counted(dataset: DataSet, found: FoundPart, item: str, needed_for: str, fold
     complete = images == labels == found.part.expected
     try:
         if complete:
-            pair_part(dataset, found.part, folder)
+            pair_part(dataset, found.part, folder, partial=False)
     except InputError as error:
         return Line(item, "broken", have, needed_for, f"{error}")
     if complete:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.availability import require
 from components.data.catalog import RENDERED, DataSet, Part
 from components.data.images import find_images, upright_size
 from components.errors import InputError
@@ -45,8 +46,10 @@ def find_pairs(dataset: DataSet, raw: Path, partial: bool) -> list[Pair]:
     is left out (see `unlabelled`).
 
     Raises:
+        NotAvailableError: the set could not be had.
         InputError: a folder is missing, or photographs and labels do not match.
     """
+    require(raw)
     if not raw.is_dir():
         raise InputError(f"{raw}: no such folder; fetch {dataset.title} with `dvc repro download`")
     pairs = [pair for part in parts_there(dataset, raw) for pair in pair_part(dataset, part, raw, partial)]

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,14 @@ def pair(image: Path, label: Path, seed: int, size: tuple[int, int] = SIZE) -> N
     mask(label, *size, white=size[1] // 3)
 
 
-def zipped(archive: Path, *folders: Path, below: Path) -> Path:
-    """A zip of folders, with the junk that a desktop adds."""
+def zipped(archive: Path, *folders: Path, below: Path, padding: int = 0) -> Path:
+    """A zip of folders, with the junk that a desktop adds; `padding` more bytes of it make the archive larger."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(archive, "w") as file:
         for folder in folders:
             for path in sorted(each for each in folder.rglob("*") if each.is_file()):
                 file.write(path, path.relative_to(below))
-        file.writestr("__MACOSX/._image", b"junk")
+        file.writestr("__MACOSX/._image", np.random.default_rng(0).bytes(4 + padding))
     return archive
 
 
@@ -71,17 +72,18 @@ def authors_maps(root: Path, te2: int = 2) -> None:
     mask(root / "result/DUT/1.png", 64, 64)
 
 
-def publish(folder: Path) -> dict[str, Path]:
-    """Everything that can be fetched without a person: address -> archive."""
+def publish(folder: Path, padding: int = 0) -> dict[str, Path]:
+    """Everything that can be fetched without a person: address -> archive, with `padding` bytes of junk in each."""
     cuhk(folder / "cuhk")
     dut(folder / "dut", "DUT-DBD_Dataset/DUT500S-Testing", "DUT-DBD_Dataset/DUT500GT-Testing", "123")
     ebd(folder / "ebd")
     authors_maps(folder / "maps")
     images, labels = (archive.addresses[0] for archive in SET_ARCHIVES["cuhk"])
+    made = partial(zipped, padding=padding)
     return {
-        images: zipped(folder / "zip/image.zip", folder / "cuhk/image", below=folder / "cuhk"),
-        labels: zipped(folder / "zip/gt.zip", folder / "cuhk/gt", below=folder / "cuhk"),
-        SET_ARCHIVES["dut"][0].addresses[0]: zipped(folder / "zip/dut.zip", folder / "dut", below=folder / "dut"),
-        SET_ARCHIVES["ebd"][0].addresses[0]: zipped(folder / "zip/ebd.zip", folder / "ebd", below=folder / "ebd"),
-        MAPS[TE2_MAPS].addresses[0]: zipped(folder / "zip/maps.zip", folder / "maps", below=folder / "maps"),
+        images: made(folder / "zip/image.zip", folder / "cuhk/image", below=folder / "cuhk"),
+        labels: made(folder / "zip/gt.zip", folder / "cuhk/gt", below=folder / "cuhk"),
+        SET_ARCHIVES["dut"][0].addresses[0]: made(folder / "zip/dut.zip", folder / "dut", below=folder / "dut"),
+        SET_ARCHIVES["ebd"][0].addresses[0]: made(folder / "zip/ebd.zip", folder / "ebd", below=folder / "ebd"),
+        MAPS[TE2_MAPS].addresses[0]: made(folder / "zip/maps.zip", folder / "maps", below=folder / "maps"),
     }
