@@ -14,7 +14,8 @@ def prepare(stage: Stage, *, set: str, raw: Path, out: Path) -> None:
     stage.params({"image_size": params.image_size, "prepare": params.prepare.model_dump()})
     prepare_set(set, raw, out, image_size=params.image_size, partial=params.prepare.partial, progress=stage.progress)
     stage.artifact(out / "validation.json")
-    stage.metrics({"images": len(PreparedSet.load(out))})
+    rows = PreparedSet.load(out).rows
+    stage.metrics({"images": sum(bool(row.image) for row in rows), "labels": len(rows)})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ frequencies of the cosine transform (without the mean) exceed their median. dHas
 left to right. Each of them in the four orientations of a flipped copy.
 
 Both must agree for two photographs to be near each other. `PHASH` and `DHASH` are the largest numbers of bits that may
-differ: copies that were scaled, compressed, brightened, or cropped by 2 % stay below; see benchmarks/PREPARE.md.
+differ. On 10 photographs of CUHK and DUT and 60 rendered ones, copies that were scaled, compressed, 30 % brighter or
+darker, flipped, or cropped by 2 % on each side differ by at most 8 and 11; two different ones by 16 and more of pHash.
 """
 
 from collections.abc import Iterable, Sequence
