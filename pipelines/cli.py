@@ -10,6 +10,7 @@ import click
 
 from components.errors import InputError
 from pipelines import environment, incoming, status
+from pipelines.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,7 +172,15 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
 
     if out.exists() and not (out / "validation.json").exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out}: no prepared set, and it would be replaced; name a new or empty folder")
-    prepare_set(name, raw, out, image_size=image_size, partial=partial, progress=None)
+    progress = Progress(f"prepare {name}")
+    prepare_set(
+        name,
+        raw,
+        out,
+        image_size=image_size,
+        partial=partial,
+        progress=lambda done, total: progress.show(done, total, "photographs"),
+    )
     click.echo(f"{out}: ready; see {out / 'validation.json'}")
 
 

@@ -255,7 +255,7 @@ def test_preparing_names_what_is_wrong(ctcug: Path) -> None:
     assert says(prepare(ctcug / "none", ctcug / "out")).startswith(f"{ctcug}/none: no such folder; fetch CTCUG")
     assert "1 photographs, expected 150; " in says(prepare(ctcug / "raw", ctcug / "out"))
     photo(ctcug / "raw/CTCUG/CTCUG_images/2.jpg")
-    assert f"{ctcug}/raw/CTCUG/CTCUG_images/2.jpg: no label" in says(prepare(ctcug / "raw", ctcug / "out", "--partial"))
+    assert f"{ctcug}/raw/CTCUG/CTCUG_images/2.jpg: no label" in says(prepare(ctcug / "raw", ctcug / "out"))
     (ctcug / "raw/CTCUG/CTCUG_images/2.jpg").rename(ctcug / "raw/CTCUG/CTCUG_images/1.png")
     assert "1.png: has the same stem as 1.jpg" in says(prepare(ctcug / "raw", ctcug / "out", "--partial"))
     (ctcug / "raw/CTCUG/CTCUG_images/1.jpg").unlink()
