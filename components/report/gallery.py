@@ -5,6 +5,7 @@ Polarity: 1 = in focus = white, in labels and maps.
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,10 +140,9 @@ def set_examples(
 
 
 def gallery(
-    prepared: Path, predictions: Path, records: list[RunRecord], test_sets: list[str]
+    sets: Sequence[PreparedSet], predictions: Path, records: list[RunRecord], test_sets: list[str]
 ) -> dict[str, list[Example]]:
-    """Test set -> its examples, at most 24 in all; sets without prepared photographs are left out."""
-    sets = [PreparedSet.load(folder.parent) for folder in sorted(prepared.glob("*/index.csv"))]
+    """Test set -> its examples, at most 24 in all; test sets without prepared photographs are left out."""
     by_run = {record.run: record for record in records}
     found: dict[str, list[Example]] = {}
     for test_set in (name for name in test_sets if name not in SUBSETS):

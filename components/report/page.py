@@ -14,9 +14,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from components.data.table7 import COLUMNS, table7
 from components.data.test_sets import TEST_SETS, is_rendered
 from components.report.curves import precision_recall, styles, training_figures
-from components.report.datasets import FACTS, prepared_facts
+from components.report.datasets import FACTS, duplicates_across, facts_of, open_sets
 from components.report.departures import departures_table
 from components.report.gallery import gallery
 from components.report.gaps import causes, gaps_of_test_sets
@@ -75,6 +76,7 @@ def build_report(
     methods = read_published_maps(external)
     every = [*records, *(method.record for method in methods)]
     test_sets = scored_test_sets(every)
+    sets = open_sets(prepared)
     ground = Ground(name == COMPARABLE, rendered_test_sets(prepared))
     fillings = all_fillings(records, methods, beside)
     tables = [
@@ -89,8 +91,10 @@ def build_report(
         "methods": [method for method in methods if method.record.summary],
         "causes": causes(prepared, records, methods),
         "unscored": gaps_of_test_sets(prepared),
-        "sets": prepared_facts(prepared),
-        "gallery": gallery(prepared, predictions, records, test_sets),
+        "sets": [facts_of(data) for data in sets],
+        "table7": table7(sets),
+        "across": duplicates_across(sets),
+        "gallery": gallery(sets, predictions, records, test_sets),
         "departures": departures_table(departures),
         "provenance": readable_provenance(provenance),
         **run_context(records, test_sets, tables[1:]),
@@ -224,6 +228,7 @@ def render(context: Mapping[str, Any]) -> str:
         symbol=SYMBOL,
         whose=WHOSE,
         fact_names=list(FACTS),
+        table7_columns=COLUMNS,
         tolerance=TOLERANCE,
         resamples=RESAMPLES,
     )

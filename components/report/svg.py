@@ -145,3 +145,16 @@ def interval(mean: float, low: float, high: float, reach: float, verdict: str) -
         f'<line class="bar {verdict}" x1="{left:.1f}" x2="{right:.1f}" y1="9" y2="9"/>'
         f'<circle class="dot {verdict}" cx="{dot:.1f}" cy="9" r="3.6"/></svg>'
     )
+
+
+def histogram(counts: list[int]) -> str:
+    """Counts as bars beside each other, the highest of full height; `counts` holds one positive number at least."""
+    highest, width = max(counts), 12
+    bars = "".join(
+        f'<rect x="{i * width}" y="{28 * (1 - count / highest):.1f}" width="{width - 2}" '
+        f'height="{28 * count / highest:.1f}"><title>{count}</title></rect>'
+        for i, count in enumerate(counts)
+    )
+    told = ", ".join(str(count) for count in counts)
+    size = f"0 0 {width * len(counts)} 29"
+    return f'<svg class="histogram" viewBox="{size}" role="img" aria-label="{told}">{bars}</svg>'

@@ -175,7 +175,18 @@ FOUND = {
     "not_binary": {"labels": 31, "mean": 0.0004, "max": 0.0449, "worst": "2.bmp"},
     "height": {"min": 320, "median": 320.0, "max": 320},
     "width": {"min": 213, "median": 320.0, "max": 640},
-    "in_focus": {"min": 0.01, "median": 0.31, "max": 0.98, "mean": 0.35},
+    "sizes": [{"width": 320, "height": 320, "count": 700}, {"width": 213, "height": 320, "count": 399}],
+    "in_focus": {"min": 0.01, "median": 0.31, "max": 0.98, "mean": 0.35, "labels": 1099, "histogram": [*range(10)]},
+    "in_focus_by_dof": {"wide": {"min": 0.5, "median": 0.9, "max": 1.0, "mean": 0.8, "labels": 9}},
+    "labels_alone": ["gt/7.png"],
+    "photographs_alone": [],
+    "all_in_focus": [f"gt/{i}.png" for i in range(5)],
+    "none_in_focus": [],
+    "exact_duplicates": [["a", "b"]],
+    "near_duplicates": {
+        "found": 2,
+        "listed": [{"training": "train-3", "test": "test-4"}, {"training": "train-5", "test": "test-6"}],
+    },
 }
 
 

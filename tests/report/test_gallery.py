@@ -8,6 +8,7 @@ from PIL import Image
 
 from components.data.maps import MapArchive
 from components.data.prepared import PreparedSet
+from components.report.datasets import open_sets
 from components.report.gallery import LIMIT, gallery, pick, shown_runs
 from components.report.records import RunRecord, read_run, scored_test_sets
 from tests.report import synthetic
@@ -19,7 +20,7 @@ def pixels(source):
 
 def load(root, runs=synthetic.MINIATURE_RUNS):
     records = [read_run(run, root / "scores", root / "models") for run in runs]
-    return gallery(root / "prepared", root / "predictions", records, scored_test_sets(records))
+    return gallery(open_sets(root / "prepared"), root / "predictions", records, scored_test_sets(records))
 
 
 def test_extremes_median_and_wide():
@@ -87,7 +88,7 @@ def test_no_more_than_the_limit(tmp_path):
 
 def test_a_set_without_maps_still_shows_photograph_and_label(experiment, tmp_path):
     records = [read_run("dffnet", experiment / "scores", experiment / "models")]
-    found = gallery(experiment / "prepared", tmp_path, records, ["CTCUG"])
+    found = gallery(open_sets(experiment / "prepared"), tmp_path, records, ["CTCUG"])
     assert [panel.name for panel in found["CTCUG"][0].panels] == ["Photograph", "Label"]
 
 
