@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from components.errors import InputError
 
@@ -55,7 +55,20 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise InputError(f"{path}: not a readable image ({error}); fetch it again from its archive") from error
+        what = "of no known format" if isinstance(error, UnidentifiedImageError) else error
+        raise InputError(f"{path}: not a readable image ({what}); fetch it again from its archive") from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The image at `path`, its pixels not yet decoded.
+
+    Raises:
+        InputError: the file cannot be read as an image, now or within the block.
+    """
+    # Given a name and not a file, Pillow 13 maps an uncompressed TIFF into memory and turns it wrongly.
+    with reading(path), path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+        yield image
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -66,7 +79,7 @@ def upright_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: the file cannot be read as an image.
     """
-    with reading(path), Image.open(path, formats=FORMATS) as image:
+    with opened(path) as image:
         # The method of the base class: that of PNG decodes the pixels to look behind them. TIFF's size is upright.
         swapped = image.format != "TIFF" and Image.Image.getexif(image).get(ORIENTATION, 1) >= 5
         return image.size if swapped else (image.height, image.width)
@@ -78,7 +91,7 @@ def open_upright(path: Path) -> Image.Image:
     Raises:
         InputError: the file cannot be read as an image.
     """
-    with reading(path), Image.open(path, formats=FORMATS) as image:
+    with opened(path) as image:
         return ImageOps.exif_transpose(image)
 
 

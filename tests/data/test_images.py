@@ -1,0 +1,148 @@
+"""Images and labels of every mode, orientation and depth of bits."""
+
+import os
+import struct
+import zlib
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from components.data.catalog import CTCUG, EBD
+from components.data.images import find_images, natural_key, open_upright, read_grey, read_photograph, upright_size
+from components.data.labels import GREY, brightness, read_label
+from components.data.pairs import Part, measured_pair
+from components.data.ready import make_ready
+from components.errors import InputError
+from tests.data.conftest import mask, photograph
+
+HALF = np.repeat(np.array([[0, 255]], dtype=np.uint8), 10, axis=1).repeat(8, axis=0)
+"""8 x 20, the right half white."""
+
+
+def with_alpha(mode):
+    """The half-white label with an alpha channel that says the opposite."""
+    return Image.merge("LA", [Image.fromarray(HALF), Image.fromarray(255 - HALF)]).convert(mode)
+
+
+def transparent_palette():
+    image = Image.fromarray(HALF).convert("P")
+    image.info["transparency"] = 255
+    return image
+
+
+LABELS = {
+    "L": lambda: Image.fromarray(HALF),
+    "1": lambda: Image.fromarray(HALF).convert("1"),
+    "RGB": lambda: Image.fromarray(HALF).convert("RGB"),
+    "RGBA": lambda: with_alpha("RGBA"),
+    "LA": lambda: with_alpha("LA"),
+    "P": lambda: Image.fromarray(HALF).convert("P"),
+    "P, transparent": transparent_palette,
+    "I;16": lambda: Image.fromarray(HALF.astype(np.uint16) * 257),
+}
+
+
+@pytest.mark.parametrize("mode", LABELS)
+def test_labels_of_every_mode(tmp_path, mode):
+    LABELS[mode]().save(tmp_path / "a.png")
+    found = read_label(tmp_path / "a.png", EBD)  # white = in focus
+    assert found.in_focus.tolist() == (HALF // 255).tolist()
+    assert found.grey == 0
+    assert read_label(tmp_path / "a.png", CTCUG).in_focus.tolist() == (1 - HALF // 255).tolist()
+
+
+def test_sixteen_bits_are_rounded_and_not_clipped(tmp_path):
+    values = np.array([[0, 128, 129, 257, 32767, 32768, 65407, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert read_grey(tmp_path / "a.png").tolist() == [[0, 0, 1, 1, 127, 128, 255, 255]]
+    assert np.asarray(read_photograph(tmp_path / "a.png"))[0, :, 2].tolist() == [0, 0, 1, 1, 127, 128, 255, 255]
+    with Image.open(tmp_path / "a.png") as image:
+        assert brightness(image)[0, 4:6] == pytest.approx([127 / 255, 128 / 255])
+
+
+@pytest.mark.parametrize("values", [np.full((2, 2), 70000, np.int32), np.full((2, 2), 0.5, np.float32)])
+def test_values_of_no_image(tmp_path, values):
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"a\.tif: not a readable image \(.*expected (at most|8 or) 16 bits"):
+        read_grey(tmp_path / "a.tif")
+
+
+def test_grey_levels_are_those_between_ten_and_ninety_per_cent():
+    levels = np.arange(256) / 255
+    assert (np.argmax(levels > 0.1), 255 - np.argmax(levels[::-1] < 0.9)) == GREY
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_of_photographs_and_labels(tmp_path, suffix, orientation):
+    values = np.zeros((20, 30), np.uint8)
+    values[:10, :15] = 255  # top left, as stored
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}", exif=exif)
+    corners = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}
+    size = (30, 20) if orientation >= 5 else (20, 30)
+    assert upright_size(tmp_path / f"a.{suffix}") == size
+    expected = np.zeros((2, 2), np.uint8)
+    expected[corners[orientation]] = 1
+    label = read_label(tmp_path / f"a.{suffix}", EBD).in_focus
+    assert label.shape == size
+    assert label[size[0] // 4 :: size[0] // 2, size[1] // 4 :: size[1] // 2].tolist() == expected.tolist()
+    grey = np.asarray(read_photograph(tmp_path / f"a.{suffix}"))[..., 1] > 128
+    assert np.array_equal(grey, label == 1)
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_is_found_where_they_are_decoded(tmp_path):
+    """The header of such a file tells another size than its upright one: both files are turned alike here."""
+    for path in (tmp_path / "image.png", tmp_path / "label.png"):
+        mask(path, 20, 30)
+        content, exif = path.read_bytes(), b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+        chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+        path.write_bytes(content[:-12] + chunk + content[-12:])
+    assert upright_size(tmp_path / "image.png") == (20, 30)
+    assert open_upright(tmp_path / "image.png").size == (20, 30)  # width, height
+    pair = measured_pair(EBD, Part("all", "", "", 1), "a", tmp_path / "image.png", tmp_path / "label.png")
+    ready = make_ready(pair, EBD, tmp_path, 10)
+    assert (ready.traits.height, ready.traits.width) == (30, 20)
+    mask(tmp_path / "label.png", 20, 30)
+    with pytest.raises(InputError, match=r"image\.png: 20x30 pixels, but its label .*label\.png has 30x20"):
+        make_ready(pair, EBD, tmp_path, 10)
+
+
+@pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"P5 2 2 255 abcd"])
+def test_formats_that_no_set_has_are_not_opened(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    for read in (upright_size, read_photograph, read_grey):
+        with pytest.raises(InputError, match=r"a\.jpg: not a readable image \(of no known format\)"):
+            read(tmp_path / "a.jpg")
+
+
+def test_names_in_natural_order_and_without_hidden_files(tmp_path):
+    for name in ("10.jpg", "2.JPG", "a².png", "b.tiff", ".hidden.jpg", "x.txt", "٣.bmp", "A1.JPEG", " trailing .png"):
+        (tmp_path / name).touch()
+    found = [path.name for path in find_images(tmp_path).values()]
+    assert found == ["2.JPG", "٣.bmp", "10.jpg", " trailing .png", "A1.JPEG", "a².png", "b.tiff"]
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    (tmp_path / os.fsdecode(b"a\xff.jpg")).touch()
+    with pytest.raises(InputError, match=r"the file name 'a\\udcff.jpg' is not UTF-8; rename the file"):
+        find_images(tmp_path)
+
+
+@given(st.lists(st.text(max_size=8)))
+def test_any_names_can_be_ordered(names):
+    ordered = sorted(names, key=natural_key)
+    assert sorted(ordered) == sorted(names)
+    assert all(natural_key(first) <= natural_key(second) for first, second in pairwise(ordered))
+
+
+def test_a_folder_in_the_place_of_a_photograph(tmp_path):
+    (tmp_path / "a.jpg").mkdir()
+    photograph(tmp_path / "b.jpg")
+    with pytest.raises(InputError, match=r"a\.jpg: not a readable image"):
+        upright_size(tmp_path / "a.jpg")
