@@ -138,7 +138,8 @@ def main() -> None:
         sizes = publish(root, server)
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
         shutil.copy(clone / "presets/paper.yaml", clone / "params.yaml")
-        environment = os.environ | server.environment | {"PYTHONPATH": str(clone)}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | server.environment | {"PYTHONPATH": str(clone), "PATH": path}
         rows, last = [], ""
         for name, command in steps(root):
             began = time.monotonic()
