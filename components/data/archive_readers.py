@@ -4,6 +4,7 @@ Damage shows as many kinds of exceptions in these libraries; here it is one `Inp
 """
 
 import stat
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -80,10 +81,8 @@ def kind_of(path: Path) -> str | None:
     """The kind of archive that a file is by its content, None if it is none."""
     with path.open("rb") as file:
         start = file.read(262)
-    for kind, magics in MAGIC.items():
-        if start.startswith(magics):
-            return kind
-    return "tar" if start[257:262] == b"ustar" else None
+    plain_tar = "tar" if start[257:262] == b"ustar" else None
+    return next((kind for kind, magics in MAGIC.items() if start.startswith(magics)), plain_tar)
 
 
 @contextmanager
@@ -114,11 +113,25 @@ def copy(file: IO[bytes], sink: Sink) -> None:
     sink.close()
 
 
+def zip_count(path: Path) -> int:
+    """Members that the end of a zip speaks of, modulo 2^16; 2^16 - 1 where it leaves that to ZIP64.
+
+    The library does not look at it, and a damaged length makes it take members for another's comment.
+    """
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 22 + 2**16), 2)  # the last record, with the longest comment
+        end = file.read()
+    (count,) = struct.unpack_from("<H", end, end.rindex(b"PK\x05\x06") + 10)
+    return int(count)
+
+
 class ZipReader(FileReader):
     """By the standard library."""
 
     def __init__(self, path: Path) -> None:
         self.file = zipfile.ZipFile(path)
+        if zip_count(path) not in {len(self.file.infolist()) % 2**16, 2**16 - 1}:
+            raise zipfile.BadZipFile("its list lacks members")
 
     def members(self, size: int, count: int) -> list[Member]:
         return [self._member(info) for info in self.file.infolist()]
@@ -204,8 +217,7 @@ class RarReader(FileReader):
         return [self._member(info) for info in self.file.infolist()]
 
     def _member(self, info: Any) -> Member:  # noqa: ANN401 (the library's own)
-        linked = info.is_symlink() or info.file_redir
-        kind = "folder" if info.is_dir() else "a link" if linked else "file"
+        kind = "folder" if info.is_dir() else "a link" if info.is_symlink() or info.file_redir else "file"
         return Member(info.filename, kind, info.file_size, info.compress_size, info.needs_password(), info)
 
     def extract(self, wanted: Sequence[Member], sink: Callable[[Member], Sink]) -> None:

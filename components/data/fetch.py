@@ -68,13 +68,13 @@ def fetch(
         staged = path.with_name(f".{path.name}.{hashlib.sha256(address.encode()).hexdigest()[:8]}")
         try:
             with alone(staged), room_for(path):
-                found = from_address(address, staged, expected, progress, wait_s)
+                found = from_address(address, staged, expected, checking_room(path, progress), wait_s)
                 staged.chmod(0o644)
                 sync(staged)
                 staged.replace(path)
-        except InputError as error:  # no room, and what has come would fill what is left of it
+        except InputError:  # no room, and what has come would fill what is left of it
             remove(staged)
-            raise InputError(str(error).replace(str(staged), str(path))) from error
+            raise
         except RefusedError as refusal:
             reasons[address] = f"{refusal}" + ("; what has come is kept" if parts(staged) else "")
         else:
@@ -120,7 +120,7 @@ def remove(staged: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def from_address(address: str, staged: Path, expected: str | None, progress: Progress | None, wait_s: float) -> str:
+def from_address(address: str, staged: Path, expected: str | None, progress: Progress, wait_s: float) -> str:
     """Fetch one address to `staged`; its sha256.
 
     A file that was put together from two tries and proves wrong is fetched once more in one piece.
@@ -154,7 +154,7 @@ def check(staged: Path, expected: str | None) -> tuple[str, str]:
     return found, f"sha256 {found}, expected {expected}" if expected and found != expected else ""
 
 
-def persist(address: str, staged: Path, progress: Progress | None, wait_s: float) -> None:
+def persist(address: str, staged: Path, progress: Progress, wait_s: float) -> None:
     """Try an address until it gives the file, or nothing more of it `TRIES` times in a row.
 
     Raises:
@@ -173,7 +173,7 @@ def persist(address: str, staged: Path, progress: Progress | None, wait_s: float
             time.sleep(wait_s * 2 ** (failed - 1))
 
 
-def attempt(address: str, staged: Path, progress: Progress | None) -> None:
+def attempt(address: str, staged: Path, progress: Progress) -> None:
     """Try an address once, going on from what has come.
 
     Raises:
@@ -194,7 +194,7 @@ def attempt(address: str, staged: Path, progress: Progress | None) -> None:
             use_cookies=False,
             resume=True,
             timeout=TIMEOUT_S,
-            progress=checking_room(staged, progress),
+            progress=progress,
         )
     except FileURLRetrievalError as error:
         raise drive_refusal(address, str(error)) from error
@@ -215,14 +215,14 @@ def attempt(address: str, staged: Path, progress: Progress | None) -> None:
         raise RefusedError(f"an answer that makes no sense ({type(error).__name__}: {first_line(error)})") from error
 
 
-def checking_room(staged: Path, progress: Progress | None) -> Progress:
+def checking_room(path: Path, progress: Progress | None) -> Progress:
     """`progress`, which first makes sure that what is still to come fits on the disk."""
     checked = False
 
     def report(done: int, total: int | None) -> None:
         nonlocal checked
         if not checked and total is not None:
-            check_room(staged, total - done)
+            check_room(path, total - done)
         checked = True
         if progress is not None:
             progress(done, total)
@@ -235,8 +235,8 @@ def drive_refusal(address: str, told: str) -> RefusedError:
     import requests  # noqa: PLC0415
 
     with suppress(requests.RequestException), requests.get(address, timeout=TIMEOUT_S, stream=True) as answer:
-        if answer.status_code in TRANSIENT:
-            return RefusedError(f"HTTP {answer.status_code}", again=True)
+        if answer.status_code in TRANSIENT or "Content-Disposition" in answer.headers:  # it has come round since
+            return RefusedError(f"no file, and then HTTP {answer.status_code}", again=True)
         told += next(answer.iter_content(2**16), b"").decode(errors="replace")
     text = " ".join(told.lower().split())
     if any(words in text for words in QUOTA):

@@ -34,8 +34,9 @@ def tarred(path, files, mode="w"):
             archive.addfile(info, io.BytesIO(content))
 
 
-def seven_zipped(path, files):
+def seven_zipped(path, files, packed_list=True):
     with py7zr.SevenZipFile(path, "w") as archive:
+        archive.set_encoded_header_mode(packed_list)  # py7zr gives it no checksum then, unlike 7-Zip
         for name, content in files.items():
             archive.writestr(content, name)
 
@@ -61,6 +62,8 @@ def rarred(path, *blocks, end=True):
 def build(path, kind, files):
     if kind in TARS:
         tarred(path, files, TARS[kind])
+    elif kind == "7z plain":
+        seven_zipped(path, files, packed_list=False)
     elif kind == "rar":
         rarred(path, *(rar_file(*item) for item in files.items()))
     else:

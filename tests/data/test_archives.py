@@ -63,6 +63,14 @@ def test_a_cut_archive(tmp_path, kind):
         refused(tmp_path / "a", "damaged, cut short|has no end")
 
 
+def test_a_zip_whose_list_swallows_a_member(tmp_path):
+    zipped(tmp_path / "a", {"x": b"1", "y": b"2"})
+    content = bytearray((tmp_path / "a").read_bytes())
+    content[content.index(b"PK\x01\x02") + 32] = 47  # the first member's comment: 46 + 1 bytes of the second
+    (tmp_path / "a").write_bytes(content)
+    refused(tmp_path / "a", "its list lacks members")
+
+
 def test_a_tar_and_a_rar_cut_between_members(tmp_path):
     tarred(tmp_path / "a", {"x": b"1", "y": b"2"})
     (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:1024])

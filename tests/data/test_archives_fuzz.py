@@ -84,7 +84,7 @@ def test_any_members_any_damage(kind, files, damage):
 @settings(FUZZ, max_examples=60)
 @given(MEMBERS, DAMAGE)
 def test_any_7z(files, damage):
-    whole_or_refused("7z", files, damage)
+    whole_or_refused("7z plain", files, damage)
 
 
 MARKS = [*(mark for marks in MAGIC.values() for mark in marks), b"Rar!\x1a\x07\x00", b"Rar!\x1a\x07\x01\x00"]

@@ -14,6 +14,7 @@ import pytest
 
 from components.data.fetch import Fetched, fetch
 from components.errors import InputError
+from components.storage import NoRoomError
 from tests.data.webserver import GONE_PAGE, QUOTA_PAGE, Server, serving
 
 CUHK = "http://www.cse.cuhk.edu.hk/leojia/projects/dblurdetect/data/BlurDatasetGT.zip"
@@ -55,6 +56,7 @@ def test_a_file_comes_whole_with_its_sum_and_its_progress(server, tmp_path, addr
     found = get(tmp_path, address, expected=SUM, progress=lambda done, total: seen.append((done, total)))
     assert found == Fetched(tmp_path / "inbox/file", SUM, address)
     assert found.path.read_bytes() == DATA
+    assert found.path.stat().st_mode & 0o777 == 0o644
     assert names(tmp_path) == ["file"]
     assert seen[-1] == (3_000_000, 3_000_000)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
@@ -87,6 +89,46 @@ def test_a_server_that_knows_no_ranges_starts_again(server, tmp_path):
     assert get(tmp_path, CUHK).path.read_bytes() == DATA
 
 
+def test_a_server_that_knows_no_ranges_and_never_ends_is_given_up(server, tmp_path):
+    rule = server.serve(CUHK, DATA, cuts=[1_500_000] * 40, ranges=False)
+    refused(tmp_path, "broken off", CUHK)
+    assert len(rule.cuts) > 20
+
+
+def test_a_file_that_was_whole_when_its_process_was_killed(server, tmp_path):
+    server.serve(CUHK, DATA)
+    staged = tmp_path / f"inbox/.file.{hashlib.sha256(CUHK.encode()).hexdigest()[:8]}"
+    staged.parent.mkdir()
+    staged.write_bytes(DATA)
+    staged.with_name(f"{staged.name}.lock").touch()
+    assert get(tmp_path, CUHK, expected=SUM).path.read_bytes() == DATA
+    assert names(tmp_path) == ["file"]
+    (tmp_path / "inbox/file").unlink()
+    staged.write_bytes(DATA[:-1])
+    assert get(tmp_path, CUHK, expected=SUM).path.read_bytes() == DATA
+
+
+def test_of_several_parts_the_largest_is_gone_on_with(server, tmp_path):
+    server.serve(CUHK, DATA)
+    staged = f".file.{hashlib.sha256(CUHK.encode()).hexdigest()[:8]}"
+    (tmp_path / "inbox").mkdir()
+    for name, size in (("aaaaaaaa", 0), ("bbbbbbbb", 1_000_000), ("cccccccc", 3_000_000)):
+        (tmp_path / f"inbox/{staged}{name}.part").write_bytes(DATA[:size])
+    (tmp_path / f"inbox/{staged}cccccccc.part").unlink()
+    assert get(tmp_path, CUHK).path.read_bytes() == DATA
+    assert [asked for _, asked in server.requests if asked] == ["bytes=1000000-"]
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_part_that_is_whole_already(server, tmp_path):
+    server.serve(CUHK, DATA)
+    staged = f".file.{hashlib.sha256(CUHK.encode()).hexdigest()[:8]}"
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / f"inbox/{staged}aaaaaaaa.part").write_bytes(DATA)
+    assert get(tmp_path, CUHK).path.read_bytes() == DATA
+    assert names(tmp_path) == ["file"]
+
+
 def test_what_was_put_together_from_two_versions_is_fetched_once_more(server, tmp_path):
     server.serve(CUHK, bytes(3_000_000), cuts=[1_500_000] + [0] * 20)
     refused(tmp_path, "broken off", CUHK)
@@ -104,6 +146,17 @@ def test_addresses_are_tried_in_order_and_their_parts_kept_apart(server, tmp_pat
         DRIVE,
         GITHUB,
     ]
+
+
+def test_drive_without_a_content_type(server, tmp_path):
+    server.serve(DRIVE, DATA, kind="")
+    refused(tmp_path, r"an answer that makes no sense \(KeyError: 'content-type'\)", DRIVE)
+
+
+def test_drive_that_is_busy_is_asked_again(server, tmp_path):
+    server.serve(DRIVE, DATA).failures = 3  # the second is for a look at what the first one said
+    assert get(tmp_path, DRIVE).sha256 == SUM
+    assert len(server.requests) == 5
 
 
 def test_a_busy_server_is_asked_again(server, tmp_path):
@@ -124,6 +177,8 @@ def test_a_busy_server_is_asked_again(server, tmp_path):
         ((GONE_PAGE, 404), DRIVE, r"Google Drive gives no such file: it was removed, or is not shared"),
         ((b"  <!DOCTYPE html><p>moved", 200), CUHK, r"a web page instead of the file"),
         ((b"<HTML>", 200), GITHUB, r"a web page instead of the file"),
+        ((b'\xef\xbb\xbf<?xml version="1.0"?><Error/>', 200), GITHUB, r"a web page instead of the file"),
+        ((b"<html><title>Google Drive - Quota exceeded</title></html>", 200), DRIVE, r"Google Drive's quota"),
         ((b"", 200), CUHK, r"an empty file"),
         ((b"no", 404), CUHK, r"HTTP 404"),
     ],
@@ -176,7 +231,7 @@ def test_a_disk_without_room_is_told_before_it_is_full(server, small_disk):
 
 def test_a_full_disk_is_told_and_emptied(server, full_disk):
     server.serve(CUHK, DATA)
-    with pytest.raises(InputError, match=rf"{full_disk}/file: the disk is full"):
+    with pytest.raises(NoRoomError, match=rf"{full_disk}/file: the disk is full"):
         fetch({CUHK: None}, full_disk / "file", advice=ADVICE)
     assert list(full_disk.iterdir()) == []
 

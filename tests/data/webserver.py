@@ -20,6 +20,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com", "github.com", "huggingface.co")
+USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+"""Of a key; Python from 3.13 on wants them said."""
 CHUNK = 16_384
 QUOTA_PAGE = (
     b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>"
@@ -54,6 +66,9 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local test")])
     now = datetime.datetime.now(datetime.UTC)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+    usage = dict.fromkeys(USAGES, False) | {"digital_signature": True, "key_cert_sign": True}
     built = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -64,6 +79,9 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         .not_valid_after(now + datetime.timedelta(days=7))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(identifier, critical=False)
+        .add_extension(authority, critical=False)
+        .add_extension(x509.KeyUsage(**usage), critical=True)
         .sign(key, hashes.SHA256())
     )
     paths = folder / "cert.pem", folder / "key.pem"
@@ -169,7 +187,8 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, rule: Rule, start: int) -> None:
         body = rule.content[start:]
         self.send_response(206 if start else rule.status)
-        self.send_header("Content-Type", rule.kind)
+        if rule.kind:
+            self.send_header("Content-Type", rule.kind)
         self.send_header("Content-Length", str(len(body)))
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(rule.content) - 1}/{len(rule.content)}")
