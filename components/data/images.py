@@ -1,6 +1,7 @@
 """Photographs: found by stem, read upright as RGB, brought to network size."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ def find_images(folder: Path, prefix: str = "") -> dict[str, Path]:
     """Images in `folder` whose stem starts with `prefix`, by case-folded stem, in natural order.
 
     Raises:
-        InputError: the folder is missing, two images have one stem, or a name is not UTF-8.
+        InputError: the folder is missing, two images have one stem, or a name is no plain text.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; unpack the set's archives so that it lies there")
@@ -37,8 +38,10 @@ def find_images(folder: Path, prefix: str = "") -> dict[str, Path]:
         stem = path.stem.casefold()
         if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not stem.startswith(prefix):
             continue
-        if any("\ud800" <= letter <= "\udfff" for letter in path.name):  # bytes that are no text
-            raise InputError(f"{folder}: the file name {path.name!a} is not UTF-8; rename the file")
+        if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in path.name):
+            raise InputError(
+                f"{folder}: the file name {path.name!a} holds a control character or is not UTF-8; rename the file"
+            )
         if stem in found:
             raise InputError(f"{path}: has the same stem as {found[stem].name}; keep one of the two")
         found[stem] = path

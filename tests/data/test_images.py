@@ -128,9 +128,10 @@ def test_names_in_natural_order_and_without_hidden_files(tmp_path):
     assert found == ["2.JPG", "٣.bmp", "10.jpg", " trailing .png", "A1.JPEG", "a².png", "b.tiff"]
 
 
-def test_a_name_that_is_no_text(tmp_path):
-    (tmp_path / os.fsdecode(b"a\xff.jpg")).touch()
-    with pytest.raises(InputError, match=r"the file name 'a\\udcff.jpg' is not UTF-8; rename the file"):
+@pytest.mark.parametrize(("name", "shown"), [(b"a\xff.jpg", r"a\\udcff.jpg"), (b"a\r.jpg", r"a\\r.jpg")])
+def test_a_name_that_is_no_plain_text(tmp_path, name, shown):
+    (tmp_path / os.fsdecode(name)).touch()
+    with pytest.raises(InputError, match=f"the file name '{shown}' holds a control character or is not UTF-8; rename"):
         find_images(tmp_path)
 
 
