@@ -170,7 +170,7 @@ def text(rows: list[tuple[str, float]], sizes: dict[str, int], reports: dict[str
             "",
             f"{datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}, {platform.machine()} with {os.cpu_count()} "
             "CPU cores, `make ready`. Random photographs in the real layouts, served at the real addresses by a local "
-            "server: the network's own time is not in it.",
+            f"server: the network's own time is not in it. Mean load while it ran: {os.getloadavg()[2]:.1f}.",
             "",
             f"Archives: {held}.",
             "",

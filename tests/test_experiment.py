@@ -102,7 +102,7 @@ def test_a_split_without_photographs_is_not_trained_on(tmp_path: Path, monkeypat
     assert experiment.training_set("CUHK-TR-1 & DUT-TR", tmp_path, CPU).ids == ["cuhk/a", "dut/a"]
     (tmp_path / "cuhk").mkdir()
     (tmp_path / "cuhk/validation.json").write_text('{"notes": ["cuhk_te2.txt was not found"]}')
-    message = rf"on CUHK-TR-2 .*{tmp_path}/cuhk holds no photograph of it \(cuhk_te2.txt was not found\)"
+    message = rf"on CUHK-TR-2.*{tmp_path}/cuhk holds no photograph of it \(cuhk_te2.txt was not found\)"
     with pytest.raises(NotAvailableError, match=message):
         experiment.training_set("CUHK-TR-2 & DUT-TR", tmp_path, CPU)
 

@@ -102,7 +102,7 @@ def test_bad_input_is_one_message(checkout: Checkout) -> None:
 def test_a_stage_that_lacks_something_says_so_in_its_output_and_ends_well(checkout: Checkout) -> None:
     done = checkout.toy("--run", "first", "--fails", "absent")
     assert done.returncode == 0
-    message = "the sum is not available: the numbers are not published; ask their authors"
+    message = "the sum: not available (the numbers are not published); ask their authors"
     assert message in done.stderr
     assert json.loads((checkout.root / "data/out/first/not_available.json").read_text()) == {
         "what": "the sum",
