@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.data.catalog import DataSet
-from components.data.images import read_grey, to_eight_bits
+from components.data.images import read_grey
 from components.errors import InputError
 
 GREY = (26, 229)
@@ -23,11 +23,6 @@ class Label:
     """(h, w) in {0, 1}, 1 = in focus."""
     grey: float
     """Fraction of pixels that were neither black nor white."""
-
-
-def brightness(image: Image.Image) -> NDArray[np.float32]:
-    """Grey values (h, w), 0..1, of an image of 1, 8 or 16 bits; alpha is dropped."""
-    return np.asarray(to_eight_bits(image).convert("L")).astype(np.float32) / np.float32(255)
 
 
 def read_label(path: Path, dataset: DataSet) -> Label:
