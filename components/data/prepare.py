@@ -25,7 +25,7 @@ from components.data.validation import Findings, describe
 from components.data.workers import cores, in_order, processes
 from components.storage import atomic_dir, write_json
 
-WORTH_PROCESSES = 100_000_000
+WORTH_PROCESSES = 300_000_000
 """Pixels of a set from which on processes are faster than threads, which start at once (benchmarks/PREPARE.md)."""
 
 
