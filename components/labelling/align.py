@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.data.optics import Floats
-from components.errors import InputError
 
 Homography = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -90,13 +89,14 @@ def reduced(photograph: Pixels, width: int) -> tuple[Pixels, float]:
     factor = min(1.0, width / photograph.shape[1])
     size = (round(photograph.shape[1] * factor), round(photograph.shape[0] * factor))
     grey = cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), size[0] / photograph.shape[1]
+    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return small, size[0] / photograph.shape[1]
 
 
 def chosen(first: NDArray[np.float32], second: NDArray[np.float32]) -> dict[int, int]:
     """Index of the descriptor of `second` nearest to each of `first`, where it is clearly the nearest."""
-    found = cv2.BFMatcher(cv2.NORM_L2).knnMatch(first, second, k=2)
-    return {m.queryIdx: m.trainIdx for m, n in (pair for pair in found if len(pair) == 2) if m.distance < RATIO * n.distance}
+    found = [pair for pair in cv2.BFMatcher(cv2.NORM_L2).knnMatch(first, second, k=2) if len(pair) == 2]
+    return {near.queryIdx: near.trainIdx for near, next_ in found if near.distance < RATIO * next_.distance}
 
 
 def matched(shallow: Pixels, wide: Pixels) -> tuple[Floats, Floats]:
@@ -105,7 +105,9 @@ def matched(shallow: Pixels, wide: Pixels) -> tuple[Floats, Floats]:
     Raises:
         AlignmentError: too few.
     """
-    sift = cv2.SIFT_create(nfeatures=FEATURES, contrastThreshold=0.02)
+    sift = cv2.SIFT_create(  # type: ignore[attr-defined]
+        nfeatures=FEATURES, contrastThreshold=0.02
+    )
     (points, described), (wide_points, wide_described) = (sift.detectAndCompute(each, None) for each in (shallow, wide))
     there: dict[int, int] = {}
     if len(points) > 1 and len(wide_points) > 1:
@@ -151,7 +153,7 @@ def from_features(shallow: Pixels, wide: Pixels) -> tuple[Homography, int]:
 def detail(grey: Floats) -> Floats:
     """Strength (h, w) of detail about two pixels wide."""
     fine = cv2.GaussianBlur(grey, (0, 0), 0.7) - cv2.GaussianBlur(grey, (0, 0), 2.0)
-    return np.sqrt(np.maximum(cv2.GaussianBlur(fine * fine, (0, 0), 4.0), 0)).astype(np.float32)
+    return np.asarray(np.sqrt(np.maximum(cv2.GaussianBlur(fine * fine, (0, 0), 4.0), 0)), dtype=np.float32)
 
 
 def sharp_in_both(shallow: Floats, wide: Floats) -> NDArray[np.bool_]:

@@ -6,18 +6,18 @@ compressed. No parallax, no motion between the two, no lens that breathes: see b
 """
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.data.miniature import RenderSettings, render_image
-from components.data.optics import Floats, to_linear, to_srgb
+from components.data.miniature import RenderSettings, generator
+from components.data.optics import Floats, ThinLens, compose, to_srgb
+from components.data.scenes import build_scene
 from components.data.textures import Rng
-from components.labelling.align import rigid
-from components.labelling.estimate import Pixels
+from components.labelling.align import Pixels, rigid
 
 GROUP = "label-pairs"
 
@@ -30,9 +30,9 @@ class Handling:
     """Of a photograph 1600 px wide, along each side."""
     turn_deg: float = 1.0
     exposure_ev: float = 0.3
-    noise: float = 0.008
+    noise: float = 0.004
     """Standard deviation at mid grey, linear light, white = 1, as `RenderSettings.noise`."""
-    jpeg_quality: int = 92
+    jpeg_quality: int = 95
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,8 @@ class RenderedPair:
     """(h, w, 3) uint8 sRGB."""
     in_focus: NDArray[np.bool_]
     """(h, w) of the shallow photograph, True = in focus."""
+    coc_px: Floats
+    """(h, w) diameter of the circle of confusion in the shallow photograph."""
     to_wide: NDArray[np.float64]
     """(3, 3): where a point (x, y, 1) of the shallow photograph lies in the wide one."""
     gain: float
@@ -61,6 +63,22 @@ def compressed(linear: Floats, rng: Rng, handling: Handling) -> Pixels:
     return np.array(Image.open(coded).convert("RGB"))
 
 
+def scene_light(settings: RenderSettings, index: int, size: tuple[int, int], f_number: float) -> tuple[Floats, Floats]:
+    """Linear light (h, w, 3) of scene `index` at `f_number`, its median 0.2, and the circle of confusion (h, w) in px.
+
+    Not through `render_image`: it would give both photographs one and the same noise, and rounding.
+    """
+    height, width = size
+    pitch_mm = settings.sensor_width_mm / width
+    rng = generator(settings.seed, GROUP, index)
+    scene = build_scene(rng, size, settings.focal_length_mm / pitch_mm, (settings.focus_near_m, settings.focus_far_m))
+    lens = ThinLens(settings.focal_length_mm, f_number, scene.focus_m, pitch_mm * 1000)
+    light, depth = compose(scene.layers, lens, scene.canvas)
+    inside = np.s_[scene.margin : scene.margin + height, scene.margin : scene.margin + width]
+    exposed = light[inside] * np.float32(0.2 / max(float(np.median(light[inside])), 1e-3))
+    return np.clip(exposed, 0, 1.2).astype(np.float32), lens.coc_px(depth[inside])
+
+
 def render_pair(
     settings: RenderSettings, index: int, *, height: int, width: int, handling: Handling | None = None
 ) -> RenderedPair:
@@ -68,25 +86,14 @@ def render_pair(
 
     A surface is in focus up to a circle of confusion of `settings.coc_limit_px` x width / `settings.size`.
     """
-    handling = handling or Handling()
-    clean = replace(settings, noise=0.0)  # the renderer would give both photographs one and the same noise
-    shallow, wide = (
-        render_image(clean, GROUP, index, height=height, width=width, f_number=f_number)
-        for f_number in (settings.f_number_shallow, settings.f_number_wide)
-    )
+    handling, size = handling or Handling(), (height, width)
+    own, coc = scene_light(settings, index, size, settings.f_number_shallow)
+    still, _ = scene_light(settings, index, size, settings.f_number_wide)
     rng = np.random.default_rng((settings.seed, index, 1))
     shift = rng.uniform(-1, 1, 2) * handling.shift_px * width / 1600
-    to_wide = rigid((height, width), float(rng.uniform(-1, 1)) * handling.turn_deg, (float(shift[0]), float(shift[1])))
+    to_wide = rigid(size, float(rng.uniform(-1, 1)) * handling.turn_deg, (float(shift[0]), float(shift[1])))
     gain = float(2 ** (rng.uniform(-1, 1) * handling.exposure_ev))
-    linear = to_linear(wide.image.astype(np.float32) / np.float32(255))
-    moved = cv2.warpPerspective(
-        linear, to_wide, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0)
-    )
-    own = to_linear(shallow.image.astype(np.float32) / np.float32(255))
-    return RenderedPair(
-        compressed(np.asarray(moved) * np.float32(gain), rng, handling),
-        compressed(own, rng, handling),
-        shallow.in_focus,
-        to_wide,
-        gain,
-    )
+    moved = cv2.warpPerspective(still, to_wide, size[::-1], flags=cv2.INTER_CUBIC)
+    wide = compressed(np.maximum(moved, 0) * np.float32(gain), rng, handling)
+    limit = settings.coc_limit_px * width / settings.size
+    return RenderedPair(wide, compressed(own, rng, handling), coc <= limit, coc, to_wide, gain)

@@ -1,0 +1,154 @@
+"""A folder of pairs to a folder of proposals, in EBD's own layout; pairs that are done are not done again."""
+
+import csv
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components.data.images import read_grey, read_photograph
+from components.errors import InputError
+from components.labelling.align import AlignmentError
+from components.labelling.export import IMAGES, PROPOSALS, write_labelme
+from components.labelling.pairs import ScenePair
+from components.labelling.propose import IN_FOCUS, UNDECIDED, Proposal, propose
+from components.labelling.review import Pixels, Reviewed, pictures_of, write_page, write_sheet
+from components.storage import atomic_path, file_hash, read_json, write_json
+
+DONE = ".done"
+"""Below the output folder: what each pair was made from, and what was measured."""
+FIGURES = ("decided", "in_focus", "blur_px", "matches", "correlation", "shift_px", "turn_deg")
+CONFIDENCE, ALIGNED = "confidence", "wide_aligned"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a pair: its figures, or why it failed."""
+
+    stem: str
+    figures: dict[str, float]
+    failed: str
+
+
+def made_from(pair: ScenePair, coc_limit: float) -> str:
+    """Hash of all that a pair's proposal depends on, this package's code apart."""
+    parts = (file_hash(pair.wide), file_hash(pair.shallow), repr(coc_limit))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def figures_of(proposal: Proposal) -> dict[str, float]:
+    """What is told of a proposal."""
+    known = proposal.label[proposal.label != UNDECIDED]
+    in_focus = float((known == IN_FOCUS).mean()) if known.size else 0.0
+    alignment = proposal.alignment
+    values = (
+        proposal.decided,
+        in_focus,
+        proposal.blur_px,
+        alignment.matches,
+        alignment.correlation,
+        alignment.shift_px,
+        alignment.turn_deg,
+    )
+    return {name: round(float(value), 4) for name, value in zip(FIGURES, values, strict=True)}
+
+
+def save(path: Path, pixels: Pixels) -> None:
+    """Write a picture, whole or not at all."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(pixels).save(temporary)
+
+
+def label_pair(pair: ScenePair, out: Path, coc_limit: float) -> Outcome:
+    """Propose the label of one pair and write it, unless that was done before.
+
+    Raises:
+        InputError: a photograph cannot be read, or the corrected mask of another proposal would be lost.
+    """
+    record = out / DONE / f"{pair.stem}.json"
+    source = made_from(pair, coc_limit)
+    if record.exists() and (before := read_json(record))["made_from"] == source:
+        return Outcome(pair.stem, before["figures"], before["failed"])
+    shallow, wide = (np.asarray(read_photograph(path)) for path in (pair.shallow, pair.wide))
+    figures: dict[str, float] = {}
+    failed = ""
+    try:
+        proposal = propose(shallow, wide, coc_limit)
+    except AlignmentError as error:
+        failed = str(error)
+    else:
+        figures = figures_of(proposal)
+        write_proposal(pair, proposal, out)
+    write_json(record, {"made_from": source, "figures": figures, "failed": failed})
+    return Outcome(pair.stem, figures, failed)
+
+
+def write_proposal(pair: ScenePair, proposal: Proposal, out: Path) -> None:
+    """Write what a person corrects and what helps them to: photograph, proposal, confidence, aligned wide one."""
+    photograph = out / IMAGES / pair.shallow.name
+    with atomic_path(photograph) as temporary:
+        shutil.copyfile(pair.shallow, temporary)
+    save(out / PROPOSALS / f"{pair.stem}.png", proposal.label)
+    save(out / CONFIDENCE / f"{pair.stem}.png", np.rint(proposal.confidence * 255).astype(np.uint8))
+    save(out / ALIGNED / f"{pair.stem}.jpg", proposal.aligned)
+    write_labelme(photograph.with_suffix(".json"), photograph, proposal.label)
+
+
+def check_out(out: Path) -> None:
+    """Make sure that nothing of other makers is overwritten.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / DONE).is_dir())):
+        raise InputError(f"{out}: not empty and not filled by `dbdflow label`; name a new or empty folder")
+
+
+def label_all(pairs: Sequence[ScenePair], out: Path, coc_limit: float) -> Iterator[Outcome]:
+    """Propose the labels of all pairs; each outcome as it comes, and the pages to review at the end.
+
+    Raises:
+        InputError: see `label_pair` and `check_out`.
+    """
+    check_out(out)
+    outcomes = []
+    for pair in pairs:
+        outcomes.append(label_pair(pair, out, coc_limit))
+        yield outcomes[-1]
+    write_figures(out / "pairs.csv", outcomes)
+    reviewed = [review_of(pair, outcome, out) for pair, outcome in zip(pairs, outcomes, strict=True)]
+    write_page(out / "review.html", reviewed)
+    write_sheet(out / "contact_sheet.jpg", reviewed)
+
+
+def write_figures(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write `pairs.csv`: a line a pair, its figures and why it failed."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["stem", *FIGURES, "failed"])
+        writer.writerows(
+            [each.stem, *(each.figures.get(name, "") for name in FIGURES), each.failed] for each in outcomes
+        )
+
+
+def review_of(pair: ScenePair, outcome: Outcome, out: Path) -> Reviewed:
+    """A pair as the page shows it."""
+    if outcome.failed:
+        return Reviewed(pair.stem, {}, outcome.failed)
+    told = {
+        "decided": f"{outcome.figures['decided']:.0%}",
+        "in focus (of the decided)": f"{outcome.figures['in_focus']:.0%}",
+        "blurred by": f"{outcome.figures['blur_px']:.0f} px (median of what is out of focus)",
+        "matches": f"{outcome.figures['matches']:.0f}",
+        "correlation": f"{outcome.figures['correlation']:.3f}",
+        "moved by": f"{outcome.figures['shift_px']:.1f} px, {outcome.figures['turn_deg']:.2f} degrees",
+    }
+    shallow, aligned = (
+        np.asarray(read_photograph(path)) for path in (pair.shallow, out / ALIGNED / f"{pair.stem}.jpg")
+    )
+    proposal, confidence = (read_grey(out / folder / f"{pair.stem}.png") for folder in (PROPOSALS, CONFIDENCE))
+    return Reviewed(pair.stem, told, "", pictures_of(shallow, aligned, proposal, confidence))
