@@ -45,7 +45,7 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Run:
-    """One run: seconds without the interpreter's start; processor seconds and largest memory (bytes) of all processes."""
+    """One run: seconds (without the interpreter's start), processor seconds, largest memory of all (bytes)."""
 
     seconds: float
     processor: float

@@ -26,7 +26,7 @@ from components.data.workers import cores, in_order, processes
 from components.storage import atomic_dir, write_json
 
 WORTH_PROCESSES = 300_000_000
-"""Pixels of a set from which on processes are faster than threads, which start at once (benchmarks/PREPARE.md)."""
+"""Pixels of a set from which processes make good for their start; threads have none (benchmarks/PREPARE.md)."""
 
 
 def ready_pairs(
