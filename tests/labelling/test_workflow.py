@@ -1,0 +1,145 @@
+"""`dbdflow label` on small rendered pairs: what it proposes, what it leaves, what it refuses, that it goes on."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from components.data.images import read_grey
+from components.data.miniature import RenderSettings
+from components.data.prepare import prepare_set
+from components.data.prepared import PreparedSet
+from components.labelling.propose import IN_FOCUS, OUT_OF_FOCUS, UNDECIDED
+from components.labelling.rendered import RenderedPair, render_pair
+from pipelines.cli import main
+
+SETTINGS = RenderSettings(seed=7, size=640, focal_length_mm=50.0, sensor_width_mm=22.3, coc_limit_px=2.4)
+"""640 px wide: the limit of 6 px at 1600."""
+SCENES = (1, 20)
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, RenderedPair]:
+    return {f"Scene{index}": render_pair(SETTINGS, index, height=410, width=640) for index in SCENES}
+
+
+@pytest.fixture(scope="module")
+def pairs(rendered: dict[str, RenderedPair], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two pairs and one of different scenes, in EBB!'s folders."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for name in ("original", "bokeh"):
+        (folder / name).mkdir()
+    for stem, pair in rendered.items():
+        Image.fromarray(pair.wide).save(folder / f"original/{stem.lower()}.png")
+        Image.fromarray(pair.shallow).save(folder / f"bokeh/{stem}.PNG")
+    noise = np.random.default_rng(0)
+    for name in ("original", "bokeh"):
+        Image.fromarray(noise.integers(0, 256, (410, 640, 3), dtype=np.uint8)).save(folder / name / "other.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def labelled(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    out = tmp_path_factory.mktemp("labelled") / "out"
+    return out, CliRunner().invoke(main, ["label", str(pairs), "--out", str(out)])
+
+
+def test_proposals_agree_with_the_known_labels(
+    rendered: dict[str, RenderedPair], labelled: tuple[Path, Result]
+) -> None:
+    out, result = labelled
+    assert result.exit_code == 0, result.output
+    for stem, pair in rendered.items():
+        label = read_grey(out / f"proposals/{stem}.png")
+        assert set(np.unique(label)) <= {OUT_OF_FOCUS, UNDECIDED, IN_FOCUS}
+        decided = label != UNDECIDED
+        assert decided.mean() > 0.7
+        for level, truth in ((IN_FOCUS, pair.in_focus), (OUT_OF_FOCUS, ~pair.in_focus)):
+            both, either = ((label == level) & truth & decided).sum(), (((label == level) | truth) & decided).sum()
+            assert both / either > 0.9, (stem, level)
+        assert ((read_grey(out / f"confidence/{stem}.png") > 0) <= decided).all()
+
+
+def test_a_pair_of_two_scenes_fails_and_is_told(labelled: tuple[Path, Result]) -> None:
+    out, result = labelled
+    assert result.stdout == f"2 proposals in {out}, 1 pairs failed; see {out}/review.html\n"
+    assert "other: failed, " in result.stderr
+    assert not (out / "proposals/other.png").exists()
+    with (out / "pairs.csv").open() as file:
+        rows = {row["stem"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["other", "Scene1", "Scene20"]
+    assert rows["other"]["failed"]
+    assert rows["other"]["decided"] == rows["Scene1"]["failed"] == ""
+    page = (out / "review.html").read_text()
+    assert page.count("<figure>") == 2 * 4
+    assert "Failed: " in page
+    assert "in focus (white, 255)" in page
+    assert "http" not in page
+    assert (out / "contact_sheet.jpg").exists()
+
+
+def test_the_photograph_lies_beside_its_labelme_file_as_it_came(pairs: Path, labelled: tuple[Path, Result]) -> None:
+    out, _ = labelled
+    assert (out / "EBD/image/Scene1.PNG").read_bytes() == (pairs / "bokeh/Scene1.PNG").read_bytes()
+    assert json.loads((out / "EBD/image/Scene1.json").read_text())["imagePath"] == "Scene1.PNG"
+
+
+def test_what_is_done_is_not_done_again_and_a_change_is(
+    pairs: Path, labelled: tuple[Path, Result], tmp_path: Path
+) -> None:
+    out = shutil.copytree(labelled[0], tmp_path / "out")
+    (out / ".done/Scene20.json").unlink()
+    (out / "proposals/Scene20.png").unlink()
+    stamp = (out / "proposals/Scene1.png").stat().st_mtime_ns
+    result = CliRunner().invoke(main, ["label", str(pairs), "--out", str(out)])
+    assert result.exit_code == 0
+    assert (out / "proposals/Scene1.png").stat().st_mtime_ns == stamp
+    assert (out / "proposals/Scene20.png").read_bytes() == (labelled[0] / "proposals/Scene20.png").read_bytes()
+
+
+def test_corrected_labels_are_a_set_that_can_be_prepared(labelled: tuple[Path, Result], tmp_path: Path) -> None:
+    out = shutil.copytree(labelled[0], tmp_path / "out")
+    result = CliRunner().invoke(main, ["import", "labels", str(out)])
+    assert result.exit_code == 2
+    assert "still undecided" in result.stderr
+    for stem in ("Scene1", "Scene20"):
+        proposed = read_grey(out / f"proposals/{stem}.png")
+        label = np.where(proposed == UNDECIDED, OUT_OF_FOCUS, proposed).astype(np.uint8)
+        Image.fromarray(label).save(out / f"proposals/{stem}.png")
+    result = CliRunner().invoke(main, ["import", "labels", str(out)])
+    assert result.stdout == f"labels: 2 labels in {out}/EBD/gt\n"
+    prepare_set("ebd", out, tmp_path / "prepared", image_size=32, partial=True)
+    found = PreparedSet.load(tmp_path / "prepared")
+    assert found.ids == ["scene1", "scene20"]
+    assert np.array_equal(found.full_label(0) * 255, read_grey(out / "proposals/Scene1.png"))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "expected the folders wide/ and shallow/ or original/ and bokeh/"),
+        (("wide/a.jpg", "shallow/b.jpg"), "shallow: no photograph named 'a' (2 without a partner"),
+        (("wide/notes.txt", "shallow/notes.txt"), "wide: no photographs in it"),
+    ],
+)
+def test_folders_that_hold_no_pairs(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    for name in names:
+        (tmp_path / "pairs" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "pairs" / name, format="PNG")
+    result = CliRunner().invoke(main, ["label", str(tmp_path / "pairs"), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_other_files_is_left_alone(pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("keep")
+    result = CliRunner().invoke(main, ["label", str(pairs), "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "not empty and not filled by `dbdflow label`" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
