@@ -1,6 +1,5 @@
 """From raw folders to prepared sets: values, splits, and every kind of bad input."""
 
-import hashlib
 import json
 import resource
 import shutil
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data import prepare
 from components.data.prepare import prepare_set
 from components.data.prepared import PreparedSet
 from components.errors import InputError
@@ -135,18 +133,6 @@ def test_exif_orientation_is_honoured(ctcug, tmp_path):
     assert found.rows[1].width == 30
     assert found.images[1][:, 21:].min() > 240
     assert found.images[1][:, :19].max() < 15
-
-
-@pytest.mark.parametrize(("workers", "worth"), [(3, np.inf), (2, 0), (3, 0)])
-def test_bytes_do_not_depend_on_the_number_of_workers(rendered, tmp_path, monkeypatch, workers, worth):
-    def digest(folder):
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-
-    prepared("cuhk", rendered / "cuhk", tmp_path / "one", workers=1)
-    monkeypatch.setattr(prepare, "WORTH_PROCESSES", worth)  # threads, or processes
-    prepared("cuhk", rendered / "cuhk", tmp_path / "two", workers=workers)
-    assert digest(tmp_path / "one") == digest(tmp_path / "two")
-    assert len(digest(tmp_path / "one")) == 7
 
 
 def test_progress_counts_every_photograph(ctcug, tmp_path):

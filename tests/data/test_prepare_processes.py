@@ -1,11 +1,13 @@
-"""Preparing in processes: errors come back as they are, and a stop leaves neither processes nor files."""
+"""Preparing in processes: the same bytes, errors come back as they are, and a stop leaves neither processes nor files."""
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 
@@ -51,6 +53,18 @@ def test_an_error_in_a_worker_is_the_same_one(ctcug, tmp_path, monkeypatch):
         messages.append(str(caught.value))
         assert os.listdir(tmp_path / "made") == []
     assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize(("workers", "worth"), [(3, np.inf), (2, 0), (3, 0)])
+def test_bytes_do_not_depend_on_the_number_of_workers(rendered, tmp_path, monkeypatch, workers, worth):
+    def digest(folder):
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+    prepare_set("cuhk", rendered / "cuhk", tmp_path / "one", image_size=16, workers=1)
+    monkeypatch.setattr(prepare, "WORTH_PROCESSES", worth)  # threads, or processes
+    prepare_set("cuhk", rendered / "cuhk", tmp_path / "two", image_size=16, workers=workers)
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    assert len(digest(tmp_path / "one")) == 7
 
 
 @pytest.mark.parametrize("after", [1, 30])
