@@ -1,4 +1,4 @@
-"""Preparing in processes: the same bytes, errors come back as they are, and a stop leaves neither processes nor files."""
+"""Preparing in processes: the same bytes, the same errors, and a stop leaves neither processes nor files."""
 
 import hashlib
 import os
