@@ -72,9 +72,7 @@ def import_set(name: str, paths: Sequence[Path], inbox: Path, *, partial: bool) 
             found = find_parts(dataset, list(roots), labels_only=partial)
         if not found:
             layouts = describe_layouts(dataset, dataset.parts)
-            raise InputError(
-                f"{', '.join(map(str, paths))}: nothing of {name} in there; {layouts}"
-            )
+            raise InputError(f"{', '.join(map(str, paths))}: nothing of {name} in there; {layouts}")
         before = find_parts(dataset, [inbox / name], labels_only=True)
         kept = [each for each in before if partial or each.part not in {new.part for new in found}]
         for each in (*found, *kept):
