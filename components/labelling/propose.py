@@ -34,6 +34,8 @@ WORK_LIMIT_PX = 3.0
 WORK_WIDTH = 800
 """Photographs are reduced until the limit is the first, but not below the second."""
 PASSES = 2
+WHITE = 0.97
+"""Linear light of a clipped pixel."""
 FLAT_WEIGHT = 0.5
 """Of what rims decide, against what is seen."""
 MIN_WEIGHT = 0.08
@@ -104,6 +106,11 @@ def prepare(shallow: Pixels, wide: Pixels, alignment: Alignment, coc_limit: floa
     return Scene(other, exposure.apply(one), inside, make_bank(limit * size[0] / width)), exposure, seen
 
 
+def clipped(scene: Scene) -> Mask:
+    """Where both photographs are white (h, w), and show nothing."""
+    return np.asarray((scene.wide.min(axis=2) > WHITE) & (scene.shallow.min(axis=2) > WHITE))
+
+
 def combine(scene: Scene, guide: Guide, flat: Mask, seen: Floats) -> tuple[Floats, Floats]:
     """Agreement (h, w) in -1..1, positive = in focus, and the weight of evidence (h, w) behind it."""
     by_rims = regions.decide(seen, flat, scene.covered)
@@ -113,7 +120,7 @@ def combine(scene: Scene, guide: Guide, flat: Mask, seen: Floats) -> tuple[Float
     side = np.where(grown, by_rims, np.sign(seen))
     total = np.maximum(guide.smooth(weight.astype(np.float32)), 0)
     agreement = guide.smooth((side * weight).astype(np.float32)) / np.maximum(total, np.float32(1e-2))
-    known = (total >= MIN_WEIGHT) & scene.covered & ~(grown & (by_rims == 0))
+    known = (total >= MIN_WEIGHT) & scene.covered & ~(grown & (by_rims == 0)) & ~clipped(scene)
     return np.where(known, np.clip(agreement, -1, 1), 0).astype(np.float32), np.minimum(total, 1)
 
 

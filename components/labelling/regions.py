@@ -5,7 +5,8 @@ something out of focus, or to what is in front of it. So
 
 1. a region whose rim is sharp all around is a thing in focus: what lies behind would be cut off by other things or by
    the picture's edge;
-2. a region with a blurred rim is out of focus, also where things in focus stand before it;
+2. a region with a blurred rim is out of focus; also where things in focus stand before it, if it goes on beyond an
+   edge of the picture, as what lies behind does: else it may be in focus behind something that is not;
 3. a region that reaches the lower edge may be ground, which comes nearer from row to row: it is out of focus only
    from its far rim down to the row where blurred rims cease to prevail;
 4. below its last blurred rim any other region may come nearer too.
@@ -36,6 +37,8 @@ SHARP_RIM, BLURRED_RIM = 0.4, 0.25
 """Parts of a rim that must be sharp, or blurred, to decide a region."""
 FAINT_RIM = 0.1
 """Up to this part of a sharp rim may be blurred; a rim with more that is mostly blurred decides too."""
+MIXED_RIM = 0.15
+"""A region with a blurred rim, of which more than this part is sharp, must reach an edge of the picture."""
 CUT_SHARP_RIM, CUT_BLURRED_RIM = 0.7, 0.03
 """The same for a thing that one edge of the picture cuts off."""
 EDGE = 3
@@ -104,8 +107,10 @@ def is_sharp(region: Region) -> bool:
 
 
 def is_blurred(region: Region) -> bool:
-    """Whether something blurred borders on the region (rule 2)."""
+    """Whether something blurred, and not what is before it, borders on the region (rule 2)."""
     sharp, blurred = (int(each.sum()) / region.rim for each in (region.sharp, region.blurred))
+    if region.cut == 0 and sharp > MIXED_RIM:
+        return False
     return blurred >= BLURRED_RIM or (blurred > FAINT_RIM and blurred > 2 * sharp)
 
 
