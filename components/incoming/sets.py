@@ -8,9 +8,9 @@ from pathlib import Path
 
 from components.data import ledger
 from components.data.archives import is_archive, unpack
-from components.data.catalog import CUHK, DataSet, find_set
+from components.data.catalog import CUHK, DataSet, Part, find_set
 from components.data.layout import FoundPart, describe_layouts, find_parts, folders_below, place, stems_of_maps
-from components.data.pairs import check_counts, expected_counts, find_pairs
+from components.data.pairs import Pair, check_counts, expected_counts, find_pairs
 from components.data.sources import TE2
 from components.errors import InputError
 from components.storage import atomic_dir, atomic_path, file_hash
@@ -104,8 +104,13 @@ def verified(dataset: DataSet, folder: Path, partial: bool) -> str:
     pairs = find_pairs(dataset, folder, partial)
     if not partial:
         check_counts(dataset, pairs, expected_counts(dataset, folder), folder)
-    counts = {part: sum(pair.part == part for pair in pairs) for part in dataset.parts}
-    return ", ".join(f"{part.name}: {count} of {part.expected} pairs" for part, count in counts.items())
+    return ", ".join(told(part, [pair for pair in pairs if pair.part == part]) for part in dataset.parts)
+
+
+def told(part: Part, pairs: Sequence[Pair]) -> str:
+    """How many pairs of a part are there, and labels without a photograph."""
+    alone = sum(pair.image is None for pair in pairs)
+    return f"{part.name}: {len(pairs) - alone} of {part.expected} pairs" + (f", {alone} labels alone" if alone else "")
 
 
 def folder_hash(folder: Path) -> str:

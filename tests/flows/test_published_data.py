@@ -86,7 +86,6 @@ def test_what_can_be_made_is_made(reproduced: Checkout) -> None:
             "CUHK-TE-2": 2,
             "DUT-TE": 3,
             "EBD": 4,
-            "EBD(1305)": 4,
         }
     card = read(reproduced, "data/weights/depth_teacher/card.json")
     assert card["weights"]["file"] == "midas_v21.pt"
