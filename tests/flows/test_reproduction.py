@@ -26,6 +26,7 @@ STAGES = {
     "baseline@hifst",
     *(f"predict@{run}" for run in ("dffnet", "rdffnet", "d_dffnet")),
     *(f"evaluate@{run}" for run in ("hifst", "dffnet", "rdffnet", "d_dffnet")),
+    "external",
     "report",
 }
 
