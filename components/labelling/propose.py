@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from components.data.optics import Floats, to_linear
 from components.labelling import regions
 from components.labelling.align import Alignment, Pixels, align, warp
-from components.labelling.blur import Bank, evidence, make_bank, residuals, root, shows
+from components.labelling.blur import ABOVE, BELOW, Bank, evidence, make_bank, residuals, root, shows
 from components.labelling.exposure import Exposure, match
 from components.labelling.guided import Guide
 from components.labelling.regions import Mask
@@ -111,9 +111,9 @@ def clipped(scene: Scene) -> Mask:
     return np.asarray((scene.wide.min(axis=2) > WHITE) & (scene.shallow.min(axis=2) > WHITE))
 
 
-def combine(scene: Scene, guide: Guide, flat: Mask, seen: Floats) -> tuple[Floats, Floats]:
+def combine(scene: Scene, guide: Guide, flat: Mask, seen: Floats, best: Floats) -> tuple[Floats, Floats]:
     """Agreement (h, w) in -1..1, positive = in focus, and the weight of evidence (h, w) behind it."""
-    by_rims = regions.decide(seen, flat, scene.covered)
+    by_rims = regions.decide(seen, best, flat, scene.covered)
     grown, by_rims = regions.extend(root(scene.wide), flat, by_rims)
     weight = np.minimum(np.abs(seen) / regions.EVIDENT, 1)
     weight = np.where(grown, FLAT_WEIGHT * np.abs(by_rims), weight) * scene.covered
@@ -129,31 +129,31 @@ def fill_holes(agreement: Floats, covered: Mask) -> Floats:
     filled = agreement.copy()
     undecided = (np.abs(agreement) <= MIN_AGREEMENT) & covered
     _, labels, stats, _ = cv2.connectedComponentsWithStats(undecided.astype(np.uint8), connectivity=4)
-    for label in np.flatnonzero(stats[:, cv2.CC_STAT_AREA] <= MAX_HOLE):
+    for label in 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] <= MAX_HOLE):
         x, y, w, h = (int(each) for each in stats[label, :4])
         box = np.s_[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1]
         hole = labels[box] == label
         around = agreement[box][regions.dilated(hole, 1) & ~hole]
         votes = np.sign(around) * (np.abs(around) > MIN_AGREEMENT)
-        if label and votes.size and abs(float(votes.mean())) > 0.9:
+        if votes.size and abs(float(votes.mean())) > 0.9:
             filled[box][hole] = np.sign(votes.mean()) * (MIN_AGREEMENT + 0.1)
     return filled
 
 
 def judge(scene: Scene) -> tuple[Floats, Floats, Floats]:
-    """Agreement and weight of evidence as in `combine`, and the best diameter (h, w) in pixels of the scene."""
+    """Agreement and weight of evidence as in `combine`, and the best diameter (h, w) as a multiple of the limit."""
     guide = Guide(root(np.clip(scene.wide, 0, 1)))
     flat = regions.large(shows(scene.wide, scene.bank.above[0]) < regions.FLAT)
+    multiples = np.array((*BELOW, *ABOVE), dtype=np.float32)
     residual = residuals(scene.shallow, scene.wide, scene.bank)
     first = seen = evidence(residual, scene.bank)
-    agreement, weight = combine(scene, guide, flat, seen)
+    agreement, weight = combine(scene, guide, flat, seen, multiples[residual.argmin(axis=0)])
     for _ in range(PASSES - 1):
         spreads = agreement < KEEPS_STILL
         residual = residuals(scene.shallow, scene.wide, scene.bank, spreads.astype(np.float32))
         seen = np.where(spreads, evidence(residual, scene.bank), first)
-        agreement, weight = combine(scene, guide, flat, seen)
-    best = np.array(scene.bank.all, dtype=np.float32)[residual.argmin(axis=0)]
-    return fill_holes(agreement, scene.covered), weight, best
+        agreement, weight = combine(scene, guide, flat, seen, multiples[residual.argmin(axis=0)])
+    return fill_holes(agreement, scene.covered), weight, multiples[residual.argmin(axis=0)]
 
 
 def propose(shallow: Pixels, wide: Pixels, coc_limit: float = COC_LIMIT_PX) -> Proposal:
@@ -174,5 +174,5 @@ def propose(shallow: Pixels, wide: Pixels, coc_limit: float = COC_LIMIT_PX) -> P
     known = np.abs(agreement_full) > MIN_AGREEMENT
     label = np.where(known, np.where(agreement_full > 0, IN_FOCUS, OUT_OF_FOCUS), UNDECIDED).astype(np.uint8)
     confidence = np.where(known, np.abs(agreement_full) * np.clip(weight_full, 0.01, 1), 0).astype(np.float32)
-    blurred = best[agreement < -MIN_AGREEMENT] * (full[0] / best.shape[1])
+    blurred = best[agreement < -MIN_AGREEMENT] * limit_px(coc_limit, full[0])
     return Proposal(label, confidence, aligned, alignment, exposure, float(np.median(blurred)) if blurred.size else 0.0)

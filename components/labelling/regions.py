@@ -5,10 +5,11 @@ something out of focus, or to what is in front of it. So
 
 1. a region whose rim is sharp all around is a thing in focus: what lies behind would be cut off by other things or by
    the picture's edge;
-2. a region with a blurred rim is out of focus; also where things in focus stand before it, if it goes on beyond an
-   edge of the picture, as what lies behind does: else it may be in focus behind something that is not;
-3. a region that reaches the lower edge may be ground, which comes nearer from row to row: it is out of focus only
-   from its far rim down to the row where blurred rims cease to prevail;
+2. a region with a blurred rim is out of focus; also where things in focus stand before it, if it goes on beyond two
+   edges of the picture, as what lies behind does: else it may be in focus behind something that is not;
+3. a region that reaches the lower edge and another one may be ground, which comes nearer from row to row. On a plane
+   the circle of confusion is linear in the row: it falls from that of the far rim to about nothing where sharp things
+   stand, and grows again below. Rows where it is clearly above the limit are out of focus; the strip is undecided;
 4. below its last blurred rim any other region may come nearer too.
 
 What is left is undecided. The rules can be wrong (a wall in focus behind something out of focus, against 2), so what
@@ -37,17 +38,17 @@ SHARP_RIM, BLURRED_RIM = 0.4, 0.25
 """Parts of a rim that must be sharp, or blurred, to decide a region."""
 FAINT_RIM = 0.1
 """Up to this part of a sharp rim may be blurred; a rim with more that is mostly blurred decides too."""
-MIXED_RIM = 0.15
-"""A region with a blurred rim, of which more than this part is sharp, must reach an edge of the picture."""
+BEHIND_CUT, MIXED_RIM = 2, 0.3
+"""Edges of the picture that a region with a blurred rim must reach if more than this part of its rim is sharp."""
 CUT_SHARP_RIM, CUT_BLURRED_RIM = 0.7, 0.03
 """The same for a thing that one edge of the picture cuts off."""
 EDGE = 3
 """Pixels from the picture's edge within which a region reaches it."""
 BOTTOM = 8
-ROWS = 41
-"""Rows over which sharp and blurred rims are counted, and the blurred ones needed for them to prevail."""
-MIN_IN_ROWS = 5
-PREVAILS = 0.6
+FAR_ROWS = 20
+"""Rows of ground from its far rim on, over which the rim's blur is measured, and that are as blurred."""
+CLEARLY = 2.0
+"""Times the limit: what the ground's circle of confusion must exceed."""
 SAME_COLOUR = 0.02
 """Difference from the mean of a flat region nearby, square root of light, up to which a rim's pixel belongs to it."""
 
@@ -62,6 +63,8 @@ class Region:
     """Pixels of its rim that are evidently in focus."""
     blurred: Mask
     """... and out of focus."""
+    diameters: Floats
+    """Best diameter of blur of each pixel, as multiples of the limit."""
     rim: int
     """Pixels of its rim."""
     cut: int
@@ -82,8 +85,8 @@ def dilated(mask: Mask, reach: int) -> Mask:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0)
 
 
-def find_regions(seen: Floats, flat: Mask, covered: Mask) -> list[Region]:
-    """The flat regions; `seen` (h, w) is the evidence of their surroundings, positive = in focus."""
+def find_regions(seen: Floats, best: Floats, flat: Mask, covered: Mask) -> list[Region]:
+    """The flat regions; `seen` and `best` (h, w) are as in `decide`."""
     height, width = flat.shape
     count, labels, stats, _ = cv2.connectedComponentsWithStats((flat & covered).astype(np.uint8), connectivity=4)
     found = []
@@ -94,7 +97,8 @@ def find_regions(seen: Floats, flat: Mask, covered: Mask) -> list[Region]:
         rim = dilated(inside, RIM) & ~flat[box] & covered[box]
         reached = (y <= EDGE, x <= EDGE, y + h >= height - EDGE, x + w >= width - EDGE)
         sharp, blurred = rim & (seen[box] > EVIDENT), rim & (seen[box] < -EVIDENT)
-        found.append(Region(box, inside, sharp, blurred, int(rim.sum()), sum(reached), y + h >= height - BOTTOM))
+        bottom = y + h >= height - BOTTOM
+        found.append(Region(box, inside, sharp, blurred, best[box], int(rim.sum()), sum(reached), bottom))
     return found
 
 
@@ -109,32 +113,42 @@ def is_sharp(region: Region) -> bool:
 def is_blurred(region: Region) -> bool:
     """Whether something blurred, and not what is before it, borders on the region (rule 2)."""
     sharp, blurred = (int(each.sum()) / region.rim for each in (region.sharp, region.blurred))
-    if region.cut == 0 and sharp > MIXED_RIM:
+    if region.cut < BEHIND_CUT and sharp > MIXED_RIM:
         return False
     return blurred >= BLURRED_RIM or (blurred > FAINT_RIM and blurred > 2 * sharp)
 
 
-def last_row(region: Region) -> int:
-    """Row of the region's box down to which it is out of focus (rules 3 and 4)."""
-    sharp, blurred = (each.sum(axis=1).astype(np.float64) for each in (region.sharp, region.blurred))
-    if not region.bottom:
-        return int(np.percentile(np.repeat(np.arange(len(blurred)), blurred.astype(int)), 90))
-    sharp, blurred = (np.convolve(each, np.ones(ROWS), "full")[ROWS // 2 :][: len(each)] for each in (sharp, blurred))
-    enough = blurred >= MIN_IN_ROWS
-    first = int(np.argmax(enough))
-    ceased = np.flatnonzero((~enough | (blurred < PREVAILS * (sharp + blurred)))[first:])
-    return first + int(ceased[0]) if ceased.size else len(blurred) - 1
+def blurred_rows(region: Region) -> Mask:
+    """Rows of the box (h, 1) in which a region with a blurred rim is out of focus (rules 3 and 4)."""
+    rows = np.arange(region.inside.shape[0])[:, None]
+    at = np.nonzero(region.blurred)[0]
+    if region.bottom and region.cut > 1:
+        return ground_rows(region, rows, int(np.percentile(at, 2, method="higher")))
+    return np.asarray(rows <= np.percentile(at, 90))
 
 
-def decide(seen: Floats, flat: Mask, covered: Mask) -> NDArray[np.int8]:
-    """Flat pixels (h, w) decided by their rims: 1 in focus, -1 out of focus, 0 undecided."""
+def ground_rows(region: Region, rows: NDArray[np.int64], far: int) -> Mask:
+    """Rows of ground that are clearly out of focus, from the row of its far rim and where sharp things stand."""
+    near_rim = (rows >= far) & (rows < far + FAR_ROWS)
+    blur = float(np.median(region.diameters[region.blurred & near_rim]))
+    standing = np.nonzero(region.sharp)[0]
+    foot = int(np.percentile(standing, 95)) if standing.size >= MIN_RIM else far
+    by_plane = blur * np.abs(foot - rows) / max(foot - far, 1) > CLEARLY
+    return np.asarray((rows < far + FAR_ROWS) | (by_plane & (foot > far + FAR_ROWS)))
+
+
+def decide(seen: Floats, best: Floats, flat: Mask, covered: Mask) -> NDArray[np.int8]:
+    """Flat pixels (h, w) decided by their rims: 1 in focus, -1 out of focus, 0 undecided.
+
+    `seen` (h, w) is the evidence of all pixels, positive = in focus; `best` (h, w) the diameter of blur that explains
+    each best, as a multiple of the limit.
+    """
     decided = np.zeros(flat.shape, dtype=np.int8)
-    for region in find_regions(seen, flat, covered):
+    for region in find_regions(seen, best, flat, covered):
         if region.rim < MIN_RIM:
             continue
         if is_blurred(region):
-            above = np.arange(region.inside.shape[0])[:, None] <= last_row(region)
-            decided[region.box][region.inside & above] = -1
+            decided[region.box][region.inside & blurred_rows(region)] = -1
         elif is_sharp(region):
             decided[region.box][region.inside] = 1
     return decided
@@ -145,13 +159,15 @@ def extend(wide_root: Floats, flat: Mask, decided: NDArray[np.int8]) -> tuple[Ma
 
     A pixel of a rim that has the colour of the flat region nearby shows that region, not what stands before it.
     """
-    side = 2 * (RIM - 1) + 1
-    share = cv2.blur(flat.astype(np.float32), (side, side))
-    mean = cv2.blur(wide_root * flat[..., None].astype(np.float32), (side, side)) / np.maximum(share, 1e-6)[..., None]
-    alike = (np.abs(wide_root - mean).max(axis=2) < SAME_COLOUR) & (share > 0.02) & ~flat
-    _, nearest = cv2.distanceTransformWithLabels(
+    reach = RIM - 1
+    share = cv2.blur(flat.astype(np.float32), (2 * reach + 1, 2 * reach + 1))
+    mean = cv2.blur(wide_root * flat[..., None].astype(np.float32), (2 * reach + 1, 2 * reach + 1))
+    distance, nearest = cv2.distanceTransformWithLabels(
         (~flat).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     values = np.zeros(int(nearest.max()) + 1, dtype=np.int8)
+    colours = np.full((len(values), 3), np.inf, dtype=np.float32)
     values[nearest[flat]] = decided[flat]
+    colours[nearest[flat]] = mean[flat] / share[flat][:, None]
+    alike = (distance <= reach) & (np.abs(wide_root - colours[nearest]).max(axis=2) < SAME_COLOUR)
     return flat | alike, np.where(alike, values[nearest], decided)

@@ -64,9 +64,9 @@ def compressed(linear: Floats, rng: Rng, handling: Handling) -> Pixels:
 
 
 def scene_light(settings: RenderSettings, index: int, size: tuple[int, int], f_number: float) -> tuple[Floats, Floats]:
-    """Linear light (h, w, 3) of scene `index` at `f_number`, its median 0.2, and the circle of confusion (h, w) in px.
+    """Linear light (h, w, 3) of scene `index` at `f_number`, and the circle of confusion (h, w) in pixels.
 
-    Not through `render_image`: it would give both photographs one and the same noise, and rounding.
+    Exposed as `miniature.develop` does, but without its noise, which would be one and the same in both photographs.
     """
     height, width = size
     pitch_mm = settings.sensor_width_mm / width
@@ -75,8 +75,8 @@ def scene_light(settings: RenderSettings, index: int, size: tuple[int, int], f_n
     lens = ThinLens(settings.focal_length_mm, f_number, scene.focus_m, pitch_mm * 1000)
     light, depth = compose(scene.layers, lens, scene.canvas)
     inside = np.s_[scene.margin : scene.margin + height, scene.margin : scene.margin + width]
-    exposed = light[inside] * np.float32(0.2 / max(float(np.median(light[inside])), 1e-3))
-    return np.clip(exposed, 0, 1.2).astype(np.float32), lens.coc_px(depth[inside])
+    exposed = light[inside] * np.float32(np.clip(0.2 / max(float(np.median(light[inside])), 1e-3), 0.6, 2.0))
+    return np.clip(exposed, 0, 1).astype(np.float32), lens.coc_px(depth[inside])
 
 
 def render_pair(
