@@ -19,15 +19,16 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.rendered_pairs import render_pair  # noqa: E402
 from components.data.miniature import RenderSettings  # noqa: E402
 from components.labelling.align import AlignmentError  # noqa: E402
 from components.labelling.propose import COC_LIMIT_PX, IN_FOCUS, OUT_OF_FOCUS, UNDECIDED, propose  # noqa: E402
-from components.labelling.rendered import render_pair  # noqa: E402
 
 OUT = ROOT / "benchmarks" / "LABELS.md"
 WIDTH, HEIGHT = 1600, 1024
-SETTINGS = RenderSettings(seed=7, size=WIDTH, focal_length_mm=50.0, sensor_width_mm=22.3, coc_limit_px=COC_LIMIT_PX)
-"""A 50 mm lens before an APS-C sensor; the limit is that of the proposals."""
+SETTINGS = RenderSettings(seed=5, size=WIDTH, focal_length_mm=50.0, sensor_width_mm=22.3, coc_limit_px=COC_LIMIT_PX)
+"""A 50 mm lens before an APS-C sensor; the limit is that of the proposals. The constants of `components.labelling` were
+set on the scenes of seeds 3, 7 and 11: not on these."""
 
 
 def overlap(label: np.ndarray, truth: np.ndarray, level: int, inside: bool) -> tuple[int, int]:
@@ -84,7 +85,8 @@ def text(outcomes: dict[int, dict[str, float] | str]) -> str:
             f"{datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}, {platform.machine()}, one of "
             f"{os.cpu_count()} CPU cores, `make labels`. {len(outcomes)} rendered pairs of {WIDTH}x{HEIGHT} (f/16 and "
             "f/1.8, 50 mm, APS-C): the wide one shifted by up to 10 px, turned by up to 1 degree, exposed by up to 0.3 "
-            f"EV apart; noise and JPEG in both. Out of focus: circle of confusion above {COC_LIMIT_PX:.0f} px.",
+            f"EV apart; noise and JPEG in both. Out of focus: circle of confusion above {COC_LIMIT_PX:.0f} px. "
+            f"Scenes of seed {SETTINGS.seed}; the constants of components/labelling were set on others (3, 7, 11).",
             "",
             "| over the decided pixels | |",
             "|---|---|",

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.rendered_pairs import render_pair
 from components.data.miniature import RenderSettings
 from components.labelling.align import AlignmentError, Pixels, align, corners, rigid, scaled, turn_of, warp
-from components.labelling.rendered import render_pair
 
 SETTINGS = RenderSettings(seed=7, size=640, focal_length_mm=50.0, sensor_width_mm=22.3, coc_limit_px=2.4)
 SIZE = (410, 640)

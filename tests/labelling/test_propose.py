@@ -62,7 +62,7 @@ def test_what_is_clipped_in_both_is_undecided() -> None:
 
 
 def test_the_same_pair_gives_the_same_proposal() -> None:
-    from components.labelling.rendered import render_pair
+    from benchmarks.rendered_pairs import render_pair
 
     pair = render_pair(SETTINGS, 11, height=SIZE[0], width=SIZE[1])
     first, again = (propose(pair.shallow, pair.wide) for _ in range(2))
@@ -76,7 +76,7 @@ def test_the_same_pair_gives_the_same_proposal() -> None:
 
 
 def test_a_limit_above_every_blur_puts_all_in_focus() -> None:
-    from components.labelling.rendered import render_pair
+    from benchmarks.rendered_pairs import render_pair
 
     pair = render_pair(SETTINGS, 20, height=SIZE[0], width=SIZE[1])
     assert pair.coc_px.max() < 20

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from benchmarks.rendered_pairs import RenderedPair, render_pair
 from components.data.images import read_grey
 from components.data.miniature import RenderSettings
 from components.data.prepare import prepare_set
 from components.data.prepared import PreparedSet
 from components.labelling.propose import IN_FOCUS, OUT_OF_FOCUS, UNDECIDED
-from components.labelling.rendered import RenderedPair, render_pair
 from pipelines.cli import main
 
 SETTINGS = RenderSettings(seed=7, size=640, focal_length_mm=50.0, sensor_width_mm=22.3, coc_limit_px=2.4)
