@@ -17,7 +17,8 @@ from components.data.miniature import RenderSettings, generator
 from components.data.optics import Floats, ThinLens, compose, to_srgb
 from components.data.scenes import build_scene
 from components.data.textures import Rng
-from components.labelling.align import Pixels, rigid
+from components.labelling.align import Pixels
+from components.labelling.geometry import rigid
 
 GROUP = "label-pairs"
 

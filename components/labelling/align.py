@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.data.optics import Floats
+from components.labelling.geometry import Homography, corners, scaled, turn_of
 
-Homography = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
-FEATURE_WIDTH = 1000
+FEATURE_WIDTH = 1600
 ECC_WIDTH = 800
 """Widths in pixels at which features are sought and ECC works."""
 FEATURES = 4000
 RATIO = 0.85
 """A match is kept if it is nearer than this times the second nearest (Lowe, IJCV 2004, section 7.1)."""
-MIN_MATCHES = 16
-"""Inliers below which nothing is believed."""
-REACH_PX = 2.0
+MIN_MATCHES = 8
+"""Inliers below which nothing is believed; photographs of two scenes agreed on 3 at most (24 pairs)."""
+REACH_PX = 3.0
 """Distance from the homography within which a match supports it, at `FEATURE_WIDTH`."""
 MORE_MATCHES = 1.15
 """A homography must explain this many times the matches of a similarity."""
@@ -62,29 +62,6 @@ class Alignment:
     shift_px: float
     """Mean distance that the four corners move."""
     turn_deg: float
-
-
-def rigid(size: tuple[int, int], turn_deg: float, shift_px: tuple[float, float]) -> Homography:
-    """Turn about the centre of a picture of `size` (h, w), then shift, as a (3, 3) map of (x, y, 1)."""
-    height, width = size
-    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turn_deg, 1.0)
-    turn[:, 2] += shift_px
-    return np.vstack([turn, [0, 0, 1]])
-
-
-def scaled(homography: Homography, shallow: float, wide: float) -> Homography:
-    """The map between the two photographs when they are reduced by these factors (pixel centres at integers)."""
-    to = np.array([[wide, 0, (wide - 1) / 2], [0, wide, (wide - 1) / 2], [0, 0, 1]])
-    back = np.array([[shallow, 0, (shallow - 1) / 2], [0, shallow, (shallow - 1) / 2], [0, 0, 1]])
-    moved = to @ homography @ np.linalg.inv(back)
-    return np.asarray(moved / moved[2, 2])
-
-
-def corners(homography: Homography, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Where the corners of a picture of `size` (h, w) go, (4, 2)."""
-    height, width = size
-    square = np.array([[[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]], dtype=np.float64)
-    return np.asarray(cv2.perspectiveTransform(square, homography)[0])
 
 
 def reduced(photograph: Pixels, width: int) -> tuple[Pixels, float]:
@@ -234,11 +211,6 @@ def check(to_wide: Homography, start: Homography, correlation: float, size: tupl
         )
     if said:
         raise AlignmentError(said)
-
-
-def turn_of(homography: Homography) -> float:
-    """Rotation in degrees, counter-clockwise as seen, of the linear part of a homography."""
-    return float(np.degrees(np.arctan2(homography[0, 1] - homography[1, 0], homography[0, 0] + homography[1, 1])))
 
 
 def align(shallow: Pixels, wide: Pixels) -> Alignment:

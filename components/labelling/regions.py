@@ -5,11 +5,12 @@ something out of focus, or to what is in front of it. So
 
 1. a region whose rim is sharp all around is a thing in focus: what lies behind would be cut off by other things or by
    the picture's edge;
-2. a region with a blurred rim is out of focus; also where things in focus stand before it, if it goes on beyond two
-   edges of the picture, as what lies behind does: else it may be in focus behind something that is not;
+2. a region with a blurred rim is out of focus; also where things in focus stand before it, if it goes on beyond an
+   edge of the picture, as what lies behind does: else it may be in focus behind something that is not;
 3. a region that reaches the lower edge and another one may be ground, which comes nearer from row to row. On a plane
    the circle of confusion is linear in the row: it falls from that of the far rim to about nothing where sharp things
-   stand, and grows again below. Rows where it is clearly above the limit are out of focus; the strip is undecided;
+   stand, and grows again below. Rows where it is clearly above the limit are out of focus, those where it is clearly
+   below in focus; what is between is undecided, and so is ground on which nothing sharp stands;
 4. below its last blurred rim any other region may come nearer too.
 
 What is left is undecided. The rules can be wrong (a wall in focus behind something out of focus, against 2), so what
@@ -38,7 +39,7 @@ SHARP_RIM, BLURRED_RIM = 0.4, 0.25
 """Parts of a rim that must be sharp, or blurred, to decide a region."""
 FAINT_RIM = 0.1
 """Up to this part of a sharp rim may be blurred; a rim with more that is mostly blurred decides too."""
-BEHIND_CUT, MIXED_RIM = 2, 0.3
+BEHIND_CUT, MIXED_RIM = 1, 0.3
 """Edges of the picture that a region with a blurred rim must reach if more than this part of its rim is sharp."""
 CUT_SHARP_RIM, CUT_BLURRED_RIM = 0.7, 0.03
 """The same for a thing that one edge of the picture cuts off."""
@@ -47,8 +48,10 @@ EDGE = 3
 BOTTOM = 8
 FAR_ROWS = 20
 """Rows of ground from its far rim on, over which the rim's blur is measured, and that are as blurred."""
-CLEARLY = 2.0
-"""Times the limit: what the ground's circle of confusion must exceed."""
+CLEARLY, STRIP = 1.5, 0.6
+"""Times the limit: the ground is out of focus above the first, and in focus below the second."""
+STANDS = 0.5
+"""Times the limit: largest blur at the foot of what stands in the strip in focus."""
 SAME_COLOUR = 0.02
 """Difference from the mean of a flat region nearby, square root of light, up to which a rim's pixel belongs to it."""
 
@@ -118,23 +121,31 @@ def is_blurred(region: Region) -> bool:
     return blurred >= BLURRED_RIM or (blurred > FAINT_RIM and blurred > 2 * sharp)
 
 
-def blurred_rows(region: Region) -> Mask:
-    """Rows of the box (h, 1) in which a region with a blurred rim is out of focus (rules 3 and 4)."""
+def side_of_rows(region: Region) -> NDArray[np.int8]:
+    """What the rows (h, 1) of the box show of a region with a blurred rim: -1, or what rules 3 and 4 say."""
     rows = np.arange(region.inside.shape[0])[:, None]
     at = np.nonzero(region.blurred)[0]
     if region.bottom and region.cut > 1:
-        return ground_rows(region, rows, int(np.percentile(at, 2, method="higher")))
-    return np.asarray(rows <= np.percentile(at, 90))
+        return ground(region, rows, int(np.percentile(at, 2, method="higher")))
+    return np.where(rows <= np.percentile(at, 90), -1, 0).astype(np.int8)
 
 
-def ground_rows(region: Region, rows: NDArray[np.int64], far: int) -> Mask:
-    """Rows of ground that are clearly out of focus, from the row of its far rim and where sharp things stand."""
-    near_rim = (rows >= far) & (rows < far + FAR_ROWS)
+def ground(region: Region, rows: NDArray[np.int64], far: int) -> NDArray[np.int8]:
+    """Rows of ground whose far rim is in row `far`: -1 out of focus, 1 in focus, 0 undecided (rule 3)."""
+    beyond = far + FAR_ROWS
+    near_rim = (rows >= far) & (rows < beyond)
     blur = float(np.median(region.diameters[region.blurred & near_rim]))
+    side = np.where(rows < beyond, -1, 0).astype(np.int8)
     standing = np.nonzero(region.sharp)[0]
-    foot = int(np.percentile(standing, 95)) if standing.size >= MIN_RIM else far
-    by_plane = blur * np.abs(foot - rows) / max(foot - far, 1) > CLEARLY
-    return np.asarray((rows < far + FAR_ROWS) | (by_plane & (foot > far + FAR_ROWS)))
+    foot = int(np.percentile(standing, 95, method="higher")) if standing.size >= MIN_RIM else far
+    if foot <= beyond:
+        return side
+    coc = blur * np.abs(foot - rows) / (foot - far)
+    side[coc > CLEARLY] = -1
+    at_foot = region.sharp & (np.abs(rows - foot) < FAR_ROWS)
+    if blur > CLEARLY and np.median(region.diameters[at_foot]) < STANDS:
+        side[(coc < STRIP) & (rows > beyond)] = 1
+    return side
 
 
 def decide(seen: Floats, best: Floats, flat: Mask, covered: Mask) -> NDArray[np.int8]:
@@ -148,7 +159,7 @@ def decide(seen: Floats, best: Floats, flat: Mask, covered: Mask) -> NDArray[np.
         if region.rim < MIN_RIM:
             continue
         if is_blurred(region):
-            decided[region.box][region.inside & blurred_rows(region)] = -1
+            decided[region.box] = np.where(region.inside, side_of_rows(region), decided[region.box])
         elif is_sharp(region):
             decided[region.box][region.inside] = 1
     return decided

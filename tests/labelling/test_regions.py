@@ -50,17 +50,31 @@ def test_a_mixed_rim_is_undecided_but_for_what_lies_behind() -> None:
     assert (decide(seen, np.full_like(seen, 3), flat, ALL)[wall] == -1).all()
 
 
-def test_ground_is_out_of_focus_but_for_a_strip_where_things_stand() -> None:
-    """Far rim at row 20, blurred by 8 limits; things stand at row 60: 0.2 limits a row, so 2 limits 10 rows away."""
+def test_ground_is_in_focus_where_things_stand_and_out_of_focus_farther_and_nearer() -> None:
+    """Far rim from row 14 on, blurred by 8 limits, foot at row 60: 8 / 46 a row, so 0.6 are 3.4 rows, 1.5 are 8.6."""
     ground = np.s_[20:120, 0:160]
     seen, flat = scene(ground)
     seen[:20] = BLURRED
     flat[30:61, 70:80], seen[30:61, 70:80] = False, SHARP
-    decided = decide(seen, np.full_like(seen, 8), flat, ALL)
-    column = decided[:, 20]
-    assert (column[20:45] == -1).all()
-    assert (column[53:67] == 0).all()
-    assert (column[72:] == -1).all()
+    best = np.where(np.arange(120) < 20, np.float32(8), np.float32(0))[:, None].repeat(160, axis=1)
+    column = decide(seen, best, flat, ALL)[:, 20]
+    foot = int(np.flatnonzero(column == 1).mean())
+    assert abs(foot - 60) <= 2
+    assert (column == 1).sum() == 7
+    assert (column[20 : foot - 8] == -1).all()
+    assert (column[foot + 9 :] == -1).all()
+    assert (column[foot - 8 : foot - 3] == 0).all()
+    assert (column[foot + 4 : foot + 9] == 0).all()
+
+
+def test_the_strip_is_undecided_where_what_stands_in_it_is_nearly_out_of_focus() -> None:
+    seen, flat = scene(np.s_[20:120, 0:160])
+    seen[:20] = BLURRED
+    flat[30:61, 70:80], seen[30:61, 70:80] = False, SHARP
+    best = np.where(np.arange(120) < 20, np.float32(8), np.float32(0.8))[:, None].repeat(160, axis=1)
+    decided = decide(seen, best, flat, ALL)
+    assert (decided[56:62, 20] == 0).all()
+    assert (decided != 1).all()
 
 
 def test_ground_without_things_in_focus_is_undecided_but_near_its_far_rim() -> None:
