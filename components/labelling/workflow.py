@@ -71,10 +71,14 @@ def label_pair(pair: ScenePair, out: Path, coc_limit: float) -> Outcome:
     """
     record = out / DONE / f"{pair.stem}.json"
     source = made_from(pair, coc_limit)
-    if record.exists() and (before := read_json(record))["made_from"] == source:
-        return Outcome(pair.stem, before["figures"], before["failed"])
+    if record.exists():
+        before = read_json(record)
+        if before["made_from"] == source:
+            return Outcome(pair.stem, before["figures"], before["failed"])
+        withdraw(before["written"], out)
     shallow, wide = (np.asarray(read_photograph(path)) for path in (pair.shallow, pair.wide))
     figures: dict[str, float] = {}
+    written: dict[str, str] = {}
     failed = ""
     try:
         proposal = propose(shallow, wide, coc_limit)
@@ -82,20 +86,38 @@ def label_pair(pair: ScenePair, out: Path, coc_limit: float) -> Outcome:
         failed = str(error)
     else:
         figures = figures_of(proposal)
-        write_proposal(pair, proposal, out)
-    write_json(record, {"made_from": source, "figures": figures, "failed": failed})
+        written = {str(path.relative_to(out)): file_hash(path) for path in write_proposal(pair, proposal, out)}
+    write_json(record, {"made_from": source, "figures": figures, "failed": failed, "written": written})
     return Outcome(pair.stem, figures, failed)
 
 
-def write_proposal(pair: ScenePair, proposal: Proposal, out: Path) -> None:
-    """Write what a person corrects and what helps them to: photograph, proposal, confidence, aligned wide one."""
+def withdraw(written: dict[str, str], out: Path) -> None:
+    """Remove an older proposal: its files, with the hash that they were written with.
+
+    Raises:
+        InputError: one of them was changed since, and with it somebody's work would be lost.
+    """
+    for name, before in written.items():
+        if (out / name).exists() and file_hash(out / name) != before:
+            raise InputError(
+                f"{out / name}: corrected by hand, and made from another photograph or --coc-limit; nothing was "
+                "changed: name another --out, or remove this file"
+            )
+    for name in written:
+        (out / name).unlink(missing_ok=True)
+
+
+def write_proposal(pair: ScenePair, proposal: Proposal, out: Path) -> tuple[Path, ...]:
+    """Write what a person corrects and what helps them to; the files that hold the proposal."""
     photograph = out / IMAGES / pair.shallow.name
+    painted, shapes = out / PROPOSALS / f"{pair.stem}.png", photograph.with_suffix(".json")
     with atomic_path(photograph) as temporary:
         shutil.copyfile(pair.shallow, temporary)
-    save(out / PROPOSALS / f"{pair.stem}.png", proposal.label)
+    save(painted, proposal.label)
     save(out / CONFIDENCE / f"{pair.stem}.png", np.rint(proposal.confidence * 255).astype(np.uint8))
     save(out / ALIGNED / f"{pair.stem}.jpg", proposal.aligned)
-    write_labelme(photograph.with_suffix(".json"), photograph, proposal.label)
+    write_labelme(shapes, photograph, proposal.label)
+    return painted, shapes
 
 
 def check_out(out: Path) -> None:

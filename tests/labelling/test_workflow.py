@@ -102,6 +102,23 @@ def test_what_is_done_is_not_done_again_and_a_change_is(
     assert (out / "proposals/Scene20.png").read_bytes() == (labelled[0] / "proposals/Scene20.png").read_bytes()
 
 
+def test_another_limit_makes_new_proposals_but_keeps_what_was_corrected(
+    pairs: Path, labelled: tuple[Path, Result], tmp_path: Path
+) -> None:
+    out = shutil.copytree(labelled[0], tmp_path / "out")
+    again = ["label", str(pairs), "--out", str(out), "--coc-limit", "12"]
+    corrected = np.zeros((410, 640), dtype=np.uint8)
+    Image.fromarray(corrected).save(out / "proposals/Scene20.png")
+    result = CliRunner().invoke(main, again)
+    assert result.exit_code == 2
+    assert f"{out}/proposals/Scene20.png: corrected by hand" in result.stderr
+    assert np.array_equal(read_grey(out / "proposals/Scene20.png"), corrected)
+    (out / "proposals/Scene20.png").unlink()
+    assert CliRunner().invoke(main, again).exit_code == 0
+    before, after = (read_grey(each / "proposals/Scene20.png") for each in (labelled[0], out))
+    assert (after == IN_FOCUS).sum() > (before == IN_FOCUS).sum()
+
+
 def test_corrected_labels_are_a_set_that_can_be_prepared(labelled: tuple[Path, Result], tmp_path: Path) -> None:
     out = shutil.copytree(labelled[0], tmp_path / "out")
     result = CliRunner().invoke(main, ["import", "labels", str(out)])
