@@ -57,8 +57,8 @@ def check(ours: list[list[float]], theirs: list[list[float]]) -> None:
     and the backward pass, which the second shows, sums in another order.
     """
     assert ours[0] == pytest.approx(theirs[0], rel=TOLERANCE)
-    for step, (our, their) in enumerate(zip(ours[1:], theirs[1:], strict=True), start=1):
-        assert our == pytest.approx(their, rel=TOLERANCE if ours[:step] == theirs[:step] else CHAOTIC)
+    for done, (our, their) in enumerate(zip(ours[1:], theirs[1:], strict=True), start=1):
+        assert our == pytest.approx(their, rel=TOLERANCE if ours[:done] == theirs[:done] else CHAOTIC)
 
 
 def supervision(final_weight: float) -> Supervision:
