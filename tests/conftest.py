@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -43,6 +44,15 @@ def reference(shared: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    """The inbox of a fresh checkout: its ledger."""
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    shutil.copy(ROOT / "data/archives/sources.yaml", folder)
+    return folder
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from components.data.archives import unpack
 from components.data.catalog import CUHK, DataSet, find_set
 from components.data.layout import FoundPart, describe_layouts, find_parts, holds_any, place, stems_of_maps
 from components.data.obtain import Inbox, Progress, by_hand, obtained, way_out
-from components.data.sources import BY_HAND, MAPS, SET_ARCHIVES, TE2, TE2_MAPS, find_item
+from components.data.sources import BY_HAND, MAPS, SET_ARCHIVES, TE2, TE2_MAPS
 from components.errors import InputError
 from components.storage import atomic_dir
 
 log = logging.getLogger(__name__)
 
 UNPACKED = ".unpacked"
-"""In the raw folder while it is being filled."""
+"""In a folder while it is being filled."""
 
 
 def fetch_set(name: str, raw: Path, inbox: Inbox) -> None:
@@ -32,8 +32,6 @@ def fetch_set(name: str, raw: Path, inbox: Inbox) -> None:
         InputError: what was fetched is not what it should be, or no address answers.
     """
     dataset = find_set(name)
-    for item in inbox.without:
-        find_item(item)
     imported = find_parts(dataset, [inbox.folder / name], labels_only=True)
     with atomic_dir(raw) as folder:
         for part in imported:

@@ -28,6 +28,15 @@ class Inbox:
     """Items to go without; see `components.data.sources.ITEMS`."""
     progress: Progress
 
+    def __post_init__(self) -> None:
+        """Refuse to go without what there is not.
+
+        Raises:
+            InputError: one of `without` is no item.
+        """
+        for item in self.without:
+            find_item(item)
+
 
 def by_hand(item: str, where: str = "") -> str:
     """How a person brings `item` in."""
@@ -55,7 +64,7 @@ def obtained(archive: Archive, item: str, inbox: Inbox) -> Iterator[Path]:
         check_kept(archive, item, inbox.folder)
         yield path
         return
-    if find_item(item) in map(find_item, inbox.without):
+    if item in inbox.without:
         gap = Gap(archive.what, f"{item} is among `download.without`", f"take it out there, or {by_hand(item)}")
         raise NotAvailableError(gap)
     got = fetch_archive(archive, item, inbox)

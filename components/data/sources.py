@@ -111,15 +111,6 @@ TE2_MAPS = "maps_cuhk2_dut"
 TE2 = "cuhk_te2"
 """Name of the list of CUHK-TE-2 among what can be imported or gone without."""
 
-ARCHIVES = {
-    archive.name: archive
-    for archive in (
-        *(each for held in SET_ARCHIVES.values() for each in held),
-        MIDAS,
-        *CHECKPOINTS.values(),
-        *MAPS.values(),
-    )
-}
 ITEMS = (*SET_ARCHIVES, TE2, MIDAS.name, *CHECKPOINTS, *MAPS)
 """What a person may import by name, or go without."""
 

@@ -9,11 +9,12 @@ from typing import Literal
 
 from ruamel.yaml import YAML
 
+from components.data.download import UNPACKED
 from components.data.images import find_images
 from components.data.layout import folders_below
 from components.errors import InputError
 from components.external.methods import FACTS, FOLDERS
-from components.incoming.sets import UNPACKED, opened
+from components.incoming.sets import opened
 from components.storage import atomic_dir
 
 TEST_SETS = {"cuhk": "CUHK-TE-1", "dut": "DUT-TE", "ctcug": "CTCUG", "ebd": "EBD"}

@@ -9,14 +9,13 @@ from pathlib import Path
 from components.data import ledger
 from components.data.archives import is_archive, unpack
 from components.data.catalog import CUHK, DataSet, Part, find_set
+from components.data.download import UNPACKED
 from components.data.layout import FoundPart, describe_layouts, find_parts, folders_below, place, stems_of_maps
 from components.data.pairs import Pair, check_counts, expected_counts, find_pairs
 from components.data.sources import TE2
+from components.data.splits import read_stems
 from components.errors import InputError
 from components.storage import atomic_dir, atomic_path, file_hash
-
-UNPACKED = ".unpacked"
-"""In the folder that is being filled."""
 
 
 def opened(paths: Sequence[Path], scratch: Path) -> dict[Path, Path]:
@@ -144,11 +143,7 @@ def read_list(path: Path) -> list[str]:
     Raises:
         InputError: it cannot be read, names a photograph twice, or one that is none of CUHK's.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable list ({error}); expected names of photographs, one a line") from error
-    stems = sorted(Path(line).stem.casefold() for line in lines)
+    stems = sorted(Path(name).stem for name in read_stems(path))
     for stem in stems:
         if not stem.startswith(CUHK.stem_prefix) or stems.count(stem) > 1:
             raise InputError(f"{path}: {stem!r} is listed twice, or is no photograph of CUHK; correct the list")

@@ -18,7 +18,6 @@ from tests.data import published
 from tests.data.conftest import mask, photograph
 from tests.data.webserver import QUOTA_PAGE, serving
 
-ROOT = Path(__file__).parents[2]
 IMAGES, LABELS = (archive.addresses[0] for archive in SET_ARCHIVES["cuhk"])
 DUT, DUT_MIRROR = SET_ARCHIVES["dut"][0].addresses
 EBD = SET_ARCHIVES["ebd"][0].addresses[0]
@@ -43,15 +42,6 @@ def server(archives, tmp_path, monkeypatch):
         for address, archive in archives.items():
             found.serve(address, archive)
         yield found
-
-
-@pytest.fixture
-def inbox(tmp_path):
-    """The inbox of a fresh checkout."""
-    folder = tmp_path / "archives"
-    folder.mkdir()
-    shutil.copy(ROOT / "data/archives/sources.yaml", folder)
-    return folder
 
 
 def fetched(name, inbox, without=(), seen=None):

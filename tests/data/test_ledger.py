@@ -1,8 +1,6 @@
 """The ledger of the inbox: sums and imports kept, comments and other entries left as they are."""
 
 import multiprocessing
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -10,14 +8,7 @@ from components.data import ledger
 from components.data.sources import ITEMS
 from components.errors import InputError
 
-ROOT = Path(__file__).parents[2]
 ADDRESS = "https://drive.google.com/uc?id=1Qmcu6GDgKhiHVgLxeQg23tfy5I1Xg5Xk"
-
-
-@pytest.fixture
-def inbox(tmp_path):
-    shutil.copy(ROOT / "data/archives/sources.yaml", tmp_path)
-    return tmp_path
 
 
 def test_as_shipped_it_has_a_line_for_every_item_and_nothing_in_it(inbox):

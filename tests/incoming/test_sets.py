@@ -15,14 +15,6 @@ from tests.data.conftest import mask, photograph
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def inbox(tmp_path):
-    folder = tmp_path / "archives"
-    folder.mkdir()
-    shutil.copy(ROOT / "data/archives/sources.yaml", folder)
-    return folder
-
-
 def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 

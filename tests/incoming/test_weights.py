@@ -1,7 +1,6 @@
 """Weights brought in by hand: held to the hash in their name, to the model's tensors, never executed."""
 
 import hashlib
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,16 +14,7 @@ from components.models.backbone import Backbone
 from components.models.published import to_published
 from components.models.registry import build_model
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    folder = tmp_path / "archives"
-    folder.mkdir()
-    shutil.copy(ROOT / "data/archives/sources.yaml", folder)
-    return folder
 
 
 def test_the_digits_in_a_name_are_checked(tmp_path: Path) -> None:
