@@ -4,17 +4,31 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 PR_SET_PDEATHSIG = 1
 CLOCK_TOLERANCE = 5.0  # seconds by which a process's start may seem to move when the clock is set
-GRACE = 20.0  # seconds that a stage has to end by itself after its parent died
+GRACE = 6.0  # seconds that a stage has to end by itself after its parent died
+
+TIE = """
+import ctypes, os, sys
+parent, number = int(sys.argv[1]), int(sys.argv[2])
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, number)
+if os.getppid() != parent:
+    sys.exit("the process that started this one is gone")
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+"""What a process that is not ours runs first, so that it ends with the one that started it (Linux)."""
 
 
 @dataclass(frozen=True)
@@ -82,3 +96,37 @@ def _watch(parent: Owner) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def start_tied(
+    command: list[str], *, number: signal.Signals = signal.SIGTERM, **options: Any
+) -> "subprocess.Popen[bytes]":
+    """Start a command in a session of its own that gets signal `number` when the calling *thread* dies.
+
+    Ctrl-C at the terminal reaches the caller alone, which decides what becomes of the command. `options` are Popen's.
+    """
+    tie = [sys.executable, "-S", "-E", "-c", TIE, str(os.getpid()), str(int(number)), *command]
+    return subprocess.Popen(tie, start_new_session=True, **options)
+
+
+def end_group(process: "subprocess.Popen[bytes]", grace: float = GRACE) -> None:
+    """End a process that leads a session and all that it started there: SIGTERM, and SIGKILL after `grace` seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        deadline = time.monotonic() + grace
+        while group(process.pid) and time.monotonic() < deadline:
+            process.poll()  # a dead leader has to be waited for, or the group stays
+            time.sleep(0.02)
+        if not group(process.pid):
+            break
+    process.wait()
+
+
+def group(leader: int) -> bool:
+    """Whether any process of a process group lives."""
+    try:
+        os.killpg(leader, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
