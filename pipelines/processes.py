@@ -99,7 +99,10 @@ def _watch(parent: Owner) -> None:
 
 
 def start_tied(
-    command: list[str], *, number: signal.Signals = signal.SIGTERM, **options: Any
+    command: list[str],
+    *,
+    number: signal.Signals = signal.SIGTERM,
+    **options: Any,  # noqa: ANN401 (Popen's)
 ) -> "subprocess.Popen[bytes]":
     """Start a command in a session of its own that gets signal `number` when the calling *thread* dies.
 
