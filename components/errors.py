@@ -1,4 +1,4 @@
-"""The one exception for what a user can put right."""
+"""The exception for what a user can put right, and its kind that time may put right."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     Its message is shown as it stands, without a traceback, so it names the file or key, what was found,
     what was expected, and what to do.
     """
+
+
+class TryAgainError(InputError):
+    """Bad luck outside: a network or a server that may answer at another try. Shown as an `InputError`."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from components.cores import cores
 from components.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def set_up(*, device: str, precision: Literal["float32", "bfloat16"], determinis
     if device == "cuda" and not available:
         raise InputError("runtime.device: cuda, but torch finds no CUDA device here; set it to auto or cpu")
     chosen = "cuda" if available and device != "cpu" else "cpu"
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads or cores())
     if chosen == "cuda":
         torch.backends.cudnn.benchmark = not deterministic
     if chosen == "cuda" and deterministic:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from components.errors import InputError
-from pipelines import environment, incoming, label, status
+from pipelines import environment, incoming, label, reproduce_command, status
 from pipelines.progress import Progress
 
 if TYPE_CHECKING:
@@ -186,6 +186,7 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
 
 main.add_command(incoming.command)
 main.add_command(label.command)
+main.add_command(reproduce_command.command)
 main.add_command(status.command)
 
 if __name__ == "__main__":

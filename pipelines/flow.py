@@ -40,15 +40,21 @@ def answers(api: str) -> bool:
         return False
 
 
+def reachable() -> str | None:
+    """Address of the Prefect API to report to; None, with a warning where one was expected, if it does not answer."""
+    api = environment.prefect_api()
+    if api is None or answers(api):
+        return api
+    log.warning("no Prefect server answers at %s: going on without one", api)
+    return None
+
+
 def run(
     attempt: Callable[[], Outcome], stage: "Stage", function: Callable[..., None], options: dict[str, Any]
 ) -> Outcome:
     """Call `attempt`, which never raises, as a flow run named after the stage if a server answers."""
-    api = environment.prefect_api()
+    api = reachable()
     if api is None:
-        return attempt()
-    if not answers(api):
-        log.warning("no Prefect server answers at %s: %s runs without one", api, stage.name)
         return attempt()
     os.environ["PREFECT_API_URL"] = api
     outcomes: list[Outcome] = []

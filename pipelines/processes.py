@@ -90,6 +90,15 @@ def die_with(parent: Owner) -> None:
     threading.Thread(target=_watch, args=(parent,), name="die-with-parent", daemon=True).start()
 
 
+def die_with_worker() -> None:
+    """A flow run that a Prefect worker started ends with the worker, however that ends."""
+    parent = psutil.Process().parent()
+    if "PREFECT__FLOW_RUN_ID" in os.environ and parent is not None:
+        if parent.pid == 1:
+            sys.exit("the worker, which started this flow run, is gone: it does not start")
+        die_with(Owner.of(parent))
+
+
 def _watch(parent: Owner) -> None:
     while parent.alive():
         time.sleep(1.0)

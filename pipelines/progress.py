@@ -1,13 +1,14 @@
 """How far a stage is and how long it will take: a line rewritten in place on a terminal, a rare log line elsewhere."""
 
 import logging
+import os
 import sys
 import time
 
 log = logging.getLogger(__name__)
 
 TERMINAL_INTERVAL = 0.1  # seconds
-LOG_INTERVAL = 30.0  # seconds
+LOG_INTERVAL = float(os.environ.get("DBDFLOW_PROGRESS_SECONDS", "30"))
 
 
 def duration(seconds: float) -> str:

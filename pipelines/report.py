@@ -46,13 +46,13 @@ def commit() -> str:
 
 
 def lock_entries(path: Path) -> list[dict[str, Any]]:
-    """Stage, path, md5 and size of every output in `dvc.lock`; this stage's own are not there yet."""
+    """Stage, path, md5 and size of every output in `dvc.lock`, by stage; this stage's own are not there yet."""
     if not path.exists():
         return []
     stages = YAML(typ="safe", pure=True).load(path.read_text())["stages"]
     return [
         {"stage": name, "path": out["path"], "md5": out["md5"], "size": out["size"]}
-        for name, entry in stages.items()
+        for name, entry in sorted(stages.items())
         if name != "report"
         for out in entry["outs"]
     ]

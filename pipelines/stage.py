@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ import psutil
 
 from components import availability
 from components.availability import NotAvailableError
-from components.errors import InputError
+from components.errors import InputError, TryAgainError
+from components.storage import write_json
 from pipelines import courier, environment, flow, options, processes
 from pipelines.fingerprint import Fingerprint, fingerprint
 from pipelines.journal import Journal, flatten, git_commit, link_or_copy
@@ -31,6 +33,8 @@ if typing.TYPE_CHECKING:
     import numpy as np
 
 log = logging.getLogger(__name__)
+
+TRY_AGAIN = 75  # exit code: bad luck with a network or a server
 
 
 class Stage:
@@ -120,9 +124,19 @@ class Stage:
         """Write the journal's last event."""
         if outcome.status == "FINISHED":
             self._scratch.remove()
+            self._keep_seconds()
         self.journal.write("end", status=outcome.status, message=outcome.message)
         self.journal.close()
         courier.start()
+
+    def _keep_seconds(self) -> None:
+        """Leave how long this process took, for who plans the next reproduction."""
+        path = environment.state() / "durations" / f"{self.name}.json"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"seconds": round(time.time() - psutil.Process().create_time(), 1)})
+        except OSError as error:
+            log.warning("%s cannot be written (%s)", path, error)
 
     def resumes(self) -> bool:
         """Whether an interrupted stage goes on where it was."""
@@ -132,7 +146,8 @@ class Stage:
 def main(function: Callable[..., None], words: list[str] | None = None) -> NoReturn:
     """Run a stage from the command line and end the process.
 
-    Exit codes: 0 done, 1 failed (with traceback), 2 bad input (one message, no traceback), 130 and 143 interrupted.
+    Exit codes: 0 done, 1 failed (with traceback), 2 bad input (one message, no traceback), 75 the same where another
+    try may help, 130 and 143 interrupted.
     """
     words = sys.argv[1:] if words is None else words
     arguments = options.parse(function, words)
@@ -179,7 +194,7 @@ def attempt(function: Callable[..., None], stage: Stage, arguments: dict[str, An
         return Outcome("FINISHED", 0)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return Outcome("FAILED", 2, str(error))
+        return Outcome("FAILED", TRY_AGAIN if isinstance(error, TryAgainError) else 2, str(error))
     except (KeyboardInterrupt, Terminated) as stop:
         return interrupted(stage, stop)
     except Exception as error:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import InputError
+from components.errors import InputError, TryAgainError
 from components.storage import check_room, file_hash, make_parent, room_for, sync
 
 TRIES = 4
@@ -61,8 +61,9 @@ def fetch(
 
     Raises:
         InputError: no address gives the file, each with its reason; or the disk has no room for it.
+        TryAgainError: no address gives it, and one of them may at another try.
     """
-    reasons = {}
+    reasons, again = {}, False
     make_parent(path)
     for address, expected in addresses.items():
         staged = path.with_name(f".{path.name}.{hashlib.sha256(address.encode()).hexdigest()[:8]}")
@@ -76,12 +77,14 @@ def fetch(
             remove(staged)
             raise
         except RefusedError as refusal:
+            again |= refusal.again
             reasons[address] = f"{refusal}" + ("; what has come is kept" if parts(staged) else "")
         else:
             sync(path.parent)
             return Fetched(path, found, address)
     told = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
-    raise InputError(f"{path.name} could not be fetched ({told}). Try again later, or {advice}")
+    error = TryAgainError if again else InputError
+    raise error(f"{path.name} could not be fetched ({told}). Try again later, or {advice}")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from components.cores import cores
 from components.data.catalog import RENDERED, DataSet, find_set
 from components.data.near_duplicates import FLIPS
 from components.data.pairs import Pair, check_counts, expected_counts, find_pairs, unlabelled
@@ -22,7 +23,7 @@ from components.data.prepared import IndexRow, write_index
 from components.data.ready import Ready, Traits, make_ready
 from components.data.splits import dof_of, splits_of
 from components.data.validation import Findings, describe
-from components.data.workers import cores, in_order, processes
+from components.data.workers import in_order, processes
 from components.storage import atomic_dir, write_json
 
 WORTH_PROCESSES = 300_000_000

@@ -3,7 +3,6 @@
 A process has one pipe and ends when it closes, so that none outlives the process that started it, however that ended.
 """
 
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -30,11 +29,6 @@ class Failed:
     """What `work` raised, on its way back."""
 
     error: Exception
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def answer(work: Callable[[Any], Any], item: object) -> object:

@@ -1,0 +1,164 @@
+"""The flow `reproduce`: one reproduction as Prefect sees it, each stage a task run of its name.
+
+Prefect watches and may cancel; `pipelines.reproduction` does the work, with or without it. What comes out of a stage
+is kept whatever happens to the server meanwhile.
+"""
+
+import json
+import logging
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import Task, flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import Abort
+from prefect.states import Cancelled, Completed, Failed
+
+from components.errors import InputError
+from pipelines import environment, experiments, processes
+from pipelines.experiments import Request
+from pipelines.flow import PARENT, answers
+from pipelines.progress import duration
+from pipelines.reproduction import Summary
+from pipelines.stopping import Stop, by_signals
+from pipelines.walk import Done
+
+log = logging.getLogger(__name__)
+
+POLL = 2.0  # seconds between two looks whether Prefect has been told to cancel
+
+summaries: list[Summary] = []
+"""What the flow of this process made; kept here should Prefect lose it."""
+
+
+@flow(name="reproduce", retries=0, persist_result=False)
+def reproduce(
+    preset: str | None = None,
+    set: dict[str, Any] | None = None,  # what a person writes after --param
+    only: list[str] | None = None,
+    jobs: int | None = None,
+) -> "State[None]":
+    """Bring the checkout up to date, or run a DVC experiment that leaves the workspace alone.
+
+    Args:
+        preset: params of `presets/<preset>.yaml` in place of params.yaml: an experiment.
+        set: key of params.yaml -> value: an experiment.
+        only: stages to make, with what they depend on; by default all.
+        jobs: stages at once; by default as many as cores.
+    """
+    environment.apply()
+    processes.die_with_worker()
+    stop = Stop()
+    request = Request(preset, set or {}, tuple(only or ()), jobs)
+    with by_signals(stop), cancelled_by_prefect(stop):
+        try:
+            summary = experiments.run(request, around=as_task, stop=stop)
+        except InputError as error:
+            return Failed(message=str(error))
+    summaries.append(summary)
+    return told(summary)
+
+
+def from_console(request: Request, api: str) -> int:
+    """Run the flow in this process, which a person started; its exit code.
+
+    Raises:
+        InputError: a preset, key or stage that does not exist.
+    """
+    os.environ["PREFECT_API_URL"] = api
+    try:
+        state = reproduce(request.preset, dict(request.values), list(request.only), request.jobs, return_state=True)
+        message = state.message
+    except Exception as error:
+        message = f"Prefect failed ({type(error).__name__}: {error})"
+        log.warning("%s", message)
+    if not summaries:
+        raise InputError(message or "the flow did not begin")
+    print("\n".join(summaries[-1].lines()))
+    return summaries[-1].code
+
+
+def as_task(stage: str, run: Callable[[Mapping[str, str]], Done]) -> Done:
+    """Run a stage as a task run of its name; the stage's own flow run becomes a child of it."""
+    results: list[Done] = []
+
+    def work() -> "State[None]":
+        context = TaskRunContext.get()
+        results.append(run({PARENT: str(context.task_run.id)} if context else {}))
+        return state_of(results[0])
+
+    group = stage.partition("@")[0]
+    task = Task(work, name=group, task_run_name=stage, retries=0, cache_policy=NO_CACHE, persist_result=False)
+    try:
+        task(return_state=True)
+    except Exception as error:
+        log.warning("%s: Prefect failed (%s: %s)", stage, type(error).__name__, error)
+    return results[0] if results else run({})
+
+
+def state_of(done: Done) -> "State[None]":
+    """Prefect's word for how a stage ended."""
+    if done.well:
+        return Completed(message=done.status, name={"ran": "Completed"}.get(done.status, "Cached"))
+    return (Cancelled if done.status == "interrupted" else Failed)(message=done.cause)
+
+
+def told(summary: Summary) -> "State[None]":
+    """The flow's end, with the summary as an artifact of its run.
+
+    Raises:
+        Abort: the server has gone meanwhile, and Prefect shall not try for long to tell it.
+    """
+    if not answers(os.environ["PREFECT_API_URL"]):
+        raise Abort("the server has gone")
+    create_markdown_artifact(table(summary), key="summary", description="how each stage of this reproduction ended")
+    message = "\n".join(summary.lines())
+    kind = {"FINISHED": Completed, "FAILED": Failed, "KILLED": Cancelled}[summary.status]
+    return kind(message=message)
+
+
+def table(summary: Summary) -> str:
+    """The summary in Markdown."""
+    rows = [
+        f"| {done.stage} | {done.status} | {duration(done.seconds)} | {done.cause} | {summary.log(done.stage) or ''} |"
+        for done in summary.done.values()
+    ]
+    head = ["| stage | | time | cause | log |", "|---|---|---|---|---|"] if rows else []
+    return "\n".join([*summary.lines()[:1], "", *head, *rows])
+
+
+@contextmanager
+def cancelled_by_prefect(stop: Stop) -> Iterator[None]:
+    """Set `stop` when this flow run is to be cancelled; Prefect itself can only cancel what a worker runs."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        yield
+        return
+    address = f"{os.environ['PREFECT_API_URL']}/flow_runs/{context.flow_run.id}"
+    over = threading.Event()
+    watch = threading.Thread(target=watch_for_cancel, args=(address, stop, over), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def watch_for_cancel(address: str, stop: Stop, over: threading.Event) -> None:
+    while not over.wait(POLL):
+        try:
+            with urllib.request.urlopen(address, timeout=POLL) as answer:
+                state = json.load(answer)["state_type"]
+        except (OSError, ValueError, urllib.error.URLError):
+            continue  # the server is busy, or gone: the work goes on
+        if state in ("CANCELLING", "CANCELLED"):
+            stop.set("cancelled in Prefect", 1)
+            return

@@ -1,0 +1,83 @@
+"""What a person at the console sees of a reproduction: who began, how far it is, how it ended."""
+
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipelines.progress import duration
+from pipelines.walk import Done
+
+PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.progress: (.*)$")
+TOLD = re.compile(r"error|warning|tried again|not available|interrupted|going on after", re.IGNORECASE)
+"""Lines of a stage that are shown as they come; everything is in its log."""
+MARKS = {"ran": "done", "restored": "from the run cache", "unchanged": "up to date"}
+WIDTH = 160
+
+
+class Console:
+    """Lines on standard output; on a terminal a last line that is rewritten in place."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.ended = total, 0
+        self.begun = time.monotonic()
+        self.terminal = sys.stdout.isatty()
+        self.running: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, stage: str, why: Sequence[str]) -> None:
+        with self._lock:
+            self.running[stage] = ""
+            self._say(f"{stage}: begins ({brief(why)})")
+
+    def line(self, stage: str, line: str) -> None:
+        """A stage printed a line."""
+        with self._lock:
+            if found := PROGRESS.match(line):
+                self.running[stage] = found[1].removeprefix(f"{stage}: ")
+                self._say(None if self.terminal else found[1])
+            elif TOLD.search(line):
+                self._say(f"{stage}: {line}")
+
+    def end(self, done: Done) -> None:
+        with self._lock:
+            self.running.pop(done.stage, None)
+            self.ended += 1
+            how = MARKS.get(done.status, f"{done.status.upper()}: {done.cause}")
+            self._say(f"{done.stage}: {how} after {duration(done.seconds)} [{self.ended}/{self.total}]")
+
+    def say(self, line: str) -> None:
+        with self._lock:
+            self._say(line)
+
+    def _say(self, line: str | None) -> None:
+        if self.terminal:
+            sys.stdout.write("\r\033[K")
+        if line is not None:
+            sys.stdout.write(f"{line}\n")
+        if self.terminal and self.running:
+            parts = [f"{stage} {progress}".strip() for stage, progress in self.running.items()]
+            sys.stdout.write(f"[{self.ended}/{self.total}] {' | '.join(parts)}"[:WIDTH])
+        sys.stdout.flush()
+
+
+def brief(why: Sequence[str], most: int = 2) -> str:
+    """The first reasons, and how many more there are."""
+    more = f", and {len(why) - most} more" if len(why) > most else ""
+    return ", ".join(why[:most]) + more
+
+
+def plan(to_do: Mapping[str, Sequence[str]], stages: int, seconds: Mapping[str, float]) -> Iterable[str]:
+    """What would run, why, and how long it took last time."""
+    if not to_do:
+        yield f"nothing to do: all {stages} stages are up to date"
+        return
+    yield f"{len(to_do)} of {stages} stages would run, or be taken from DVC's run cache:"
+    width = max(len(stage) for stage in to_do)
+    for stage, why in to_do.items():
+        last = f"{duration(seconds[stage])} last time" if stage in seconds else "not timed yet"
+        yield f"  {stage:{width}}  {last:16}  {brief(why, 4)}"
+    known = [seconds[stage] for stage in to_do if stage in seconds]
+    if known:
+        yield f"{duration(sum(known))} in all last time, one after another ({len(known)} of {len(to_do)} timed)"
