@@ -3,13 +3,14 @@
 import json
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from components.errors import InputError
-from pipelines import environment, incoming, label, reproduce_command, status
+from pipelines import environment
 from pipelines.progress import Progress
 
 if TYPE_CHECKING:
@@ -20,8 +21,27 @@ PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 POSITIVE = click.Choice(["focus", "blur"])
 
 
+ELSEWHERE = {
+    "import": "pipelines.incoming",
+    "label": "pipelines.label",
+    "reproduce": "pipelines.reproduce_command",
+    "status": "pipelines.status",
+    "up": "pipelines.up",
+}
+"""Commands that lie in modules of their own (`command`), imported when they are asked for: some take half a second."""
+
+
 class Group(click.Group):
     """Shows what a user can put right as one message, without a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = import_module(ELSEWHERE[cmd_name]).command
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; exit code 2 for bad input, 130 for Ctrl-C."""
@@ -183,11 +203,6 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
     )
     click.echo(f"{out}: ready; see {out / 'validation.json'}")
 
-
-main.add_command(incoming.command)
-main.add_command(label.command)
-main.add_command(reproduce_command.command)
-main.add_command(status.command)
 
 if __name__ == "__main__":
     main()

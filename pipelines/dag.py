@@ -82,7 +82,17 @@ def read(root: Path) -> Dag:
     except DvcException as error:
         raise InputError(f"DVC cannot read {root}: {error}") from error
     lock = load(root / "dvc.lock").get("stages", {})
-    return Dag(upstream, {stage: reasons(entries, lock.get(stage), root) for stage, entries in status.items()})
+    why = {named(stage): reasons(entries, lock.get(named(stage)), root) for stage, entries in status.items()}
+    return Dag(upstream, why)
+
+
+def named(addressing: str) -> str:
+    """A stage's name without its file, which DVC puts before it when the file lies in another folder.
+
+    >>> named("../clone/dvc.yaml:report")
+    'report'
+    """
+    return addressing.rpartition(":")[2]
 
 
 def ordered(repo: Any) -> dict[str, frozenset[str]]:  # noqa: ANN401 (DVC is untyped)
@@ -91,7 +101,7 @@ def ordered(repo: Any) -> dict[str, frozenset[str]]:  # noqa: ANN401 (DVC is unt
 
     graph = repo.index.graph
     return {
-        stage.addressing: frozenset(before.addressing for before in graph.successors(stage))
+        named(stage.addressing): frozenset(named(before.addressing) for before in graph.successors(stage))
         for stage in reversed(list(networkx.topological_sort(graph)))
     }
 

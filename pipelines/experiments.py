@@ -116,7 +116,8 @@ class Clone:
         for file in ignored(self.root):
             (new / file).parent.mkdir(parents=True, exist_ok=True)
             link_or_copy(self.root / file, new / file)
-        if (new / "dvc.lock").exists():
+        if (self.root / "dvc.lock").exists():  # also where git does not know it yet
+            shutil.copy2(self.root / "dvc.lock", new / "dvc.lock")
             dvc(new, "checkout", "--quiet", "--force", "--allow-missing")
 
     def return_inboxes(self) -> None:
@@ -128,7 +129,7 @@ class Clone:
 
     def save(self) -> None:
         """Make a DVC experiment of the clone, known to the repository, and remove the clone."""
-        dvc(self.folder, "exp", "save", "--quiet", "--force", "--name", self.name)
+        dvc(self.folder, "exp", "save", "--force", "--name", self.name)
         git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
         shutil.rmtree(self.folder)
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,13 +100,13 @@ class Launcher:
             stderr=subprocess.STDOUT,
         )
         lines: list[str] = []
-        reader = threading.Thread(target=self._read, args=(stage, process, lines), daemon=True)
+        reader = threading.Thread(target=copy_context().run, args=(self._read, stage, process, lines), daemon=True)
         reader.start()
         deadline = time.monotonic() + need.hours * 3600
         while process.poll() is None and not self.stop.wait(POLL) and time.monotonic() < deadline:
             pass
         running = process.poll() is None
-        processes.end_group(process)  # DVC killed from outside leaves its stage to us
+        processes.end_below(process)  # DVC killed from outside leaves its stage to us
         reader.join(timeout=5)
         late = running and not self.stop.is_set()
         return Ended(None if late else process.returncode, "".join(lines), stopped=running and not late)
@@ -121,7 +122,7 @@ class Launcher:
                 self.tell(stage, line)
 
     def _done(self, stage: str, need: Need, ended: Ended, seconds: float) -> Done:
-        if ended.stopped:
+        if ended.stopped and ended.code != 0:
             return Done(stage, "interrupted", seconds, "stopped; it goes on from its last checkpoint")
         if ended.code == 0:
             return Done(stage, verdict(ended.text), seconds)

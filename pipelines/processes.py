@@ -121,6 +121,23 @@ def start_tied(
     return subprocess.Popen(tie, start_new_session=True, **options)
 
 
+def end_below(process: "subprocess.Popen[bytes]", grace: float = GRACE) -> None:
+    """End what a process started, and let itself finish what it is about (DVC may be writing `dvc.lock`).
+
+    SIGTERM to each process below it, also to those that it starts meanwhile; after `grace` seconds, all by force.
+    """
+    told: set[int] = set()
+    deadline = time.monotonic() + grace
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(psutil.Error):
+            for below in psutil.Process(process.pid).children(recursive=True):
+                if below.pid not in told:
+                    told.add(below.pid)
+                    below.terminate()
+        time.sleep(0.05)
+    end_group(process, grace=1.0)
+
+
 def end_group(process: "subprocess.Popen[bytes]", grace: float = GRACE) -> None:
     """End a process that leads a session and all that it started there: SIGTERM, and SIGKILL after `grace` seconds."""
     for number in (signal.SIGTERM, signal.SIGKILL):

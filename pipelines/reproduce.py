@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from prefect import Task, flow
@@ -20,6 +21,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import Abort
+from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from components.errors import InputError
@@ -39,7 +41,14 @@ summaries: list[Summary] = []
 """What the flow of this process made; kept here should Prefect lose it."""
 
 
-@flow(name="reproduce", retries=0, persist_result=False)
+def named() -> str:
+    """Name of a flow run: what is reproduced, since when."""
+    asked = flow_run.get_parameters()
+    what = asked.get("preset") or ("with values set" if asked.get("set") else "workspace")
+    return f"reproduce {what} {datetime.now():%Y-%m-%d %H:%M:%S}"
+
+
+@flow(name="reproduce", flow_run_name=named, retries=0, persist_result=False)
 def reproduce(
     preset: str | None = None,
     set: dict[str, Any] | None = None,  # what a person writes after --param

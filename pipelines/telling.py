@@ -1,5 +1,6 @@
 """What a person at the console sees of a reproduction: who began, how far it is, how it ended."""
 
+import logging
 import re
 import sys
 import threading
@@ -8,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.progress import duration
 from pipelines.walk import Done
+
+log = logging.getLogger(__name__)
 
 PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.progress: (.*)$")
 TOLD = re.compile(r"error|warning|tried again|not available|interrupted|going on after", re.IGNORECASE)
@@ -56,6 +59,7 @@ class Console:
             sys.stdout.write("\r\033[K")
         if line is not None:
             sys.stdout.write(f"{line}\n")
+            log.info("%s", line)  # to Prefect, in a flow run
         if self.terminal and self.running:
             parts = [f"{stage} {progress}".strip() for stage, progress in self.running.items()]
             sys.stdout.write(f"[{self.ended}/{self.total}] {' | '.join(parts)}"[:WIDTH])
