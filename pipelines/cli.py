@@ -11,13 +11,13 @@ import click
 
 from components.errors import InputError
 from pipelines import environment
+from pipelines.photographs import photographs, pictures, predict_maps
 from pipelines.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 POSITIVE = click.Choice(["focus", "blur"])
 
 
@@ -62,27 +62,6 @@ def main() -> None:
     environment.apply()
 
 
-def pictures(folder: Path) -> dict[str, Path]:
-    """The pictures of a folder by lower-case stem.
-
-    Raises:
-        InputError: no such folder, no picture in it, or two with one stem.
-    """
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; name one that holds pictures ({', '.join(sorted(PHOTO_SUFFIXES))})"
-        )
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith("."):
-            other = found.setdefault(path.stem.lower(), path)
-            if other is not path:
-                raise InputError(f"{path} and {other.name}: two pictures with one name; remove or rename one of them")
-    if not found:
-        raise InputError(f"{folder}: no picture in it; expected {', '.join(sorted(PHOTO_SUFFIXES))}")
-    return found
-
-
 @main.command()
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--model", "run", required=True, help="A run of data/models, or a folder with model.safetensors.")
@@ -90,45 +69,11 @@ def pictures(folder: Path) -> dict[str, Path]:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 def predict(photos: Path, run: str, out: Path, device: str) -> None:
     """Blur maps of PHOTOS (a photograph or a folder) at their own size; white = in focus."""
-    import numpy as np
-
-    from components.data.images import read_photograph
-    from components.data.maps import encode_map
-    from components.inference import predict_photo
-    from components.models import DETECTOR_NAMES
-    from components.models.checkpoints import load_model
-    from components.runtime import set_up
-    from components.storage import atomic_path, read_json
-
-    paths = [photos] if photos.is_file() else list(pictures(photos).values())
-    if out.resolve() == paths[0].resolve().parent:
-        raise InputError(f"--out {out}: the photographs lie there, and maps would replace them; name another folder")
-    folder = model_folder(run)
-    chosen = set_up(device=device, precision="float32", deterministic=False, threads=0).device
-    model = load_model(folder / "model.safetensors").to(chosen).eval()
-    if model.spec is None or model.spec.name not in DETECTOR_NAMES:
-        raise InputError(f"--model {run}: {folder} holds a depth teacher; name a run that detects defocus blur")
-    image_size = read_json(folder / "card.json")["params"]["image_size"]
-    with click.progressbar(paths, label="photographs", file=sys.stderr) as bar:
-        for path in bar:
-            blur_map = predict_photo(model, np.asarray(read_photograph(path)), image_size=image_size, device=chosen)
-            with atomic_path(out / f"{path.stem}.png") as temporary:
-                temporary.write_bytes(encode_map(blur_map))
+    paths = photographs(photos, out)
+    with click.progressbar(length=len(paths), label="photographs", file=sys.stderr) as bar:
+        for _ in predict_maps(paths, run, out, device):
+            bar.update(1)
     click.echo(f"{len(paths)} maps in {out} (white = in focus)")
-
-
-def model_folder(run: str) -> Path:
-    """The folder of a run's weights.
-
-    Raises:
-        InputError: neither a run of this checkout nor a folder with weights.
-    """
-    for folder in (Path("data/models") / run, Path(run)):
-        if (folder / "model.safetensors").is_file():
-            return folder
-    trained = sorted(path.parent.name for path in Path("data/models").glob("*/model.safetensors"))
-    known = ", ".join(trained) or "none here yet; `dvc repro` trains them"
-    raise InputError(f"--model {run}: no run in data/models and no folder with model.safetensors; runs: {known}")
 
 
 @main.command()

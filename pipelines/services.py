@@ -1,0 +1,151 @@
+"""The servers and the worker of `dbdflow up`: one process each, which ends with the one that started it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines import environment, processes
+from pipelines.tracking import uri
+
+HOST = "127.0.0.1"
+POOL = "dbdflow"
+PATIENCE = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before a service that ended is started again; then it is given up
+STEADY = 60.0  # seconds after which a service that runs is taken for well
+
+
+@dataclass
+class Service:
+    """One process that has to run.
+
+    Attributes:
+        name: of the log too.
+        command: its words.
+        environment: of its own, over the caller's.
+        address: of its user interface, None for the worker.
+        health: address that answers when it is up, None for the worker.
+    """
+
+    name: str
+    command: list[str]
+    environment: Mapping[str, str]
+    address: str | None = None
+    health: str | None = None
+    process: "subprocess.Popen[bytes] | None" = None
+    state: str = "not started"
+    ended: int = 0
+    begun: float = 0.0
+    again: float = field(default=0.0)
+
+    @property
+    def log(self) -> Path:
+        return environment.state() / "logs" / f"{self.name.lower().replace(' ', '-')}.log"
+
+    def start(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = processes.start_tied(
+                self.command,
+                cwd=environment.root(),
+                env=environment.for_children() | self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.state, self.begun = "starting", time.monotonic()
+
+    def look(self) -> str | None:
+        """See how it is, start it again if need be; what a person should be told, if anything."""
+        if self.process is None:
+            if self.state == "ended" and time.monotonic() > self.again:
+                self.start()
+            return None
+        if (code := self.process.poll()) is not None:
+            return self._restart(code)
+        if self.state == "starting" and self._answers():
+            self.state = "running"
+            return f"{self.name}: {self.address or 'runs'}"
+        if self.state == "running" and time.monotonic() - self.begun > STEADY:
+            self.ended = 0
+        return None
+
+    def _answers(self) -> bool:
+        return self.health is None or answers(self.health)
+
+    def _restart(self, code: int) -> str:
+        self.process = None
+        if self.ended == len(PATIENCE):
+            self.state = f"ended with code {code}, given up"
+            return f"{self.name}: {self.state}; see {self.log}"
+        self.state, self.again = "ended", time.monotonic() + PATIENCE[self.ended]
+        self.ended += 1
+        return f"{self.name}: ended with code {code}, is started again; see {self.log}"
+
+
+def answers(address: str) -> bool:
+    """Whether a server answers well at an address."""
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:
+            return bool(answer.status < 400)
+    except OSError:
+        return False
+
+
+def port_at(wanted: int) -> int:
+    """The wanted port of the loopback, or the next one that is free."""
+    for port in range(wanted, wanted + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that is only closing is free
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"no free port between {wanted} and {wanted + 99}")
+
+
+def server(app: list[str], port: int) -> list[str]:
+    """A web application as a single process (the tools' own commands start a second one, which would be left over)."""
+    return [sys.executable, "-m", "uvicorn", *app, "--host", HOST, "--port", str(port), "--log-level", "warning"]
+
+
+def prefect_server(port: int) -> Service:
+    address = f"http://{HOST}:{port}"
+    own = {
+        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_UI_API_URL": f"{address}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    command = server(["prefect.server.api.server:create_app", "--factory"], port)
+    return Service("Prefect", command, own, address, f"{address}/api/health")
+
+
+def mlflow_server(port: int) -> Service:
+    """MLflow's server on this checkout's database; job execution off, it takes half of its start and memory."""
+    address, folder = f"http://{HOST}:{port}", environment.state() / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    own = {  # what `mlflow server` tells its own child
+        "_MLFLOW_SERVER_FILE_STORE": uri(),
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": (folder / "artifacts").as_uri(),
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "false",
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    return Service("MLflow", server(["mlflow.server.fastapi_app:app"], port), own, address, f"{address}/health")
+
+
+def prefect_worker(api: str) -> Service:
+    """A worker that runs deployments as processes, in this checkout; it makes the work pool if there is none."""
+    words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", f"{POOL}-{os.getpid()}"]
+    own = {
+        "PREFECT_API_URL": api,
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+    }
+    return Service("Prefect worker", [sys.executable, "-m", "prefect", *words], own)

@@ -1,0 +1,225 @@
+"""`dbdflow up`: Prefect's and MLflow's servers with their pages, and a worker, in one terminal, on the loopback.
+
+Everything lies under `.dbdflow/`: databases, logs, `prefect_api_url` and `mlflow_url` (stages report there while they
+are there), `up.json` (who runs, where).
+"""
+
+import fcntl
+import html
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import click
+
+from components.errors import InputError
+from components.storage import write_json
+from pipelines import environment, processes
+from pipelines.services import HOST, POOL, Service, answers, mlflow_server, port_at, prefect_server, prefect_worker
+from pipelines.stopping import Stop, by_signals
+
+POLL = 0.5  # seconds
+GRACE = 5.0  # seconds that the services have to end
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="3">
+<title>dbdflow</title><style>
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 56rem; color: #222 }}
+table {{ border-collapse: collapse; width: 100% }} td, th {{ text-align: left; padding: .5rem; border-top: 1px solid #ddd }}
+.running {{ color: #176b2c }} small {{ color: #666 }}
+</style></head><body><h1>dbdflow</h1><p>{root}<br><small>process {pid}; Ctrl-C in its terminal ends all</small></p>
+<table><tr><th>service</th><th>address</th><th>state</th><th>log</th></tr>{rows}</table>
+<p>Deployments run on the work pool <b>{pool}</b>: {deployed}</p></body></html>"""
+
+
+class Up:
+    """All services of one checkout."""
+
+    def __init__(self, prefect_port: int, mlflow_port: int, page_port: int) -> None:
+        self.prefect = prefect_server(port_at(prefect_port))
+        self.mlflow = mlflow_server(port_at(mlflow_port))
+        self.api = f"{self.prefect.address}/api"
+        self.worker = prefect_worker(self.api)
+        self.page = f"http://{HOST}:{port_at(page_port)}"
+        self.deploying: subprocess.Popen[bytes] | None = None
+        self.deployed = "not deployed yet"
+
+    @property
+    def services(self) -> list[Service]:
+        return [self.prefect, self.mlflow, self.worker]
+
+    def serve(self, stop: Stop) -> None:
+        """Start all, keep all running, end all when told to stop."""
+        serving = self._serve_page()
+        self._write()
+        try:
+            self.prefect.start()
+            self.mlflow.start()
+            while not stop.wait(POLL):
+                for service in self.services:
+                    if told := service.look():
+                        click.echo(told)
+                        self._published(service)
+                self._deploy()
+        finally:
+            self._end()
+            serving.shutdown()
+
+    def _published(self, service: Service) -> None:
+        """Leave the address of a server that answers where stages look for it."""
+        if service.state != "running":
+            return
+        if service is self.prefect:
+            write_text(environment.state() / "prefect_api_url", self.api)
+            if self.worker.process is None:
+                self.worker.start()
+        elif service is self.mlflow:
+            write_text(environment.state() / "mlflow_url", str(service.address))
+
+    def _deploy(self) -> None:
+        """Deploy prefect.yaml once the worker has made its pool."""
+        if self.deploying is None:
+            if not (environment.root() / "prefect.yaml").exists():
+                self.deployed = "no prefect.yaml here"
+            elif self.worker.state == "running" and answers(f"{self.api}/work_pools/{POOL}"):
+                self.deploying = self._prefect("--no-prompt", "deploy", "--all")
+        elif self.deployed == "not deployed yet" and (code := self.deploying.poll()) is not None:
+            log = environment.state() / "logs" / "deploy.log"
+            self.deployed = "deployed from prefect.yaml" if code == 0 else f"failed, see {log}"
+            click.echo(f"deployments: {self.deployed}")
+
+    def _prefect(self, *words: str) -> "subprocess.Popen[bytes]":
+        with (environment.state() / "logs" / "deploy.log").open("wb") as log:
+            return processes.start_tied(
+                [sys.executable, "-m", "prefect", *words],
+                cwd=environment.root(),
+                env=environment.for_children() | {"PREFECT_API_URL": self.api},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _end(self) -> None:
+        for name in ("prefect_api_url", "mlflow_url", "up.json"):
+            (environment.state() / name).unlink(missing_ok=True)
+        alive = [service.process for service in self.services] + [self.deploying]
+        with ThreadPoolExecutor(len(alive)) as pool:
+            list(pool.map(lambda process: processes.end_group(process, GRACE), [each for each in alive if each]))
+
+    def _write(self) -> None:
+        addresses = {service.name: service.health for service in self.services if service.health}
+        write_json(environment.state() / "up.json", {"pid": os.getpid(), "page": self.page, "services": addresses})
+
+    def _serve_page(self) -> ThreadingHTTPServer:
+        handler = type("Handler", (Page,), {"up": self})
+        server = ThreadingHTTPServer((HOST, int(self.page.rpartition(":")[2])), handler)
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        click.echo(f"status page: {self.page}")
+        return server
+
+    def html(self) -> str:
+        """The status page."""
+        rows = "".join(
+            f"<tr><td>{service.name}</td><td>{link(service.address)}</td>"
+            f'<td class="{html.escape(service.state)}">{html.escape(service.state)}</td>'
+            f"<td><small>{html.escape(str(service.log))}</small></td></tr>"
+            for service in self.services
+        )
+        told = html.escape(self.deployed)
+        return PAGE.format(
+            root=html.escape(str(environment.root())), pid=os.getpid(), rows=rows, pool=POOL, deployed=told
+        )
+
+
+class Page(BaseHTTPRequestHandler):
+    """Answers every request with the status page."""
+
+    up: Up
+
+    def do_GET(self) -> None:
+        body = self.up.html().encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the page asks every three seconds."""
+
+
+def link(address: str | None) -> str:
+    return f'<a href="{address}">{address}</a>' if address else ""
+
+
+def write_text(path: Path, text: str) -> None:
+    staged = path.with_name(f".{path.name}.new")
+    staged.write_text(text, encoding="utf-8")
+    staged.replace(path)
+
+
+def known() -> dict[str, object]:
+    """What `up.json` says, nothing if there is none."""
+    try:
+        told: dict[str, object] = json.loads((environment.state() / "up.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return told
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Hold the checkout's place.
+
+    Raises:
+        InputError: another `dbdflow up` has it.
+    """
+    environment.state().mkdir(parents=True, exist_ok=True)
+    with (environment.state() / "up.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = known()
+            raise InputError(
+                f"{environment.root()}: `dbdflow up` runs already (process {told.get('pid')}, status page "
+                f"{told.get('page')}); use it, or end it with Ctrl-C in its terminal"
+            ) from None
+        yield
+
+
+def check() -> bool:
+    """Say what is running; whether all is."""
+    told = known()
+    services = told.get("services")
+    if not isinstance(services, dict):
+        click.echo("nothing runs here; `dbdflow up` starts it")
+        return False
+    states = {name: answers(address) for name, address in {**services, "status page": told["page"]}.items()}
+    for name, well in states.items():
+        address = services.get(name, told["page"])
+        click.echo(f"{name:12} {address}  {'answers' if well else 'does not answer'}")
+    return all(states.values())
+
+
+@click.command("up")
+@click.option("--prefect-port", default=4200, show_default=True, help="Or the next one that is free.")
+@click.option("--mlflow-port", default=5000, show_default=True, help="Or the next one that is free.")
+@click.option("--port", default=4100, show_default=True, help="Of the status page, or the next one that is free.")
+@click.option("--check", "only_check", is_flag=True, help="Say what is running; exit code 1 unless all is.")
+def command(*, prefect_port: int, mlflow_port: int, port: int, only_check: bool) -> None:
+    """Start Prefect's and MLflow's servers with their pages, and a worker; Ctrl-C ends all."""
+    if only_check:
+        sys.exit(0 if check() else 1)
+    stop = Stop()
+    with by_signals(stop), only_one():
+        Up(prefect_port, mlflow_port, port).serve(stop)
+    click.echo(f"{stop.reason}: all ended")
+    sys.exit(0 if stop.code == 128 + signal.SIGINT else stop.code)
