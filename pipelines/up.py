@@ -32,7 +32,8 @@ GRACE = 5.0  # seconds that the services have to end
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="3">
 <title>dbdflow</title><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 56rem; color: #222 }}
-table {{ border-collapse: collapse; width: 100% }} td, th {{ text-align: left; padding: .5rem; border-top: 1px solid #ddd }}
+table {{ border-collapse: collapse; width: 100% }}
+td, th {{ text-align: left; padding: .5rem; border-top: 1px solid #ddd }}
 .running {{ color: #176b2c }} small {{ color: #666 }}
 </style></head><body><h1>dbdflow</h1><p>{root}<br><small>process {pid}; Ctrl-C in its terminal ends all</small></p>
 <table><tr><th>service</th><th>address</th><th>state</th><th>log</th></tr>{rows}</table>

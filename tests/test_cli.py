@@ -15,7 +15,8 @@ from components.data.prepared import PreparedSet
 from components.experiment import write_run
 from components.inference import predict_photo
 from components.models.registry import build_model
-from pipelines.cli import main, pictures
+from pipelines.cli import main
+from pipelines.photographs import pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKBONE = {"channels": [8, 16, 32, 64]}
