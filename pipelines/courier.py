@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pipelines import environment, journal
 from pipelines.parcels import Parcel, Reproduction, parcels, reproductions, sweep
+from pipelines.showing import show
 
 if TYPE_CHECKING:
     from pipelines.tracking import Tracker
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POLL = 0.5  # seconds between two looks
-IDLE = 5.0  # seconds without anything to do before the courier ends
+IDLE = 2.0  # seconds without anything to do before the courier ends
 PATIENCE = 5  # failures in a row (pauses of 1, 2, 4 .. seconds) before the rest is left to the next courier
 NICENESS = 10
+OF_A_STAGE = ("DVC_STAGE", "DBDFLOW_REPRODUCTION")  # environment variables that are not the courier's
 LOG_SIZE = 1_000_000  # bytes
 
 _started: list["subprocess.Popen[bytes]"] = []
@@ -74,7 +76,7 @@ def _spawn() -> None:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(sources), os.environ.get("PYTHONPATH")])),
         "OMP_NUM_THREADS": "1",
     }
-    inherited = {name: value for name, value in environment.for_children().items() if name != "DVC_STAGE"}
+    inherited = {name: value for name, value in environment.for_children().items() if name not in OF_A_STAGE}
     with (state / "courier.log").open("ab") as output:
         if output.tell() > LOG_SIZE:
             output.truncate(0)
@@ -133,6 +135,8 @@ class Courier:
             Reproduction(parcel.start["reproduction"]).path.touch()
             parcel.run = tracker.stage(parcel.name, parcel.start)
         tracker.deliver(parcel.run, events, parcel.files)
+        parcel.experiment = tracker.experiment
+        show(parcel, events, parcel.run)
         if events[-1]["event"] == "end":
             parcel.discard()
             return True

@@ -71,9 +71,16 @@ def for_children() -> dict[str, str]:
 
 def prefect_api() -> str | None:
     """Address of the Prefect API that this checkout uses, if any: the environment's, else what `dbdflow up` wrote."""
-    if address := os.environ.get("PREFECT_API_URL"):
-        return address
+    return os.environ.get("PREFECT_API_URL") or _left("prefect_api_url")
+
+
+def mlflow_pages() -> str | None:
+    """Address of MLflow's pages, if `dbdflow up` serves them."""
+    return _left("mlflow_url")
+
+
+def _left(name: str) -> str | None:
     try:
-        return (state() / "prefect_api_url").read_text(encoding="utf-8").strip() or None
+        return (state() / name).read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
         return None

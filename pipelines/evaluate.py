@@ -29,6 +29,8 @@ def evaluate(stage: Stage, *, run: str, prepared: Path, predictions: Path, out: 
                 iou=decided.iou,
             )
     write_scores(out, scored)
+    rows = [{"test set": each.name, **{key: round(value, 4) for key, value in each.scores.items()}} for each in scored]
+    stage.table("scores", rows, "F-beta, IoU: blurred region positive")
     for each in scored:
         stage.metrics({f"{each.name}/{metric}": value for metric, value in each.scores.items()})
 

@@ -34,6 +34,13 @@ def external(stage: Stage, *, external: Path, prepared: Path, out: Path) -> None
         for each in found
     ]
     write_external(out, methods, results)
+    table = [
+        {"method": result.method.id, "test set": scores.name}
+        | {key: round(value, 4) for key, value in scores.scores.items()}
+        for result in results
+        for scores in result.scores
+    ]
+    stage.table("scores", table, "published maps; F-beta, IoU: blurred region positive")
     for result in results:
         for scores in result.scores:
             stage.metrics({f"{result.method.id}/{scores.name}/{key}": value for key, value in scores.scores.items()})

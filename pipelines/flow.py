@@ -90,7 +90,7 @@ def watched(
         flow_run = client.create_flow_run(
             flow, name=stage.name, parameters=printable(options), parent_task_run_id=UUID(parent) if parent else None
         )
-    stage.tags({"prefect.flow_run_id": str(flow_run.id)})
+    stage.tags({"prefect.flow_run_id": str(flow_run.id), "prefect.api": os.environ["PREFECT_API_URL"]})
     run_flow(flow, flow_run=flow_run, parameters=options, return_type="state")
 
 

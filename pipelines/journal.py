@@ -5,7 +5,7 @@ Layout of `.dbdflow/journal`: `<name>.jsonl` the events, `<name>.files/` picture
 `<name>.state` how far the courier got, `delivered/` the journals that arrived whole.
 
 Events have `event` and `time` (unix ms); `start` says who and what, `end` with which status; between them
-`params`, `metrics`, `artifact`, `dataset`, `tags`.
+`params`, `metrics`, `artifact`, `dataset`, `tags`, `progress`, `table`.
 """
 
 import json

@@ -28,7 +28,8 @@ class Parcel:
 
     Attributes:
         start: the journal's first event.
-        run: the MLflow run that it becomes, once known.
+        run: the MLflow run that it becomes, once known; `experiment` is that run's.
+        flow_run: the Prefect flow run that it is, once known: its id and its API's address.
         offset: bytes that have arrived.
     """
 
@@ -37,10 +38,12 @@ class Parcel:
         self.state = path.with_suffix(".state")
         self.files = path.with_suffix(".files")
         self.run: str | None = None
+        self.experiment = ""
+        self.flow_run: dict[str, str] | None = None
         self.offset = 0
         if self.state.exists():
             known = json.loads(self.state.read_text(encoding="utf-8"))
-            self.run, self.offset = known["run"], known["offset"]
+            self.run, self.flow_run, self.offset = known["run"], known["flow_run"], known["offset"]
 
     @property
     def name(self) -> str:
@@ -69,7 +72,7 @@ class Parcel:
     def arrived(self, offset: int) -> None:
         """Remember that everything before `offset` has arrived (an `end` is not remembered: `discard` follows it)."""
         self.offset = offset
-        write_json(self.state, {"run": self.run, "offset": offset})
+        write_json(self.state, {"run": self.run, "flow_run": self.flow_run, "offset": offset})
 
     def discard(self) -> None:
         """Everything has arrived."""

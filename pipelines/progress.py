@@ -26,18 +26,23 @@ class Progress:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.told = ""
         self.terminal = sys.stderr.isatty()
         self.first: tuple[float, float] | None = None
         self.shown = float("-inf")
 
     def show(self, done: float, total: float, message: str) -> None:
+        """Tell the console, now and then."""
         now = time.monotonic()
         self.first = self.first or (now, done)
-        last = done >= total
+        self.told = f"{done:g}/{total:g} {message}{self._left(now, done, total)}"
+        self._tell(now, last=done >= total)
+
+    def _tell(self, now: float, *, last: bool) -> None:
         if not last and now - self.shown < (TERMINAL_INTERVAL if self.terminal else LOG_INTERVAL):
             return
         self.shown = now
-        line = f"{self.name}: {done:g}/{total:g} {message}{self._left(now, done, total)}"
+        line = f"{self.name}: {self.told}"
         if self.terminal:
             print(f"\r\033[K{line}", end="\n" if last else "", file=sys.stderr, flush=True)
         else:

@@ -34,6 +34,7 @@ if typing.TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PROGRESS_INTERVAL = 1.0  # seconds
 TRY_AGAIN = 75  # exit code: bad luck with a network or a server
 
 
@@ -45,6 +46,7 @@ class Stage:
         self.name = depends_on.dvc_stage or " ".join([function, *arguments])
         self.journal = Journal(function)
         self._progress = Progress(self.name)
+        self._reported = float("-inf")
         self._scratch = Scratch((depends_on.dvc_stage or function), depends_on.digest)
 
     def params(self, values: dict[str, Any]) -> None:
@@ -90,8 +92,15 @@ class Stage:
         self.journal.write("tags", values=values)
 
     def progress(self, done: float, total: float, message: str = "") -> None:
-        """Say on the console how far the stage is."""
+        """Say how far the stage is: on the console, and in the journal at most once a second and at the end."""
         self._progress.show(done, total, message)
+        if done >= total or time.monotonic() - self._reported > PROGRESS_INTERVAL:
+            self._reported = time.monotonic()
+            self.journal.write("progress", done=done, total=total, message=self._progress.told)
+
+    def table(self, name: str, rows: list[dict[str, Any]], description: str) -> None:
+        """Report a table, a dictionary a row."""
+        self.journal.write("table", name=name, rows=rows, description=description)
 
     def scratch(self) -> Path:
         """A folder for checkpoints, kept when the stage is interrupted and found again by its next start.

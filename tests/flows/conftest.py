@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PROJECT = Path(__file__).parents[2]
-GLUE = ("environment", "processes", "journal", "fingerprint", "progress", "scratch", "options", "outcome", "stage")
-COURIER = ("flow", "courier", "parcels", "tracking", "__init__")
 
 TOY = '''
 import logging
@@ -64,6 +62,7 @@ def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("d
         raise NotAvailableError(Gap("the sum", "the numbers are not published", "ask their authors"))
     if fails == "bug":
         raise RuntimeError("boom")
+    stage.table("scores", [{"test set": "A", "mae": 0.5}], "blurred region positive")
     stage.image("maps/one", np.arange(12, dtype=np.uint8).reshape(3, 4))
     out = Path("data/out", run)
     out.mkdir(parents=True)
@@ -211,9 +210,7 @@ def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkout]:
     """A git and DVC repository with the stages `toy@first` and `toy@second`, nothing reproduced yet."""
     found = Checkout(tmp_path / "checkout")
-    (found.root / "pipelines").mkdir(parents=True)
-    for name in GLUE + COURIER:
-        shutil.copy(PROJECT / "pipelines" / f"{name}.py", found.root / "pipelines")
+    shutil.copytree(PROJECT / "pipelines", found.root / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     found.write("pipelines/toy.py", TOY)
     found.write("dvc.yaml", DVC_YAML)
     found.write("params.yaml", PARAMS)

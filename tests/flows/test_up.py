@@ -1,0 +1,162 @@
+"""`dbdflow up`: real servers and a real worker, started once; who ends, who is started again, what is left."""
+
+import json
+import re
+import shutil
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.services import port_at
+from tests.flows.conftest import PROJECT, Checkout, Started, answers, free_port, until
+
+DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
+
+
+class Running:
+    """`dbdflow up` in a folder with nothing but an anchor and the project's code."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        (folder / ".dvc").mkdir(parents=True)
+        shutil.copy(PROJECT / "prefect.toml", folder)
+        self.checkout, self.state = Checkout(folder), folder / ".dbdflow"
+        self.process: Started = self.checkout.start(DBDFLOW, "up", *words, PYTHONUNBUFFERED="1")
+        self.lines: list[str] = []
+
+    def read_until(self, word: str) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+            if word in line:
+                return line.rstrip()
+        raise AssertionError(
+            f"{word!r} was not printed: {self.lines} {self.process.stderr and self.process.stderr.read()}"
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """All that it started, and itself."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.cwd() == str(self.checkout.root) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def check(self) -> tuple[int, str]:
+        done = self.checkout.run(DBDFLOW, "up", "--check")
+        return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """All three run; Prefect's wanted port was taken."""
+    with socket.socket() as taken, pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DVC_ROOT", raising=False)
+        patch.delenv("PREFECT_API_URL", raising=False)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        words = ["--prefect-port", str(taken.getsockname()[1])]
+        words += ["--mlflow-port", str(free_port()), "--port", str(free_port())]
+        running = Running(tmp_path_factory.mktemp("up") / "checkout", *words)
+        for _ in range(3):
+            running.read_until(": http" if len(running.lines) < 3 else "Prefect worker: runs")
+        yield running
+        for process in running.processes():
+            process.kill()
+        running.process.communicate()
+
+
+def test_everything_answers_and_says_where(up: Running) -> None:
+    told = json.loads((up.state / "up.json").read_text())
+    assert told["pid"] == up.process.pid
+    api, pages = (up.state / "prefect_api_url").read_text(), (up.state / "mlflow_url").read_text()
+    assert answers(f"{api}/health")
+    assert answers(f"{pages}/health")
+    assert up.lines[0] == f"status page: {told['page']}"
+    assert urllib.request.urlopen(f"{pages}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=9).status == 200
+    for address in (api, pages, told["page"]):
+        port = int(re.findall(r":(\d+)", address)[0])
+        hosts = {
+            each.laddr.ip
+            for each in psutil.net_connections("tcp")
+            if each.laddr.port == port and each.status == "LISTEN"
+        }
+        assert hosts == {"127.0.0.1"}, "the loopback only"
+    code, said = up.check()
+    assert code == 0
+    assert [line.split()[0] for line in said.splitlines()] == ["Prefect", "MLflow", "status"]
+    assert "does not answer" not in said
+
+
+def test_the_page_shows_every_service(up: Running) -> None:
+    page = json.loads((up.state / "up.json").read_text())["page"]
+    text = urllib.request.urlopen(page, timeout=9).read().decode()
+    assert re.findall(r'<tr><td>([^<]+)</td><td>(?:<a href="([^"]+)">)?', text) == [
+        ("Prefect", (up.state / "prefect_api_url").read_text().removesuffix("/api")),
+        ("MLflow", (up.state / "mlflow_url").read_text()),
+        ("Prefect worker", ""),
+    ]
+    assert str(up.checkout.root) in text
+    assert text.count('class="running"') == 3
+
+
+def test_state_lies_in_the_checkout(up: Running) -> None:
+    assert (up.state / "mlflow/mlflow.db").exists()
+    assert (up.state / "prefect/prefect.db").exists()
+    assert {path.name for path in up.checkout.root.iterdir()} == {".dvc", ".dbdflow", "prefect.toml"}
+
+
+def test_a_second_one_is_refused(up: Running) -> None:
+    done = up.checkout.run(DBDFLOW, "up")
+    assert done.returncode == 2
+    assert f"`dbdflow up` runs already (process {up.process.pid}, status page http://127.0.0.1:" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_service_that_is_killed_comes_back_where_it_was(up: Running) -> None:
+    pages = (up.state / "mlflow_url").read_text()
+    (server,) = [each for each in up.processes() if "mlflow.server.fastapi_app:app" in each.cmdline()]
+    server.kill()
+    assert "MLflow: ended with code -9, is started again" in up.read_until("MLflow: ended")
+    assert up.check()[0] == 1
+    assert up.read_until("MLflow: http") == f"MLflow: {pages}"
+    assert answers(f"{pages}/health")
+
+
+def test_ctrl_c_ends_all(up: Running) -> None:
+    up.process.send_signal(signal.SIGINT)
+    out, errors = up.process.communicate(timeout=10)
+    assert up.process.returncode == 0, errors
+    assert out.splitlines()[-1] == "stopped by SIGINT: all ended"
+    assert up.processes() == []
+    assert not {"up.json", "prefect_api_url", "mlflow_url"} & {path.name for path in up.state.iterdir()}
+    assert up.check() == (1, "nothing runs here; `dbdflow up` starts it\n")
+
+
+def test_killed_with_9_it_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    ports = [word for name in ("--prefect-port", "--mlflow-port", "--port") for word in (name, str(free_port()))]
+    running = Running(tmp_path / "checkout", *ports)
+    running.read_until("Prefect: http")
+    until(lambda: len(running.processes()) == 4)
+    running.process.kill()
+    running.process.communicate()
+    until(lambda: running.processes() == [], 10)
+    assert running.check()[0] == 1
+
+
+def test_the_next_free_port_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert port < port_at(port) < port + 100
