@@ -40,7 +40,7 @@ class Runtime(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto: CUDA when there is one")
     precision: Literal["float32", "bfloat16"] = Field(description="of training's forward pass (autocast)")
     deterministic: bool = Field(description="bit-identical reruns on the same machine, at some cost on CUDA")
-    threads: Count = Field(description="CPU threads of torch, which the last bits of a CPU result depend on; 0: all cores")
+    threads: Count = Field(description="CPU threads of torch (they move the last bits of a CPU result); 0: all cores")
 
 
 class Render(Section):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pipelines import environment, journal
 from pipelines.parcels import Parcel, Reproduction, parcels, reproductions, sweep
-from pipelines.showing import show
+from pipelines.showing import Showing
 
 if TYPE_CHECKING:
     from pipelines.tracking import Tracker
@@ -98,6 +98,7 @@ class Courier:
 
     def __init__(self) -> None:
         self.tracker: Tracker | None = None
+        self.showing = Showing()
         self.failures = 0
 
     def serve(self) -> None:
@@ -136,7 +137,7 @@ class Courier:
             parcel.run = tracker.stage(parcel.name, parcel.start)
         tracker.deliver(parcel.run, events, parcel.files)
         parcel.experiment = tracker.experiment
-        show(parcel, events, parcel.run)
+        self.showing.show(parcel, events, parcel.run)
         if events[-1]["event"] == "end":
             parcel.discard()
             return True

@@ -96,13 +96,14 @@ def named(addressing: str) -> str:
 
 
 def ordered(repo: Any) -> dict[str, frozenset[str]]:  # noqa: ANN401 (DVC is untyped)
-    """Each stage's direct dependencies, in an order in which they could run (DVC's edges point upstream)."""
+    """Each stage's direct dependencies; an order in which they could run, else that of dvc.yaml."""
     import networkx
 
-    graph = repo.index.graph
+    graph = repo.index.graph  # its edges point upstream
+    listed = {stage: number for number, stage in enumerate(repo.index.stages)}
     return {
         named(stage.addressing): frozenset(named(before.addressing) for before in graph.successors(stage))
-        for stage in reversed(list(networkx.topological_sort(graph)))
+        for stage in networkx.lexicographical_topological_sort(graph.reverse(), key=listed.__getitem__)
     }
 
 

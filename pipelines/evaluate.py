@@ -7,6 +7,7 @@ from components.data.maps import MapArchive
 from components.data.prepared import PreparedSet
 from components.evaluation import SetScores, score_set, write_scores
 from components.params import load_params
+from pipelines.score_table import POLARITY, score_row
 from pipelines.stage import Stage, main
 
 
@@ -29,8 +30,7 @@ def evaluate(stage: Stage, *, run: str, prepared: Path, predictions: Path, out: 
                 iou=decided.iou,
             )
     write_scores(out, scored)
-    rows = [{"test set": each.name, **{key: round(value, 4) for key, value in each.scores.items()}} for each in scored]
-    stage.table("scores", rows, "F-beta, IoU: blurred region positive")
+    stage.table("scores", [score_row(each) for each in scored], POLARITY)
     for each in scored:
         stage.metrics({f"{each.name}/{metric}": value for metric, value in each.scores.items()})
 

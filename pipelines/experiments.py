@@ -7,6 +7,7 @@ request goes on in it.
 """
 
 import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -152,10 +153,9 @@ def changed_params(root: Path, request: Request) -> str:
     for key, value in request.values.items():
         put(params, key, value)
     parse_params(json.loads(json.dumps(params)), f"{source.name} with {', '.join(request.values) or 'nothing set'}")
-    with (root / ".dbdflow" / "params.new").open("w+", encoding="utf-8") as file:
-        yaml.dump(params, file)
-        file.seek(0)
-        return file.read()
+    text = io.StringIO()
+    yaml.dump(params, text)
+    return text.getvalue()
 
 
 def put(params: dict[str, Any], key: str, value: object) -> None:

@@ -8,6 +8,7 @@ from components.external.methods import find_methods
 from components.external.scores import found_or_gap, scored_or_gap, write_external
 from components.params import load_params
 from components.report.paper_tables import paper_tables
+from pipelines.score_table import POLARITY, score_row
 from pipelines.stage import Stage, main
 
 
@@ -34,13 +35,8 @@ def external(stage: Stage, *, external: Path, prepared: Path, out: Path) -> None
         for each in found
     ]
     write_external(out, methods, results)
-    table = [
-        {"method": result.method.id, "test set": scores.name}
-        | {key: round(value, 4) for key, value in scores.scores.items()}
-        for result in results
-        for scores in result.scores
-    ]
-    stage.table("scores", table, "published maps; F-beta, IoU: blurred region positive")
+    table = [{"method": result.method.id, **score_row(scores)} for result in results for scores in result.scores]
+    stage.table("scores", table, f"published maps; {POLARITY}")
     for result in results:
         for scores in result.scores:
             stage.metrics({f"{result.method.id}/{scores.name}/{key}": value for key, value in scores.scores.items()})

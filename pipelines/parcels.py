@@ -43,7 +43,8 @@ class Parcel:
         self.offset = 0
         if self.state.exists():
             known = json.loads(self.state.read_text(encoding="utf-8"))
-            self.run, self.flow_run, self.offset = known["run"], known["flow_run"], known["offset"]
+            self.run, self.offset = known["run"], known["offset"]
+            self.flow_run = known.get("flow_run")  # a state from before flow runs were shown has none
 
     @property
     def name(self) -> str:

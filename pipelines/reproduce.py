@@ -21,6 +21,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import Abort
+from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
@@ -64,7 +65,11 @@ def reproduce(
         jobs: stages at once; by default as many as cores.
     """
     environment.apply()
+    for name in ("components", "pipelines"):
+        logging.getLogger(name).setLevel(logging.INFO)  # the console's lines are the flow run's logs
     processes.die_with_worker()
+    if (context := FlowRunContext.get()) is not None and context.flow_run is not None:
+        print(f"in Prefect: {os.environ['PREFECT_API_URL'].removesuffix('/api')}/runs/flow-run/{context.flow_run.id}")
     stop = Stop()
     request = Request(preset, set or {}, tuple(only or ()), jobs)
     with by_signals(stop), cancelled_by_prefect(stop):
@@ -83,6 +88,9 @@ def from_console(request: Request, api: str) -> int:
         InputError: a preset, key or stage that does not exist.
     """
     os.environ["PREFECT_API_URL"] = api
+    for handler in logging.getLogger().handlers:  # the console has its own lines
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.setLevel(logging.CRITICAL)
     try:
         state = reproduce(request.preset, dict(request.values), list(request.only), request.jobs, return_state=True)
         message = state.message

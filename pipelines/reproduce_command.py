@@ -39,6 +39,7 @@ def command(
         return
     api = flow.reachable()
     if api and (request.experiment or look(environment.root(), request.only).to_do()):
+        environment.state().mkdir(parents=True, exist_ok=True)  # Prefect's home is made in it
         from pipelines.reproduce import from_console
 
         sys.exit(from_console(request, api))

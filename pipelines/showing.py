@@ -1,8 +1,8 @@
 """A stage's journal as artifacts of its Prefect flow run: how far it is, sample maps, tables of scores, its MLflow run.
 
 The courier calls it, over Prefect's REST API (importing Prefect takes 1.9 s), so that no stage waits. Every call may
-be repeated without harm: an artifact of a flow run is found again by its key. A server that does not answer is left
-alone: the journal goes to MLflow without it.
+be repeated without harm: an artifact of a flow run is found again by its key. What a server did not take waits in
+memory for the journal's next events and is dropped after its last: the journal goes to MLflow without it.
 """
 
 import base64
@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import re
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,50 +22,100 @@ from pipelines.parcels import Event, Parcel
 log = logging.getLogger(__name__)
 
 TIMEOUT = 3.0  # seconds
+REST = 10.0  # times as long as a server took to fail, it is left alone
 PICTURES = 6  # of a flow run
 WIDTH = 512  # pixels of a picture at most
 
 Artifact = dict[str, Any]
 
 
-def show(parcel: Parcel, events: list[Event], mlflow_run: str) -> None:
-    """Bring the artifacts of a stage's flow run up to date with further events; without a flow run there are none."""
-    new = parcel.flow_run is None
-    for event in events:
-        if event["event"] == "tags" and "prefect.flow_run_id" in event["values"]:
-            parcel.flow_run = {"api": event["values"]["prefect.api"], "id": event["values"]["prefect.flow_run_id"]}
-    if parcel.flow_run is None:
-        return
-    try:
-        run = FlowRun(parcel.flow_run["api"], parcel.flow_run["id"])
-        for artifact in [
-            *(link(parcel, mlflow_run) if new else ()),
-            *artifacts(parcel.start["name"], events, parcel.files),
-        ]:
-            run.put(artifact)
-    except (OSError, ValueError) as error:
-        log.warning("not shown in Prefect: %s", error)
+class Showing:
+    """Artifacts of the flow runs under way. Whatever a Prefect server does, the journal goes on to MLflow."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, FlowRun] = {}
+        self.rest: dict[str, float] = {}
+
+    def show(self, parcel: Parcel, events: list[Event], mlflow_run: str) -> None:
+        """Bring a stage's artifacts up to date with further events; without a flow run there are none."""
+        for event in events:
+            if event["event"] == "tags" and "prefect.api" in event["values"]:
+                parcel.flow_run = {"api": event["values"]["prefect.api"], "id": event["values"]["prefect.flow_run_id"]}
+        if parcel.flow_run is None:
+            return
+        api, identity = parcel.flow_run["api"], parcel.flow_run["id"]
+        run = self.runs.setdefault(identity, FlowRun(api, identity))
+        try:
+            if run.known is None:
+                run.add(*link(parcel, mlflow_run))
+            run.add(*artifacts(parcel.start["name"], events, parcel.files))
+            self._send(run)
+        except Exception as error:  # whatever answers at that address, or does not
+            run.warn(f"{parcel.name}: {type(error).__name__}: {error}")
+        if events[-1]["event"] == "end":
+            del self.runs[identity]
+
+    def _send(self, run: "FlowRun") -> None:
+        """Send what waits. A server that fails slowly is left alone for a while: it shall not hold up the journals."""
+        begun = time.monotonic()
+        if begun < self.rest.get(run.api, begun):
+            return
+        try:
+            run.send()
+        except Exception:
+            now = time.monotonic()
+            self.rest[run.api] = now + REST * (now - begun)
+            raise
 
 
 class FlowRun:
-    """The artifacts of one flow run on a Prefect server."""
+    """The artifacts of one flow run on a Prefect server.
+
+    Attributes:
+        known: id and type of those that are there, by key; none until the server has been asked.
+        waiting: those still to be sent, by key: of one that changes, the newest.
+    """
 
     def __init__(self, api: str, identity: str) -> None:
-        self.api, self.identity = api, identity
-        found = self._ask("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [identity]}}})
-        self.known = {artifact["key"]: artifact for artifact in found}
+        self.api, self.identity = api.rstrip("/"), identity
+        self.known: dict[str, tuple[str, str]] | None = None
+        self.waiting: dict[str, Artifact] = {}
+        self.warned = False
 
-    def put(self, artifact: Artifact) -> None:
-        """Make an artifact, or bring the one with its key up to date."""
-        key = artifact["key"]
-        if key in self.known:
+    def add(self, *artifacts: Artifact) -> None:
+        """Take artifacts, to be sent in their turn."""
+        self.waiting |= {artifact["key"]: artifact for artifact in artifacts}
+
+    def warn(self, what: str) -> None:
+        """Log what goes wrong, once in a row."""
+        if not self.warned:
+            log.warning("not shown in Prefect: %s", what)
+        self.warned = True
+
+    def send(self) -> None:
+        """Make what waits, or bring what has its key up to date; what fails waits for the next call."""
+        try:
+            known = self.known = self._found() if self.known is None else self.known
+            for key, artifact in list(self.waiting.items()):
+                self._put(artifact, known)
+                del self.waiting[key]
+            self.warned = False
+        except Exception:
+            self.known = None  # it may have arrived, or be gone: ask again
+            raise
+
+    def _found(self) -> dict[str, tuple[str, str]]:
+        found = self._ask("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [self.identity]}}})
+        return {each["key"]: (each["id"], each["type"]) for each in found}
+
+    def _put(self, artifact: Artifact, known: dict[str, tuple[str, str]]) -> None:
+        key, kind = artifact["key"], artifact["type"]
+        if key in known:
             values = {name: artifact[name] for name in ("data", "description")}
-            self._ask("PATCH", f"/artifacts/{self.known[key]['id']}", values)
-        elif artifact["type"] != "image" or self._pictures() < PICTURES:
-            self.known[key] = self._ask("POST", "/artifacts/", artifact | {"flow_run_id": self.identity})
-
-    def _pictures(self) -> int:
-        return sum(artifact["type"] == "image" for artifact in self.known.values())
+            self._ask("PATCH", f"/artifacts/{known[key][0]}", values)
+        elif kind != "image" or sum(each == "image" for _, each in known.values()) < PICTURES:
+            made = self._ask("POST", "/artifacts/", artifact | {"flow_run_id": self.identity})
+            known[key] = (made["id"], kind)
 
     def _ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 (JSON)
         sent = urllib.request.Request(
@@ -80,7 +131,7 @@ def artifacts(stage: str, events: list[Event], files: Path) -> Iterator[Artifact
     moved = [event for event in events if event["event"] == "progress"]
     if moved:
         last = moved[-1]
-        share = 100.0 * last["done"] / last["total"] if last["total"] else 100.0
+        share = min(100.0, 100.0 * last["done"] / last["total"]) if last["total"] else 100.0
         yield artifact("progress", f"{stage} progress", share, last["message"])
     for event in events:
         if event["event"] == "table":
@@ -95,7 +146,7 @@ def link(parcel: Parcel, run: str) -> Iterator[Artifact]:
     """The stage's run in MLflow's pages, if `dbdflow up` serves them."""
     address, name = environment.mlflow_pages(), parcel.start["name"]
     if address is not None:
-        page = f"{address}/#/experiments/{parcel.experiment}/runs/{run}"
+        page = f"{address.rstrip('/')}/#/experiments/{parcel.experiment}/runs/{run}"
         told = "curves, parameters and files of this stage"
         yield artifact("markdown", f"{name} mlflow", f"[{name} in MLflow]({page})", told)
 

@@ -27,6 +27,7 @@ PROJECT = Path(__file__).parents[2]
 
 TOY = '''
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -54,7 +55,7 @@ def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("d
             file.write("x")
         stage.metrics({"sum": sum(numbers) + epoch, "EBD(1305)/mae": 0.5}, step=epoch)
         stage.progress(epoch + 1, params["epochs"], f"epoch {epoch}")
-        while Path("hold").exists():
+        while Path(os.environ.get("TOY_HOLD", "hold")).exists():
             time.sleep(0.02)
     if fails == "input":
         raise InputError("data/in.txt: found nonsense, expected numbers; write some")

@@ -67,9 +67,7 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         server.serve(MIDAS.addresses[0], weights(folder / "midas.pt", "midas", width=32))
         server.serve(CHECKPOINTS[CHECKPOINT].addresses[0], weights(folder / "dffnet.pth", "dffnet"))
         checkout = checkout_of(folder / "checkout", server)
-        done = checkout.dvc("repro")
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        checkout.said = done.stdout + done.stderr
+        checkout.reproduce()
         yield checkout
         wait_for_courier(checkout)
 

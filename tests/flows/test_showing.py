@@ -3,21 +3,27 @@
 import base64
 import io
 import json
+import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.showing import WIDTH, artifacts, picture
+from pipelines.parcels import Parcel
+from pipelines.showing import WIDTH, FlowRun, Showing, artifacts, picture
 from tests.flows.conftest import Checkout, until
 from tests.flows.test_reproduce import ask
 from tests.flows.test_stage import Wire
 
 TOY = (sys.executable, "-m", "pipelines.toy", "--run", "first")
+NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 def shown(api: str, checkout: Checkout) -> dict[str, dict[str, Any]]:
@@ -60,6 +66,8 @@ def test_a_courier_killed_in_the_middle_shows_nothing_twice(checkout: Checkout, 
     with checkout.start(*TOY, PREFECT_API_URL=prefect_api) as stage:
         until(lambda: any('"flow_run": {' in path.read_text() for path in checkout.journal.glob("*.state")))
         checkout.kill_courier()
+        for state in checkout.journal.glob("*.state"):
+            state.unlink()  # as if killed after Prefect had the artifacts and before this was written: they come again
         (checkout.root / "hold").unlink()
         stage.communicate(timeout=60)
     assert stage.returncode == 0
@@ -85,6 +93,81 @@ def test_a_server_that_has_gone_keeps_nothing_from_mlflow(checkout: Checkout, wi
     assert (stage.returncode, run.info.status) == (0, "FINISHED")
     assert checkout.tracked().artifact("toy@first", "maps/one.png").exists()
     assert "not shown in Prefect" in (checkout.root / ".dbdflow/courier.log").read_text()
+
+
+def answering(reply: bytes) -> str:
+    """Address of a server that reads a request and answers in these bytes, or never."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        kept = []
+        while True:
+            kept.append(listener.accept()[0])
+            kept[-1].recv(65536)
+            if reply:
+                kept[-1].sendall(reply)
+                kept.pop().close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+
+
+PROGRESS = {"event": "progress", "done": 1, "total": 2, "message": "1/2"}
+
+
+def stage_at(api: str, tmp_path: Path) -> tuple[Parcel, list[dict[str, Any]]]:
+    parcel = Parcel(tmp_path / "toy.jsonl", {"name": "toy"})
+    return parcel, [{"event": "tags", "values": {"prefect.flow_run_id": NOBODY, "prefect.api": api}}, PROGRESS]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"hello\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"detail": 1}',
+        b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+        b"",
+    ],
+    ids=["no HTTP", "torn", "another API", "busy", "silent"],
+)
+def test_whatever_answers_holds_up_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, reply: bytes
+) -> None:
+    monkeypatch.setattr("pipelines.showing.TIMEOUT", 0.5)
+    parcel, events = stage_at(answering(reply), tmp_path)
+    showing, begun = Showing(), time.monotonic()
+    for _ in range(5):
+        showing.show(parcel, events, "run")
+    assert time.monotonic() - begun < 1.0, "a silent server is asked once"
+    showing.show(parcel, [{"event": "end"}], "run")
+    assert showing.runs == {}
+    assert len(caplog.messages) == 1
+
+
+def test_what_a_server_missed_comes_with_the_next_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_api: str
+) -> None:
+    flow = ask(f"{prefect_api}/flows/", {"name": "missed"})["id"]
+    run = ask(f"{prefect_api}/flow_runs/", {"flow_id": flow})["id"]
+    parcel = Parcel(tmp_path / "toy.jsonl", {"name": "toy"})
+    parcel.flow_run = {"api": f"{prefect_api}/", "id": run}
+    showing, table = Showing(), {"event": "table", "name": "scores", "rows": [{"MAE": 0.5}], "description": ""}
+    monkeypatch.setattr("pipelines.showing.REST", 0.0)
+    with monkeypatch.context() as gone:
+        gone.setattr(FlowRun, "_ask", Mock(side_effect=ConnectionRefusedError))
+        showing.show(parcel, [table], "run")
+    showing.show(parcel, [PROGRESS], "run")
+    showing.show(parcel, [PROGRESS | {"done": 2}], "run")
+    found = ask(f"{prefect_api}/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
+    assert {each["key"]: each["data"] for each in found} == {"toy-scores": '[{"MAE": 0.5}]', "toy-progress": 100.0}
+
+
+def test_a_journal_from_before_this_has_nothing_to_show(tmp_path: Path) -> None:
+    (tmp_path / "toy.state").write_text('{"run": "f00", "offset": 3}')
+    parcel = Parcel(tmp_path / "toy.jsonl", {"name": "toy"})
+    Showing().show(parcel, [{"event": "tags", "values": {"prefect.flow_run_id": NOBODY}}, PROGRESS], "f00")
+    assert (parcel.run, parcel.offset, parcel.flow_run) == ("f00", 3, None)
 
 
 def test_the_last_word_of_progress_counts() -> None:
