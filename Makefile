@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce test check lock seeds ready prepared labels clean
+.PHONY: help setup reproduce up test check lock seeds ready prepared labels parallel chaos clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -19,8 +19,11 @@ $(READY): requirements.lock pyproject.toml
 	touch $(READY)
 
 reproduce: setup ## the whole DAG by params.yaml (as shipped: the miniature), up to data/report/index.html
-	dvc repro
+	dbdflow reproduce
 	@echo "report: $(CURDIR)/data/report/index.html"
+
+up: setup ## Prefect's and MLflow's servers and pages, and a worker; Ctrl-C ends all
+	dbdflow up
 
 seeds: setup ## benchmarks/SEEDS.md: three seeds of the miniature, with the loss ablation (about 20 minutes)
 	python benchmarks/seeds.py --seeds 0 1 2
@@ -33,6 +36,12 @@ prepared: setup ## benchmarks/PREPARE.md: EBD at its published size and count (1
 
 labels: setup ## benchmarks/LABELS.md: label proposals against rendered pairs with a known label
 	python benchmarks/labels.py
+
+parallel: setup ## benchmarks/PARALLEL.md: what `dbdflow reproduce` gains and costs (35 minutes)
+	python benchmarks/parallel.py
+
+chaos: setup ## benchmarks/CHAOS.md: 30 reproductions, each with a process killed at random (50 minutes)
+	python benchmarks/chaos.py
 
 test: setup ## all tests
 	pytest
