@@ -120,8 +120,7 @@ class Up:
 
     def _serve_page(self) -> ThreadingHTTPServer:
         handler = type("Handler", (Page,), {"up": self})
-        server = ThreadingHTTPServer((HOST, int(self.page.rpartition(":")[2])), handler)
-        server.daemon_threads = True
+        server = PageServer((HOST, int(self.page.rpartition(":")[2])), handler)
         Thread(target=server.serve_forever, daemon=True).start()
         click.echo(f"status page: {self.page}")
         return server
@@ -138,6 +137,15 @@ class Up:
         return PAGE.format(
             root=html.escape(str(environment.root())), pid=os.getpid(), rows=rows, pool=POOL, deployed=told
         )
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves the status page; a browser that goes away meanwhile is no news."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing."""
 
 
 class Page(BaseHTTPRequestHandler):
