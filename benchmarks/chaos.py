@@ -234,7 +234,7 @@ def main() -> None:
                 kept = Path(tempfile.mkdtemp(prefix="chaos-"))
                 shutil.copytree(name, kept / "kept", symlinks=True)
                 print(f"kept in {kept}", flush=True)
-    write(rounds, chosen.seed, length, time.monotonic() - begun)
+            write(rounds, chosen.seed, length, time.monotonic() - begun)
     sys.exit(any(each.wrong for each in rounds))
 
 

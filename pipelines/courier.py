@@ -114,7 +114,7 @@ class Courier:
             time.sleep(POLL if self.failures == 0 else min(2.0 ** (self.failures - 1), 30.0))
 
     def round(self) -> bool:
-        """Carry everything once; whether anything is still open (a stage or a reproduction under way)."""
+        """Carry everything once; whether anything is still open (a stage, a reproduction, something to show)."""
         try:
             waiting = [parcel for parcel in parcels() if not self._carry(parcel)]
             self._end_reproductions({parcel.start["reproduction"] for parcel in waiting})
@@ -124,7 +124,7 @@ class Courier:
             log.warning("not delivered, tried %d times: %s: %s", self.failures, type(error).__name__, error)
             return True
         self.failures = 0
-        return bool(waiting) or bool(reproductions())
+        return self.showing.again() or bool(waiting) or bool(reproductions())
 
     def _carry(self, parcel: Parcel) -> bool:
         """Deliver what is new of one journal; whether it has arrived whole."""

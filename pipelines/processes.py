@@ -79,14 +79,19 @@ def dvc_ancestor() -> psutil.Process | None:
     return None
 
 
+def die_with_parent() -> None:
+    """Get SIGTERM when the process that started this one dies (the kernel's own signal, Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def die_with(parent: Owner) -> None:
     """Get SIGTERM when `parent` dies (SIGKILL if still here after a while), so that no trainer is left behind.
 
     DVC runs commands through a shell, so the one that matters may be a grandparent: the kernel's own signal
     (Linux) is for the usual case and the moment, the thread for every other one, a parent already gone included.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    die_with_parent()
     threading.Thread(target=_watch, args=(parent,), name="die-with-parent", daemon=True).start()
 
 

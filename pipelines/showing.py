@@ -2,7 +2,7 @@
 
 The courier calls it, over Prefect's REST API (importing Prefect takes 1.9 s), so that no stage waits. Every call may
 be repeated without harm: an artifact of a flow run is found again by its key. What a server did not take waits in
-memory for the journal's next events and is dropped after its last: the journal goes to MLflow without it.
+memory, for a minute after the journal's last event; the journal itself goes on to MLflow without waiting.
 """
 
 import base64
@@ -22,6 +22,7 @@ from pipelines.parcels import Event, Parcel
 log = logging.getLogger(__name__)
 
 TIMEOUT = 3.0  # seconds
+LINGER = 60.0  # seconds after a stage's end in which a server may still take what it did not (busy, restarted)
 REST = 10.0  # times as long as a server took to fail, it is left alone
 PICTURES = 6  # of a flow run
 WIDTH = 512  # pixels of a picture at most
@@ -49,23 +50,30 @@ class Showing:
             if run.known is None:
                 run.add(*link(parcel, mlflow_run))
             run.add(*artifacts(parcel.start["name"], events, parcel.files))
-            self._send(run)
-        except Exception as error:  # whatever answers at that address, or does not
-            run.warn(f"{parcel.name}: {type(error).__name__}: {error}")
+        except OSError as error:
+            run.warn(str(error))
         if events[-1]["event"] == "end":
-            del self.runs[identity]
+            run.until = time.monotonic() + LINGER
+        self._send(run)
+
+    def again(self) -> bool:
+        """Send once more what a server did not take; whether stages that have ended still have something to show."""
+        for run in list(self.runs.values()):
+            self._send(run)
+        return any(run.until is not None for run in self.runs.values())
 
     def _send(self, run: "FlowRun") -> None:
         """Send what waits. A server that fails slowly is left alone for a while: it shall not hold up the journals."""
         begun = time.monotonic()
-        if begun < self.rest.get(run.api, begun):
-            return
-        try:
-            run.send()
-        except Exception:
-            now = time.monotonic()
-            self.rest[run.api] = now + REST * (now - begun)
-            raise
+        if run.waiting and begun >= self.rest.get(run.api, begun):
+            try:
+                run.send()
+            except Exception as error:  # whatever answers at that address, or does not
+                now = time.monotonic()
+                self.rest[run.api] = now + REST * (now - begun)
+                run.warn(f"{type(error).__name__}: {error}")
+        if run.until is not None and (begun > run.until or not run.waiting):
+            del self.runs[run.identity]
 
 
 class FlowRun:
@@ -74,12 +82,14 @@ class FlowRun:
     Attributes:
         known: id and type of those that are there, by key; none until the server has been asked.
         waiting: those still to be sent, by key: of one that changes, the newest.
+        until: when to stop trying, once the stage has ended.
     """
 
     def __init__(self, api: str, identity: str) -> None:
         self.api, self.identity = api.rstrip("/"), identity
         self.known: dict[str, tuple[str, str]] | None = None
         self.waiting: dict[str, Artifact] = {}
+        self.until: float | None = None
         self.warned = False
 
     def add(self, *artifacts: Artifact) -> None:
@@ -89,7 +99,7 @@ class FlowRun:
     def warn(self, what: str) -> None:
         """Log what goes wrong, once in a row."""
         if not self.warned:
-            log.warning("not shown in Prefect: %s", what)
+            log.warning("not shown in Prefect: flow run %s: %s", self.identity, what)
         self.warned = True
 
     def send(self) -> None:
