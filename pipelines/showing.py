@@ -2,7 +2,7 @@
 
 The courier calls it, over Prefect's REST API (importing Prefect takes 1.9 s), so that no stage waits. Every call may
 be repeated without harm: an artifact of a flow run is found again by its key. What a server did not take waits in
-memory, for a minute after the journal's last event; the journal itself goes on to MLflow without waiting.
+memory, for a few seconds after the journal's last event; the journal itself goes on to MLflow without waiting.
 """
 
 import base64
@@ -22,7 +22,7 @@ from pipelines.parcels import Event, Parcel
 log = logging.getLogger(__name__)
 
 TIMEOUT = 3.0  # seconds
-LINGER = 60.0  # seconds after a stage's end in which a server may still take what it did not (busy, restarted)
+LINGER = 10.0  # seconds after a stage's end in which a server may still take what it did not (busy, restarted)
 REST = 10.0  # times as long as a server took to fail, it is left alone
 PICTURES = 6  # of a flow run
 WIDTH = 512  # pixels of a picture at most
