@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 TIMEOUT = 3.0  # seconds
 LINGER = 10.0  # seconds after a stage's end in which a server may still take what it did not (busy, restarted)
-REST = 10.0  # times as long as a server took to fail, it is left alone
+REST = 2.0  # times as long as a server took to fail, it is left alone
 PICTURES = 6  # of a flow run
 WIDTH = 512  # pixels of a picture at most
 
