@@ -9,6 +9,8 @@ from pathlib import Path
 ANCHORS = (".dvc", ".git", "pyproject.toml")
 """What marks the top folder of a checkout, when DVC does not name it."""
 
+LOOPBACK = ("127.0.0.1", "localhost")
+
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -58,6 +60,9 @@ def state() -> Path:
 def apply() -> None:
     """Set this process's environment; what it starts inherits it."""
     os.environ.update(QUIET)
+    for name in ("no_proxy", "NO_PROXY"):  # the loopback is never asked for through a proxy
+        kept = [word for word in os.environ.get(name, "").split(",") if word and word not in LOOPBACK]
+        os.environ[name] = ",".join([*kept, *LOOPBACK])
     for name, value in PREFECT.items():
         os.environ.setdefault(name, value)
     for name, folder in HOMES.items():

@@ -1,21 +1,28 @@
 """The servers and the worker of `dbdflow up`: one process each, which ends with the one that started it."""
 
+import http.client
 import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines import environment, processes
-from pipelines.tracking import uri
+import click
 
-HOST = "127.0.0.1"
+from components.errors import InputError
+from pipelines import environment, processes
+from pipelines.mlflow_server import HOST, database
+
 POOL = "dbdflow"
 PATIENCE = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before a service that ended is started again; then it is given up
 STEADY = 60.0  # seconds after which a service that runs is taken for well
+LOG_SIZE = 1_000_000  # bytes
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""The loopback is never asked for through a proxy, whatever the environment says."""
 
 
 @dataclass
@@ -48,6 +55,8 @@ class Service:
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
+            if log.tell() > LOG_SIZE:
+                log.truncate(0)
             self.process = processes.start_tied(
                 self.command,
                 cwd=environment.root(),
@@ -89,15 +98,31 @@ class Service:
 def answers(address: str) -> bool:
     """Whether a server answers well at an address."""
     try:
-        with urllib.request.urlopen(address, timeout=2) as answer:
+        with DIRECT.open(address, timeout=2) as answer:
             return bool(answer.status < 400)
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
-def port_at(wanted: int) -> int:
-    """The wanted port of the loopback, or the next one that is free."""
-    for port in range(wanted, wanted + 100):
+def ports(wanted: dict[str, int]) -> dict[str, int]:
+    """A port for each name, the wanted one where it is free; says where it is not."""
+    chosen: dict[str, int] = {}
+    for name, port in wanted.items():
+        chosen[name] = port_at(port, chosen.values())
+        if chosen[name] != port:
+            click.echo(f"{name}: port {port} is taken, {chosen[name]} is free")
+    return chosen
+
+
+def port_at(wanted: int, given_away: Collection[int] = ()) -> int:
+    """The wanted port of the loopback, or the next one that is free.
+
+    Raises:
+        InputError: none of the next hundred is.
+    """
+    for port in range(wanted, min(wanted + 100, 65536)):
+        if port in given_away:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that is only closing is free
             try:
@@ -105,38 +130,40 @@ def port_at(wanted: int) -> int:
             except OSError:
                 continue
             return port
-    raise OSError(f"no free port between {wanted} and {wanted + 99}")
-
-
-def server(app: list[str], port: int) -> list[str]:
-    """A web application as a single process (the tools' own commands start a second one, which would be left over)."""
-    return [sys.executable, "-m", "uvicorn", *app, "--host", HOST, "--port", str(port), "--log-level", "warning"]
+    raise InputError(f"port {wanted}: taken, as is every one up to {min(wanted + 99, 65535)}; name another")
 
 
 def prefect_server(port: int) -> Service:
+    """Prefect's server as a single process (its own command starts a second one, which would be left over)."""
     address = f"http://{HOST}:{port}"
     own = {
         "PREFECT_SERVER_API_HOST": HOST,
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_UI_API_URL": f"{address}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its pages ask amplitude.com, analytics on or off (3.8.8)
     }
-    command = server(["prefect.server.api.server:create_app", "--factory"], port)
+    app = ["prefect.server.api.server:create_app", "--factory", "--host", HOST, "--port", str(port)]
+    command = [sys.executable, "-m", "uvicorn", *app, "--log-level", "warning"]
     return Service("Prefect", command, own, address, f"{address}/api/health")
 
 
 def mlflow_server(port: int) -> Service:
     """MLflow's server on this checkout's database; job execution off, it takes half of its start and memory."""
-    address, folder = f"http://{HOST}:{port}", environment.state() / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
+    address, folder = f"http://{HOST}:{port}", database().parent
+    store = f"sqlite:///{database()}"
     own = {  # what `mlflow server` tells its own child
-        "_MLFLOW_SERVER_FILE_STORE": uri(),
+        "_MLFLOW_SERVER_FILE_STORE": store,
         "_MLFLOW_SERVER_ARTIFACT_ROOT": (folder / "artifacts").as_uri(),
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "false",
         "_MLFLOW_SGI_NAME": "uvicorn",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_TRACKING_URI": store,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])),
     }
-    return Service("MLflow", server(["mlflow.server.fastapi_app:app"], port), own, address, f"{address}/health")
+    command = [sys.executable, "-P", "-m", "pipelines.mlflow_server", str(port)]  # -P: this code, not the folder's
+    return Service("MLflow", command, own, address, f"{address}/health")
 
 
 def prefect_worker(api: str) -> Service:

@@ -17,17 +17,32 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import click
+import psutil
 
 from components.errors import InputError
 from components.storage import write_json
 from pipelines import environment, processes
-from pipelines.services import HOST, POOL, Service, answers, mlflow_server, port_at, prefect_server, prefect_worker
+from pipelines.mlflow_server import HOST
+from pipelines.processes import Owner
+from pipelines.services import (
+    DIRECT,
+    POOL,
+    Service,
+    answers,
+    mlflow_server,
+    ports,
+    prefect_server,
+    prefect_worker,
+)
 from pipelines.stopping import Stop, by_signals
 
 POLL = 0.5  # seconds
 GRACE = 5.0  # seconds that the services have to end
+LEFT = ("prefect_api_url", "mlflow_url", "up.json")
+"""Files of the state folder that are there while `dbdflow up` runs."""
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="3">
 <title>dbdflow</title><style>
@@ -44,13 +59,15 @@ class Up:
     """All services of one checkout."""
 
     def __init__(self, prefect_port: int, mlflow_port: int, page_port: int) -> None:
-        self.prefect = prefect_server(port_at(prefect_port))
-        self.mlflow = mlflow_server(port_at(mlflow_port))
+        chosen = ports({"Prefect": prefect_port, "MLflow": mlflow_port, "status page": page_port})
+        self.prefect = prefect_server(chosen["Prefect"])
+        self.mlflow = mlflow_server(chosen["MLflow"])
         self.api = f"{self.prefect.address}/api"
         self.worker = prefect_worker(self.api)
-        self.page = f"http://{HOST}:{port_at(page_port)}"
+        self.page = f"http://{HOST}:{chosen['status page']}"
         self.deploying: subprocess.Popen[bytes] | None = None
         self.deployed = "not deployed yet"
+        self.complete = False
 
     @property
     def services(self) -> list[Service]:
@@ -58,6 +75,7 @@ class Up:
 
     def serve(self, stop: Stop) -> None:
         """Start all, keep all running, end all when told to stop."""
+        remove()  # what one that was killed has left
         serving = self._serve_page()
         self._write()
         try:
@@ -68,10 +86,16 @@ class Up:
                     if told := service.look():
                         click.echo(told)
                         self._published(service)
+                self._say_complete()
                 self._deploy()
         finally:
             self._end()
             serving.shutdown()
+
+    def _say_complete(self) -> None:
+        if not self.complete and all(service.state == "running" for service in self.services):
+            self.complete = True
+            click.echo("Ctrl-C ends all")
 
     def _published(self, service: Service) -> None:
         """Leave the address of a server that answers where stages look for it."""
@@ -108,15 +132,16 @@ class Up:
             )
 
     def _end(self) -> None:
-        for name in ("prefect_api_url", "mlflow_url", "up.json"):
-            (environment.state() / name).unlink(missing_ok=True)
+        remove()
         alive = [service.process for service in self.services] + [self.deploying]
         with ThreadPoolExecutor(len(alive)) as pool:
             list(pool.map(lambda process: processes.end_group(process, GRACE), [each for each in alive if each]))
 
     def _write(self) -> None:
         addresses = {service.name: service.health for service in self.services if service.health}
-        write_json(environment.state() / "up.json", {"pid": os.getpid(), "page": self.page, "services": addresses})
+        own = Owner.of(psutil.Process())
+        told = {"pid": own.pid, "created": own.created, "page": self.page, "services": addresses}
+        write_json(environment.state() / "up.json", told)
 
     def _serve_page(self) -> ThreadingHTTPServer:
         handler = type("Handler", (Page,), {"up": self})
@@ -149,14 +174,16 @@ class PageServer(ThreadingHTTPServer):
 
 
 class Page(BaseHTTPRequestHandler):
-    """Answers every request with the status page."""
+    """Answers every request with the status page, except `/states`, which is for `--check`."""
 
     up: Up
 
     def do_GET(self) -> None:
-        body = self.up.html().encode()
+        plain = self.path == "/states"
+        states = {service.name: service.state for service in self.up.services}
+        body = (json.dumps(states) if plain else self.up.html()).encode()
         self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", "application/json" if plain else "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -175,12 +202,26 @@ def write_text(path: Path, text: str) -> None:
     staged.replace(path)
 
 
-def known() -> dict[str, object]:
-    """What `up.json` says, nothing if there is none."""
+def remove() -> None:
+    for name in LEFT:
+        (environment.state() / name).unlink(missing_ok=True)
+
+
+def known() -> dict[str, Any]:
+    """What `up.json` says, nothing if there is none or who wrote it is gone."""
     try:
-        told: dict[str, object] = json.loads((environment.state() / "up.json").read_text(encoding="utf-8"))
+        told: dict[str, Any] = json.loads((environment.state() / "up.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
+    return told if Owner(told["pid"], told["created"]).alive() else {}
+
+
+def states(page: str) -> dict[str, str]:
+    """What the status page says of every service, nothing if it does not answer."""
+    if not answers(page):
+        return {}
+    with DIRECT.open(f"{page}/states", timeout=2) as answer:
+        told: dict[str, str] = json.load(answer)
     return told
 
 
@@ -206,22 +247,29 @@ def only_one() -> Iterator[None]:
 
 def check() -> bool:
     """Say what is running; whether all is."""
-    told = known()
-    services = told.get("services")
-    if not isinstance(services, dict):
+    if not (told := known()):
         click.echo("nothing runs here; `dbdflow up` starts it")
         return False
-    states = {name: answers(address) for name, address in {**services, "status page": told["page"]}.items()}
-    for name, well in states.items():
-        address = services.get(name, told["page"])
-        click.echo(f"{name:12} {address}  {'answers' if well else 'does not answer'}")
-    return all(states.values())
+    wells = {"status page": answers(told["page"])}
+    for name, state in states(told["page"]).items():
+        address = told["services"].get(name)
+        wells[name] = answers(address) if address else state == "running"
+        silent = "does not answer" if state == "running" else state
+        said = silent if not wells[name] else "answers" if address else state
+        click.echo(f"{name:14} {address or '':40} {said}")
+    click.echo(f"{'status page':14} {told['page']:40} {'answers' if wells['status page'] else 'does not answer'}")
+    return all(wells.values())
+
+
+PORT = click.IntRange(1, 65535)
 
 
 @click.command("up")
-@click.option("--prefect-port", default=4200, show_default=True, help="Or the next one that is free.")
-@click.option("--mlflow-port", default=5000, show_default=True, help="Or the next one that is free.")
-@click.option("--port", default=4100, show_default=True, help="Of the status page, or the next one that is free.")
+@click.option("--prefect-port", type=PORT, default=4200, show_default=True, help="Or the next one that is free.")
+@click.option("--mlflow-port", type=PORT, default=5000, show_default=True, help="Or the next one that is free.")
+@click.option(
+    "--port", type=PORT, default=4100, show_default=True, help="Of the status page, or the next one that is free."
+)
 @click.option("--check", "only_check", is_flag=True, help="Say what is running; exit code 1 unless all is.")
 def command(*, prefect_port: int, mlflow_port: int, port: int, only_check: bool) -> None:
     """Start Prefect's and MLflow's servers with their pages, and a worker; Ctrl-C ends all."""

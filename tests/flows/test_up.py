@@ -9,12 +9,14 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
 
-from pipelines.services import port_at
-from tests.flows.conftest import PROJECT, Checkout, Started, answers, free_port, until
+from pipelines import services
+from pipelines.services import port_at, ports
+from tests.flows.conftest import PROJECT, Checkout, Started, Tracked, answers, free_port, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
 
@@ -66,8 +68,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         words = ["--prefect-port", str(taken.getsockname()[1])]
         words += ["--mlflow-port", str(free_port()), "--port", str(free_port())]
         running = Running(tmp_path_factory.mktemp("up") / "checkout", *words)
-        for _ in range(3):
-            running.read_until(": http" if len(running.lines) < 3 else "Prefect worker: runs")
+        running.read_until("Ctrl-C ends all")
         yield running
         for process in running.processes():
             process.kill()
@@ -80,7 +81,13 @@ def test_everything_answers_and_says_where(up: Running) -> None:
     api, pages = (up.state / "prefect_api_url").read_text(), (up.state / "mlflow_url").read_text()
     assert answers(f"{api}/health")
     assert answers(f"{pages}/health")
-    assert up.lines[0] == f"status page: {told['page']}"
+    taken = re.fullmatch(r"Prefect: port (\d+) is taken, (\d+) is free", up.lines[0])
+    assert taken
+    assert up.lines[1] == f"status page: {told['page']}"
+    assert api == f"http://127.0.0.1:{taken[2]}/api"
+    assert sorted(up.lines[2:]) == sorted(
+        [f"Prefect: {api.removesuffix('/api')}", f"MLflow: {pages}", "Prefect worker: runs", "Ctrl-C ends all"]
+    )
     assert urllib.request.urlopen(f"{pages}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=9).status == 200
     for address in (api, pages, told["page"]):
         port = int(re.findall(r":(\d+)", address)[0])
@@ -92,8 +99,8 @@ def test_everything_answers_and_says_where(up: Running) -> None:
         assert hosts == {"127.0.0.1"}, "the loopback only"
     code, said = up.check()
     assert code == 0
-    assert [line.split()[0] for line in said.splitlines()] == ["MLflow", "Prefect", "status"]
-    assert "does not answer" not in said
+    assert [line.split()[0] for line in said.splitlines()] == ["Prefect", "MLflow", "Prefect", "status"]
+    assert [line.split()[-1] for line in said.splitlines()] == ["answers", "answers", "running", "answers"]
 
 
 def test_the_page_shows_every_service(up: Running) -> None:
@@ -123,12 +130,18 @@ def test_a_second_one_is_refused(up: Running) -> None:
 
 def test_a_service_that_is_killed_comes_back_where_it_was(up: Running) -> None:
     pages = (up.state / "mlflow_url").read_text()
-    (server,) = [each for each in up.processes() if "mlflow.server.fastapi_app:app" in each.cmdline()]
+    (server,) = [each for each in up.processes() if "pipelines.mlflow_server" in each.cmdline()]
     server.kill()
     assert "MLflow: ended with code -9, is started again" in up.read_until("MLflow: ended")
     assert up.check()[0] == 1
     assert up.read_until("MLflow: http") == f"MLflow: {pages}"
     assert answers(f"{pages}/health")
+
+
+def test_a_proxy_is_not_asked_for_the_loopback(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert up.check()[0] == 0
 
 
 def test_ctrl_c_ends_all(up: Running) -> None:
@@ -151,7 +164,39 @@ def test_killed_with_9_it_leaves_no_process(tmp_path: Path, monkeypatch: pytest.
     running.process.kill()
     running.process.communicate()
     until(lambda: running.processes() == [], 10)
-    assert running.check()[0] == 1
+    assert (running.state / "up.json").exists()
+    assert running.check() == (1, "nothing runs here; `dbdflow up` starts it\n")
+
+
+def test_tables_are_made_once_by_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".dvc").mkdir()
+    for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    checkout, code = Checkout(tmp_path), "from pipelines.mlflow_server import make_tables; make_tables()"
+    starters = [checkout.start(sys.executable, "-c", code) for _ in range(3)]
+    errors = [starter.communicate(timeout=120)[1] for starter in starters]
+    assert [starter.returncode for starter in starters] == [0, 0, 0], errors
+    assert Tracked(tmp_path).stages == {}
+
+
+def test_a_port_is_given_away_once(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    chosen = ports({"Prefect": port, "MLflow": port})
+    assert chosen["Prefect"] == port < chosen["MLflow"]
+    assert capsys.readouterr().out == f"MLflow: port {port} is taken, {chosen['MLflow']} is free\n"
+
+
+def test_what_is_not_http_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def talk() -> None:
+            connection, _ = listening.accept()
+            connection.recv(1000)
+            connection.sendall(b"SSH-2.0-toy\r\n")
+            connection.close()
+
+        Thread(target=talk, daemon=True).start()
+        assert not services.answers(f"http://127.0.0.1:{listening.getsockname()[1]}")
 
 
 def test_the_next_free_port_is_taken() -> None:
