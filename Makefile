@@ -44,7 +44,7 @@ chaos: setup ## benchmarks/CHAOS.md: 30 reproductions, each with a process kille
 	python benchmarks/chaos.py
 
 test: setup ## all tests
-	pytest
+	pytest --numprocesses 2 --dist loadfile
 
 check: setup ## lint, format, types
 	ruff check

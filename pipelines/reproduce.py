@@ -65,8 +65,7 @@ def reproduce(
         jobs: stages at once; by default as many as cores.
     """
     environment.apply()
-    for name in ("components", "pipelines"):
-        logging.getLogger(name).setLevel(logging.INFO)  # the console's lines are the flow run's logs
+    log_to_prefect_alone()
     processes.die_with_worker()
     if (context := FlowRunContext.get()) is not None and context.flow_run is not None:
         print(f"in Prefect: {os.environ['PREFECT_API_URL'].removesuffix('/api')}/runs/flow-run/{context.flow_run.id}")
@@ -81,6 +80,18 @@ def reproduce(
     return told(summary)
 
 
+def log_to_prefect_alone() -> None:
+    """The console's lines are the flow run's logs; Prefect does not print them again.
+
+    Its handler would end the process when the worker that reads it has gone.
+    """
+    for name in ("components", "pipelines"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.setLevel(logging.CRITICAL)
+
+
 def from_console(request: Request, api: str) -> int:
     """Run the flow in this process, which a person started; its exit code.
 
@@ -88,9 +99,6 @@ def from_console(request: Request, api: str) -> int:
         InputError: a preset, key or stage that does not exist.
     """
     os.environ["PREFECT_API_URL"] = api
-    for handler in logging.getLogger().handlers:  # the console has its own lines
-        if isinstance(handler, PrefectConsoleHandler):
-            handler.setLevel(logging.CRITICAL)
     try:
         state = reproduce(request.preset, dict(request.values), list(request.only), request.jobs, return_state=True)
         message = state.message

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from pipelines.progress import duration
 from pipelines.walk import Done
@@ -55,15 +56,18 @@ class Console:
             self._say(line)
 
     def _say(self, line: str | None) -> None:
-        if self.terminal:
-            sys.stdout.write("\r\033[K")
+        """Write a line and the last one anew; a terminal or a worker that has gone is no reason to stop."""
+        with suppress(OSError):
+            if self.terminal:
+                sys.stdout.write("\r\033[K")
+            if line is not None:
+                sys.stdout.write(f"{line}\n")
+            if self.terminal and self.running:
+                parts = [f"{stage} {progress}".strip() for stage, progress in self.running.items()]
+                sys.stdout.write(f"[{self.ended}/{self.total}] {' | '.join(parts)}"[:WIDTH])
+            sys.stdout.flush()
         if line is not None:
-            sys.stdout.write(f"{line}\n")
             log.info("%s", line)  # to Prefect, in a flow run
-        if self.terminal and self.running:
-            parts = [f"{stage} {progress}".strip() for stage, progress in self.running.items()]
-            sys.stdout.write(f"[{self.ended}/{self.total}] {' | '.join(parts)}"[:WIDTH])
-        sys.stdout.flush()
 
 
 def brief(why: Sequence[str], most: int = 2) -> str:

@@ -15,11 +15,9 @@ from typing import Any
 
 import psutil
 import pytest
-from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from pipelines import recovery
-from pipelines.cli import main
 from tests.flows.conftest import PROJECT, Checkout, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
@@ -321,8 +319,8 @@ def test_an_interrupted_experiment_goes_on_in_its_clone(project: Checkout) -> No
     ],
 )
 def test_what_cannot_be_reproduced_is_one_message(project: Checkout, words: list[str], message: str) -> None:
-    done = CliRunner().invoke(main, ["reproduce", *words])
-    assert done.exit_code == 2
+    done = project.run(DBDFLOW, "reproduce", *words)
+    assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
