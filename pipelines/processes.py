@@ -17,7 +17,7 @@ import psutil
 
 PR_SET_PDEATHSIG = 1
 CLOCK_TOLERANCE = 5.0  # seconds by which a process's start may seem to move when the clock is set
-GRACE = 6.0  # seconds that a stage has to end by itself after its parent died
+GRACE = 4.0  # seconds that a stage has to end by itself after its parent died
 
 TIE = """
 import ctypes, os, sys
