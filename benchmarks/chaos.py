@@ -28,8 +28,8 @@ from pathlib import Path
 
 import psutil
 import yaml
+from parallel import PROJECT, clone, environment
 
-PROJECT = Path(__file__).parents[1]
 WITH_SERVERS = 5  # every so many rounds
 LEFT = 10.0  # seconds after which nothing of a killed reproduction may be left
 LIMIT = 900.0  # seconds for whatever has to end by itself
@@ -68,16 +68,12 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        subprocess.run(["git", "clone", "-q", str(PROJECT), str(folder)], check=True)
+        clone(folder)
         shutil.copy(folder / "presets/smoke.yaml", folder / "params.yaml")
         subprocess.run(
             ["git", "-c", "user.name=c", "-c", "user.email=c@c", "commit", "-qam", "smoke"], cwd=folder, check=True
         )
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("DBDFLOW", "PREFECT", "MLFLOW"))
-        }
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        self.environment = kept | {"PATH": path, "PYTHONPATH": str(folder), "DBDFLOW_CHAOS": str(folder)}
+        self.environment = environment(folder, DBDFLOW_CHAOS=str(folder))
 
     def start(self, *command: str, log: str) -> "subprocess.Popen[bytes]":
         with (self.folder.parent / log).open("ab") as output:

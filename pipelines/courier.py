@@ -7,7 +7,6 @@ disk) is written to `.dbdflow/courier.log` and stays in its journal for the next
     python -m pipelines.courier
 """
 
-import fcntl
 import logging
 import os
 import subprocess
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import environment, journal
+from pipelines import environment, journal, locks, processes
 from pipelines.parcels import Parcel, Reproduction, parcels, reproductions, sweep
 from pipelines.showing import Showing
 
@@ -32,7 +31,6 @@ IDLE = 2.0  # seconds without anything to do before the courier ends
 PATIENCE = 5  # failures in a row (pauses of 1, 2, 4 .. seconds) before the rest is left to the next courier
 NICENESS = 10
 OF_A_STAGE = ("DVC_STAGE", "DBDFLOW_REPRODUCTION")  # environment variables that are not the courier's
-LOG_SIZE = 1_000_000  # bytes
 
 _started: list["subprocess.Popen[bytes]"] = []
 
@@ -42,13 +40,12 @@ def only_one() -> Iterator[bool]:
     """Hold the lock of the checkout's courier; False if another process has it."""
     folder = environment.state()
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "courier.lock").open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    lock = locks.take(folder / "courier.lock")
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.close()
 
 
 def start() -> None:
@@ -69,7 +66,7 @@ def start() -> None:
 
 def _spawn() -> None:
     """Detached from the stage: own session, own log, nothing inherited, the checkout's own code where it has one."""
-    root, state = environment.root(), environment.state()
+    root = environment.root()
     sources = next(folder for folder in (root, Path(__file__).parents[1]) if (folder / "pipelines/courier.py").exists())
     own = {
         "DVC_ROOT": str(root),
@@ -77,9 +74,7 @@ def _spawn() -> None:
         "OMP_NUM_THREADS": "1",
     }
     inherited = {name: value for name, value in environment.for_children().items() if name not in OF_A_STAGE}
-    with (state / "courier.log").open("ab") as output:
-        if output.tell() > LOG_SIZE:
-            output.truncate(0)
+    with processes.open_log(environment.state() / "courier.log") as output:
         command = [sys.executable, "-m", "pipelines.courier"]
         process = subprocess.Popen(
             command,

@@ -4,6 +4,7 @@ Standard library only. `apply` is called first by everything that runs: stages, 
 """
 
 import os
+import sys
 from pathlib import Path
 
 ANCHORS = (".dvc", ".git", "pyproject.toml")
@@ -70,8 +71,10 @@ def apply() -> None:
 
 
 def for_children() -> dict[str, str]:
-    """This environment without what Prefect tells one flow run's own process (`PREFECT__*`)."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT__")}
+    """This environment, its Python first on the path, without what Prefect tells one flow run's own process."""
+    programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT__")}
+    return own | {"PATH": os.pathsep.join(programs)}
 
 
 def prefect_api() -> str | None:

@@ -59,7 +59,7 @@ def run(request: Request, *, around: Around = plainly, stop: Stop | None = None,
     clone = Clone(root, request)
     clone.make(say)
     summary = reproduce(clone.folder, only=request.only, jobs=request.jobs, say=say, around=around, stop=stop)
-    clone.return_inboxes()
+    share_inboxes(clone.folder, root)  # what was fetched on the way is the workspace's too
     if summary.status == "FINISHED":
         clone.save()
         say(f"experiment {clone.name}: see `dvc exp show`; `dvc exp apply {clone.name}` brings it into the workspace")
@@ -114,19 +114,10 @@ class Clone:
         if local.exists():
             shutil.copy2(local, new / ".dvc" / "config.local")
         dvc(new, "config", "--local", "cache.dir", str(cache_of(self.root)))
-        for file in ignored(self.root):
-            (new / file).parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(self.root / file, new / file)
+        share_inboxes(self.root, new)
         if (self.root / "dvc.lock").exists():  # also where git does not know it yet
             shutil.copy2(self.root / "dvc.lock", new / "dvc.lock")
             dvc(new, "checkout", "--quiet", "--force", "--allow-missing")
-
-    def return_inboxes(self) -> None:
-        """What was fetched on the way is the workspace's too."""
-        for file in ignored(self.folder):
-            if not (self.root / file).exists():
-                (self.root / file).parent.mkdir(parents=True, exist_ok=True)
-                link_or_copy(self.folder / file, self.root / file)
 
     def save(self) -> None:
         """Make a DVC experiment of the clone, known to the repository, and remove the clone."""
@@ -167,6 +158,14 @@ def put(params: dict[str, Any], key: str, value: object) -> None:
             inner = params[name] = {}
         params = inner
     params[last] = value
+
+
+def share_inboxes(source: Path, target: Path) -> None:
+    """Give another checkout what lies in the inboxes and git ignores, as far as it lacks it."""
+    for file in ignored(source):
+        if not (target / file).exists():
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(source / file, target / file)
 
 
 def ignored(root: Path) -> list[str]:

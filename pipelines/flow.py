@@ -4,16 +4,14 @@ Prefect watches here and decides nothing: what comes out of the stage's function
 server meanwhile. An ephemeral server (13-22 s) is never started.
 """
 
-import http.client
 import inspect
 import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
-from pipelines import environment
+from pipelines import environment, probe
 from pipelines.outcome import Outcome, Terminated, signals
 
 if TYPE_CHECKING:
@@ -23,21 +21,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PROBE = 3.0  # seconds that a busy server has to answer; where there is none, the answer is immediate
 PARENT = "DBDFLOW_PREFECT_PARENT_TASK_RUN"
 """Environment variable: the task run, of the flow that started this process, that the stage's flow run belongs to."""
 
 
 def answers(api: str) -> bool:
     """Whether a Prefect server answers at this address, asked without importing Prefect (1.9 s)."""
-    url = urlsplit(api)
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    try:
-        connection = kind(url.hostname or "", url.port, timeout=PROBE)
-        connection.request("GET", f"{url.path.rstrip('/')}/health")
-        return connection.getresponse().status < 500
-    except (OSError, http.client.HTTPException, ValueError):
-        return False
+    return probe.answers(f"{api.rstrip('/')}/health", below=500)
 
 
 def reachable() -> str | None:

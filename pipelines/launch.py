@@ -22,7 +22,7 @@ POLL = 0.1  # seconds
 BUSY_RETRIES = (1.0, 2.0, 4.0, 8.0)  # seconds; DVC's path locks do not wait
 ENDED = re.compile(r"^ERROR: failed to reproduce .*exited with (-?\d+)\s*$", re.MULTILINE)
 FAILED = re.compile(r"^ERROR: (failed to reproduce .*)$", re.MULTILINE)
-BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock", re.MULTILINE)
+BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 BAD_INPUT = re.compile(r"^error: (.+)$", re.MULTILINE)
 
 Tell = Callable[[str, str], None]

@@ -7,18 +7,12 @@ import sqlite3
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
 
 from pipelines import courier, environment
-from pipelines.tracking import EXPERIMENT
+from pipelines.tracking import EXPERIMENT, database
 
-HOST = "127.0.0.1"
+HOST = environment.LOOPBACK[0]
 POLL = 0.5  # seconds
-
-
-def database() -> Path:
-    """The database of this checkout's runs."""
-    return environment.state() / "mlflow" / "mlflow.db"
 
 
 def ready() -> bool:

@@ -11,13 +11,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
 PR_SET_PDEATHSIG = 1
 CLOCK_TOLERANCE = 5.0  # seconds by which a process's start may seem to move when the clock is set
 GRACE = 4.0  # seconds that a stage has to end by itself after its parent died
+
+LOG_SIZE = 1_000_000  # bytes
 
 TIE = """
 import ctypes, os, sys
@@ -110,6 +112,15 @@ def _watch(parent: Owner) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def open_log(path: Path) -> IO[bytes]:
+    """A log to append to, its folder made; begun anew when it has grown long."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = path.open("ab")
+    if log.tell() > LOG_SIZE:
+        log.truncate(0)
+    return log
 
 
 def start_tied(

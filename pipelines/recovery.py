@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 import psutil
 
 from components.errors import InputError
+from components.storage import atomic_path, write_json
 from pipelines import environment, processes
+from pipelines.locks import taken
 from pipelines.stopping import Stop
 
 Say = Callable[[str], None]
@@ -57,14 +58,6 @@ def alone(root: Path, say: Say, stop: Stop) -> Iterator[None]:
 def folder(root: Path) -> Path:
     """Where a checkout's own lock and copies lie: beside its `.dvc`, also in an experiment's temporary checkout."""
     return root / ".dbdflow"
-
-
-def taken(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def holder(path: Path) -> str:
@@ -141,7 +134,7 @@ def restore_lock_file(root: Path, say: Say) -> None:
     broken = folder(root) / "dvc.lock.broken"
     shutil.copy2(path, broken)
     if kept.exists():
-        replace(kept, path)
+        copy_whole(kept, path)
         say(f"{path} was half-written by a process that was killed: the last whole one is back ({broken} is the other)")
     else:
         path.unlink()
@@ -152,14 +145,13 @@ def keep_lock_file(root: Path) -> None:
     """Keep a copy of `dvc.lock`, taken while no DVC process writes."""
     with dvc_lock(root):
         if lock_file_is_whole(root / "dvc.lock") and (root / "dvc.lock").exists():
-            replace(root / "dvc.lock", folder(root) / "dvc.lock")
+            copy_whole(root / "dvc.lock", folder(root) / "dvc.lock")
 
 
-def replace(source: Path, target: Path) -> None:
+def copy_whole(source: Path, target: Path) -> None:
     """Copy a file over another in one step."""
-    staged = target.with_name(f".{target.name}.new")
-    shutil.copy2(source, staged)
-    staged.replace(target)
+    with atomic_path(target) as staged:
+        shutil.copyfile(source, staged)
 
 
 def release_paths(tmp: Path, say: Say) -> None:
@@ -181,9 +173,7 @@ def release_paths(tmp: Path, say: Say) -> None:
                 name: using for name, infos in listed.get("read", {}).items() if (using := [*filter(in_use, infos)])
             },
         }
-        staged = path.with_name("rwlock.new")
-        staged.write_text(json.dumps(kept), encoding="utf-8")
-        staged.replace(path)
+        write_json(path, kept)
 
 
 def in_use(info: dict[str, object]) -> bool:

@@ -7,8 +7,8 @@ stage and keeps what comes out.
 import json
 import os
 import shutil
-import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,9 +25,17 @@ from pipelines.progress import duration
 from pipelines.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
 from pipelines.stopping import Stop
 from pipelines.telling import Console, plan
-from pipelines.walk import Done, Walk
+from pipelines.walk import Done, Status, Walk
 
 LOGS_KEPT = 20  # reproductions
+WORDS: dict[Status, str] = {
+    "ran": "ran",
+    "restored": "from the run cache",
+    "unchanged": "found up to date",
+    "failed": "failed",
+    "interrupted": "interrupted",
+    "skipped": "not begun",
+}
 
 Around = Callable[[str, Callable[[Mapping[str, str]], Done]], Done]
 """Calls what runs a stage (given more environment for it), and may watch."""
@@ -71,18 +79,8 @@ class Summary:
         """In words: counts, and for whatever did not succeed its cause and its log."""
         if not self.done:
             return [self.stop.reason or f"nothing to do: all {self.stages} stages are up to date"]
-        counts = {
-            word: sum(done.status == status for done in self.done.values())
-            for status, word in (
-                ("ran", "ran"),
-                ("restored", "from the run cache"),
-                ("unchanged", "found up to date"),
-                ("failed", "failed"),
-                ("interrupted", "interrupted"),
-                ("skipped", "not begun"),
-            )
-        }
-        told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        counts = Counter(done.status for done in self.done.values())
+        told = ", ".join(f"{counts[status]} {word}" for status, word in WORDS.items() if counts[status])
         lines = [self.stop.reason] if self.stop.reason else []
         lines += [f"{self.stages} stages, {len(self.done)} out of date: {told}, in {duration(self.seconds)}"]
         for done in self.done.values():
@@ -142,7 +140,8 @@ class Running:
         self.root, self.stop, self.around = root, stop, around
         self.to_do = found.to_do()
         self.upstream = {stage: found.upstream[stage] for stage in self.to_do}
-        self.needs = {stage: stage_need(stage, needs) for needs in [read_needs()] for stage in self.to_do}
+        needs = read_needs()
+        self.needs = {stage: stage_need(stage, needs) for stage in self.to_do}
         threads, device = runtime_of(load(root / "params.yaml"))
         self.slots = Slots(Machine.here(), threads=threads, device=device)
         self.console = Console(len(self.to_do))
@@ -172,13 +171,11 @@ class Running:
 
 
 def child_environment(terminal: bool) -> dict[str, str]:
-    """What every stage's process gets: whose reproduction it is, whose state, this environment's programs."""
-    programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    """What every stage's process gets: whose reproduction it is, whose state."""
     return environment.for_children() | {
         "DVC_ROOT": str(environment.root()),
         "DBDFLOW_REPRODUCTION": str(processes.Owner.of(psutil.Process())),
         "DBDFLOW_PROGRESS_SECONDS": "1" if terminal else "30",
-        "PATH": os.pathsep.join(programs),
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -4,7 +4,6 @@ Each unit (a core, a GPU, a GiB, one fetching stage) is a slot: a file under `.d
 used. The kernel lets go of it when its process dies, and two reproductions that share a checkout's state share them.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.cores import cores
 from components.errors import InputError
-from pipelines import environment
+from pipelines import environment, locks
 from pipelines.fingerprint import load
 
 TABLE = Path(__file__).with_name("resources.yaml")
@@ -127,14 +126,14 @@ class Slots:
         with self._lock:
             for kind, count in self._counts(need).items():
                 for name in self._free(kind):
-                    if len(lease.of(kind)) < count and (file := self._try(f"{kind}/{name}")):
+                    if len(lease.of(kind)) < count and (file := locks.take(self.folder / kind / name)):
                         lease.held[f"{kind}/{name}"] = file
                 if len(lease.of(kind)) < count:
                     lease.release()
                     return None
             if need.cores == "any":
                 for name in self._free("core"):
-                    if f"core/{name}" not in lease.held and (file := self._try(f"core/{name}")):
+                    if f"core/{name}" not in lease.held and (file := locks.take(self.folder / "core" / name)):
                         lease.held[f"core/{name}"] = file
         return lease
 
@@ -154,15 +153,6 @@ class Slots:
         """Names of the slots of a kind, in use or not."""
         numbers = {"core": self.machine.cores, "memory": self.machine.memory, "network": FETCHING}
         return iter(self.gpus if kind == "gpu" else [str(number) for number in range(numbers[kind])])
-
-    def _try(self, name: str) -> IO[bytes] | None:
-        file = (self.folder / name).open("wb")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return None
-        return file
 
 
 def stage_need(stage: str, needs: dict[str, Need]) -> Need:

@@ -5,13 +5,12 @@ them. They lie under the user's checkout even when DVC runs in a temporary one, 
 nothing either.
 """
 
-import fcntl
 import itertools
 import shutil
 from pathlib import Path
 from typing import IO
 
-from pipelines import environment
+from pipelines import environment, locks
 
 
 class Scratch:
@@ -28,20 +27,11 @@ class Scratch:
         path = self.base
         while self.path is None:
             path.mkdir(parents=True, exist_ok=True)
-            if self._take(path):
+            self.lock = locks.take(path / ".lock")
+            if self.lock is not None:
                 self.path = path
             path = self.base.with_name(f"{self.base.name}-{next(numbers)}")
         return self.path
-
-    def _take(self, path: Path) -> bool:
-        lock = (path / ".lock").open("wb")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            return False
-        self.lock = lock
-        return True
 
     def remove(self) -> None:
         """The work is done: its checkpoints are of no use."""

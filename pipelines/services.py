@@ -1,28 +1,25 @@
 """The servers and the worker of `dbdflow up`: one process each, which ends with the one that started it."""
 
-import http.client
 import os
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from components.errors import InputError
 from pipelines import environment, processes
-from pipelines.mlflow_server import HOST, database
+from pipelines.mlflow_server import HOST
+from pipelines.probe import answers
+from pipelines.tracking import database
 
 POOL = "dbdflow"
 PATIENCE = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before a service that ended is started again; then it is given up
 STEADY = 60.0  # seconds after which a service that runs is taken for well
-LOG_SIZE = 1_000_000  # bytes
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""The loopback is never asked for through a proxy, whatever the environment says."""
 
 
 @dataclass
@@ -46,25 +43,14 @@ class Service:
     state: str = "not started"
     ended: int = 0
     begun: float = 0.0
-    again: float = field(default=0.0)
+    again: float = 0.0
 
     @property
     def log(self) -> Path:
         return environment.state() / "logs" / f"{self.name.lower().replace(' ', '-')}.log"
 
     def start(self) -> None:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            if log.tell() > LOG_SIZE:
-                log.truncate(0)
-            self.process = processes.start_tied(
-                self.command,
-                cwd=environment.root(),
-                env=environment.for_children() | self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self.process = start(self.command, self.environment, self.log)
         self.state, self.begun = "starting", time.monotonic()
 
     def look(self) -> str | None:
@@ -95,13 +81,17 @@ class Service:
         return f"{self.name}: ended with code {code}, is started again; see {self.log}"
 
 
-def answers(address: str) -> bool:
-    """Whether a server answers well at an address."""
-    try:
-        with DIRECT.open(address, timeout=2) as answer:
-            return bool(answer.status < 400)
-    except (OSError, http.client.HTTPException):
-        return False
+def start(command: list[str], own: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    """Start a process at the top of the checkout that ends with this one; `own` is its environment over ours."""
+    with processes.open_log(log) as output:
+        return processes.start_tied(
+            command,
+            cwd=environment.root(),
+            env=environment.for_children() | own,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
 
 
 def ports(wanted: dict[str, int]) -> dict[str, int]:
@@ -172,6 +162,5 @@ def prefect_worker(api: str) -> Service:
     own = {
         "PREFECT_API_URL": api,
         "PREFECT_WORKER_QUERY_SECONDS": "2",
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     }
     return Service("Prefect worker", [sys.executable, "-m", "prefect", *words], own)

@@ -4,7 +4,6 @@ import logging
 import re
 import sys
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -25,7 +24,6 @@ class Console:
 
     def __init__(self, total: int) -> None:
         self.total, self.ended = total, 0
-        self.begun = time.monotonic()
         self.terminal = sys.stdout.isatty()
         self.running: dict[str, str] = {}
         self._lock = threading.Lock()

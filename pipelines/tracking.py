@@ -26,9 +26,14 @@ VALUE_LENGTH = 6000
 REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST")
 
 
+def database() -> Path:
+    """This checkout's own database of runs."""
+    return environment.state() / "mlflow" / "mlflow.db"
+
+
 def uri() -> str:
     """Where runs go: the environment's server or database, else this checkout's own database."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{environment.state() / 'mlflow' / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database()}"
 
 
 class Tracker:
@@ -39,14 +44,14 @@ class Tracker:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
         from mlflow import MlflowClient
 
-        (environment.state() / "mlflow").mkdir(parents=True, exist_ok=True)
+        database().parent.mkdir(parents=True, exist_ok=True)
         self.client: Any = MlflowClient(tracking_uri=uri())
         self.experiment = self._experiment()
 
     def _experiment(self) -> str:
         known = self.client.get_experiment_by_name(EXPERIMENT)
         if known is None:
-            artifacts = environment.state() / "mlflow" / "artifacts" if uri().startswith("sqlite") else None
+            artifacts = database().with_name("artifacts") if uri().startswith("sqlite") else None
             return str(self.client.create_experiment(EXPERIMENT, artifact_location=artifacts and artifacts.as_uri()))
         if known.lifecycle_stage == "deleted":
             self.client.restore_experiment(known.experiment_id)

@@ -4,55 +4,33 @@ Everything lies under `.dbdflow/`: databases, logs, `prefect_api_url` and `mlflo
 are there), `up.json` (who runs, where).
 """
 
-import fcntl
-import html
 import json
-import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import click
 import psutil
 
 from components.errors import InputError
-from components.storage import write_json
-from pipelines import environment, processes
+from components.storage import atomic_path, write_json
+from pipelines import environment, locks, processes
 from pipelines.mlflow_server import HOST
+from pipelines.probe import answers
 from pipelines.processes import Owner
-from pipelines.services import (
-    DIRECT,
-    POOL,
-    Service,
-    answers,
-    mlflow_server,
-    ports,
-    prefect_server,
-    prefect_worker,
-)
+from pipelines.services import POOL, Service, mlflow_server, ports, prefect_server, prefect_worker, start
+from pipelines.status_page import StatusPage
 from pipelines.stopping import Stop, by_signals
 
 POLL = 0.5  # seconds
 GRACE = 5.0  # seconds that the services have to end
 LEFT = ("prefect_api_url", "mlflow_url", "up.json")
 """Files of the state folder that are there while `dbdflow up` runs."""
-
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="3">
-<title>dbdflow</title><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 56rem; color: #222 }}
-table {{ border-collapse: collapse; width: 100% }}
-td, th {{ text-align: left; padding: .5rem; border-top: 1px solid #ddd }}
-.running {{ color: #176b2c }} small {{ color: #666 }}
-</style></head><body><h1>dbdflow</h1><p>{root}<br><small>process {pid}; Ctrl-C in its terminal ends all</small></p>
-<table><tr><th>service</th><th>address</th><th>state</th><th>log</th></tr>{rows}</table>
-<p>Deployments run on the work pool <b>{pool}</b>: {deployed}</p></body></html>"""
 
 
 class Up:
@@ -64,8 +42,10 @@ class Up:
         self.mlflow = mlflow_server(chosen["MLflow"])
         self.api = f"{self.prefect.address}/api"
         self.worker = prefect_worker(self.api)
-        self.page = f"http://{HOST}:{chosen['status page']}"
+        self.page_port = chosen["status page"]
+        self.page = f"http://{HOST}:{self.page_port}"
         self.deploying: subprocess.Popen[bytes] | None = None
+        self.deploy_log = environment.state() / "logs" / "deploy.log"
         self.deployed = "not deployed yet"
         self.complete = False
 
@@ -76,7 +56,8 @@ class Up:
     def serve(self, stop: Stop) -> None:
         """Start all, keep all running, end all when told to stop."""
         remove()  # what one that was killed has left
-        serving = self._serve_page()
+        serving = StatusPage(self.page_port, self.services, lambda: self.deployed)
+        click.echo(f"status page: {self.page}")
         self._write()
         try:
             self.prefect.start()
@@ -102,11 +83,11 @@ class Up:
         if service.state != "running":
             return
         if service is self.prefect:
-            write_text(environment.state() / "prefect_api_url", self.api)
+            leave("prefect_api_url", self.api)
             if self.worker.process is None:
                 self.worker.start()
         elif service is self.mlflow:
-            write_text(environment.state() / "mlflow_url", str(service.address))
+            leave("mlflow_url", str(service.address))
 
     def _deploy(self) -> None:
         """Deploy prefect.yaml once the worker has made its pool."""
@@ -114,22 +95,11 @@ class Up:
             if not (environment.root() / "prefect.yaml").exists():
                 self.deployed = "no prefect.yaml here"
             elif self.worker.state == "running" and answers(f"{self.api}/work_pools/{POOL}"):
-                self.deploying = self._prefect("--no-prompt", "deploy", "--all")
+                command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+                self.deploying = start(command, {"PREFECT_API_URL": self.api}, self.deploy_log)
         elif self.deployed == "not deployed yet" and (code := self.deploying.poll()) is not None:
-            log = environment.state() / "logs" / "deploy.log"
-            self.deployed = "deployed from prefect.yaml" if code == 0 else f"failed, see {log}"
+            self.deployed = "deployed from prefect.yaml" if code == 0 else f"failed, see {self.deploy_log}"
             click.echo(f"deployments: {self.deployed}")
-
-    def _prefect(self, *words: str) -> "subprocess.Popen[bytes]":
-        with (environment.state() / "logs" / "deploy.log").open("wb") as log:
-            return processes.start_tied(
-                [sys.executable, "-m", "prefect", *words],
-                cwd=environment.root(),
-                env=environment.for_children() | {"PREFECT_API_URL": self.api},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
 
     def _end(self) -> None:
         remove()
@@ -143,63 +113,11 @@ class Up:
         told = {"pid": own.pid, "created": own.created, "page": self.page, "services": addresses}
         write_json(environment.state() / "up.json", told)
 
-    def _serve_page(self) -> ThreadingHTTPServer:
-        handler = type("Handler", (Page,), {"up": self})
-        server = PageServer((HOST, int(self.page.rpartition(":")[2])), handler)
-        Thread(target=server.serve_forever, daemon=True).start()
-        click.echo(f"status page: {self.page}")
-        return server
 
-    def html(self) -> str:
-        """The status page."""
-        rows = "".join(
-            f"<tr><td>{service.name}</td><td>{link(service.address)}</td>"
-            f'<td class="{html.escape(service.state)}">{html.escape(service.state)}</td>'
-            f"<td><small>{html.escape(str(service.log))}</small></td></tr>"
-            for service in self.services
-        )
-        told = html.escape(self.deployed)
-        return PAGE.format(
-            root=html.escape(str(environment.root())), pid=os.getpid(), rows=rows, pool=POOL, deployed=told
-        )
-
-
-class PageServer(ThreadingHTTPServer):
-    """Serves the status page; a browser that goes away meanwhile is no news."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Nothing."""
-
-
-class Page(BaseHTTPRequestHandler):
-    """Answers every request with the status page, except `/states`, which is for `--check`."""
-
-    up: Up
-
-    def do_GET(self) -> None:
-        plain = self.path == "/states"
-        states = {service.name: service.state for service in self.up.services}
-        body = (json.dumps(states) if plain else self.up.html()).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json" if plain else "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the page asks every three seconds."""
-
-
-def link(address: str | None) -> str:
-    return f'<a href="{address}">{address}</a>' if address else ""
-
-
-def write_text(path: Path, text: str) -> None:
-    staged = path.with_name(f".{path.name}.new")
-    staged.write_text(text, encoding="utf-8")
-    staged.replace(path)
+def leave(name: str, text: str) -> None:
+    """Write one of the files that are there while `dbdflow up` runs."""
+    with atomic_path(environment.state() / name) as path:
+        path.write_text(text, encoding="utf-8")
 
 
 def remove() -> None:
@@ -220,7 +138,7 @@ def states(page: str) -> dict[str, str]:
     """What the status page says of every service, nothing if it does not answer."""
     if not answers(page):
         return {}
-    with DIRECT.open(f"{page}/states", timeout=2) as answer:
+    with urllib.request.urlopen(f"{page}/states", timeout=2) as answer:
         told: dict[str, str] = json.load(answer)
     return told
 
@@ -233,15 +151,14 @@ def only_one() -> Iterator[None]:
         InputError: another `dbdflow up` has it.
     """
     environment.state().mkdir(parents=True, exist_ok=True)
-    with (environment.state() / "up.lock").open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            told = known()
-            raise InputError(
-                f"{environment.root()}: `dbdflow up` runs already (process {told.get('pid')}, status page "
-                f"{told.get('page')}); use it, or end it with Ctrl-C in its terminal"
-            ) from None
+    lock = locks.take(environment.state() / "up.lock")
+    if lock is None:
+        told = known()
+        raise InputError(
+            f"{environment.root()}: `dbdflow up` runs already (process {told.get('pid')}, status page "
+            f"{told.get('page')}); use it, or end it with Ctrl-C in its terminal"
+        )
+    with lock:
         yield
 
 

@@ -1,18 +1,20 @@
 """A small real checkout: git, DVC, a toy stage in the project's own glue; and one real Prefect server."""
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -150,6 +152,12 @@ class Checkout:
         process.kill()
         until(lambda: self.courier_process() is None)
 
+    def lose_courier(self) -> None:
+        """kill -9 after what it delivered had arrived, before it could write that down: it comes again."""
+        self.kill_courier()
+        for state in self.journal.glob("*.state"):
+            state.unlink()
+
     def courier_process(self) -> psutil.Process | None:
         """The courier of this checkout, if one runs."""
         for process in psutil.process_iter(["cmdline"]):
@@ -273,3 +281,56 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+
+
+def ask(url: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    sent = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(sent, timeout=30) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+class Wire(threading.Thread):
+    """A wire to the Prefect server that can be cut."""
+
+    def __init__(self, api: str) -> None:
+        super().__init__(daemon=True)
+        self.server = (urlsplit(api).hostname, urlsplit(api).port)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.api = f"http://127.0.0.1:{self.listener.getsockname()[1]}/api"
+        self.ends: list[socket.socket] = []
+
+    def run(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(self.server)
+            self.ends += [near, far]
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=carry, args=(source, target), daemon=True).start()
+
+    def cut(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for end in self.ends:
+            end.close()
+
+
+def carry(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        return
+
+
+@pytest.fixture
+def wire(prefect_api: str) -> Iterator[Wire]:
+    made = Wire(prefect_api)
+    made.start()
+    yield made
+    made.join(10)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipelines import recovery
-from tests.flows.conftest import PROJECT, Checkout, until
+from tests.flows.conftest import PROJECT, Checkout, ask, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
 TOTAL = """
@@ -326,14 +325,6 @@ def test_what_cannot_be_reproduced_is_one_message(project: Checkout, words: list
 
 
 # ---- Prefect
-
-
-def ask(url: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    sent = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(sent, timeout=30) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
 
 
 def flow_runs(api: str, **chosen: object) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -19,9 +18,7 @@ from PIL import Image
 
 from pipelines.parcels import Parcel
 from pipelines.showing import WIDTH, FlowRun, Showing, artifacts, picture
-from tests.flows.conftest import Checkout, until
-from tests.flows.test_reproduce import ask
-from tests.flows.test_stage import Wire
+from tests.flows.conftest import Checkout, Wire, ask, until
 
 TOY = (sys.executable, "-m", "pipelines.toy", "--run", "first")
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -66,21 +63,11 @@ def test_a_courier_killed_in_the_middle_shows_nothing_twice(checkout: Checkout, 
     checkout.write("hold", "")
     with checkout.start(*TOY, PREFECT_API_URL=prefect_api) as stage:
         until(lambda: any('"flow_run": {' in path.read_text() for path in checkout.journal.glob("*.state")))
-        checkout.kill_courier()
-        for state in checkout.journal.glob("*.state"):
-            state.unlink()  # as if killed after Prefect had the artifacts and before this was written: they come again
+        checkout.lose_courier()
         (checkout.root / "hold").unlink()
         stage.communicate(timeout=60)
     assert stage.returncode == 0
     assert shown(prefect_api, checkout)["toy-first-progress"]["data"] == 100.0
-
-
-@pytest.fixture
-def wire(prefect_api: str) -> Iterator[Wire]:
-    made = Wire(prefect_api)
-    made.start()
-    yield made
-    made.join(10)
 
 
 def test_a_server_that_has_gone_keeps_nothing_from_mlflow(checkout: Checkout, wire: Wire) -> None:

@@ -2,14 +2,10 @@
 
 import json
 import signal
-import socket
 import sys
-import threading
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -18,7 +14,7 @@ from components.errors import InputError
 from pipelines import environment, options
 from pipelines.fingerprint import Fingerprint, Pipeline, fingerprint
 from pipelines.progress import Progress, duration
-from tests.flows.conftest import Checkout, free_port, until
+from tests.flows.conftest import Checkout, Wire, ask, free_port, until
 
 TOY = (sys.executable, "-m", "pipelines.toy")
 
@@ -270,12 +266,6 @@ def test_stage_names_are_those_of_dvc(checkout: Checkout) -> None:
 # ---- Prefect
 
 
-def request(url: str, body: dict[str, Any]) -> Any:
-    sent = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(sent, timeout=30) as answer:
-        return json.load(answer)
-
-
 def flow_run(checkout: Checkout, api: str) -> dict[str, Any]:
     """The flow run that the newest journal names."""
     (identity,) = [
@@ -283,7 +273,7 @@ def flow_run(checkout: Checkout, api: str) -> dict[str, Any]:
         for event in events(checkout)
         if event["event"] == "tags" and "prefect.flow_run_id" in event["values"]
     ]
-    (found,) = request(f"{api}/flow_runs/filter", {"flow_runs": {"id": {"any_": [identity]}}})
+    (found,) = ask(f"{api}/flow_runs/filter", {"flow_runs": {"id": {"any_": [identity]}}})
     return found
 
 
@@ -293,9 +283,9 @@ def test_a_stage_is_a_flow_run_of_its_name(checkout: Checkout, prefect_api: str)
     run = flow_run(checkout, prefect_api)
     assert (run["name"], run["state_type"]) == ("toy@first", "COMPLETED")
     assert run["parameters"]["run"] == "first"
-    logs = request(f"{prefect_api}/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
+    logs = ask(f"{prefect_api}/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
     assert ("components.toy", "summing for first") in [(line["name"], line["message"]) for line in logs]
-    (flow,) = request(f"{prefect_api}/flows/filter", {"flows": {"id": {"any_": [run["flow_id"]]}}})
+    (flow,) = ask(f"{prefect_api}/flows/filter", {"flows": {"id": {"any_": [run["flow_id"]]}}})
     assert flow["name"] == "toy"
 
 
@@ -326,51 +316,6 @@ def test_without_an_answering_server_a_stage_is_a_plain_call(checkout: Checkout)
     assert "prefect imported: False" in done.stdout
     assert "no Prefect server answers" in done.stderr
     assert events(checkout)[-1]["status"] == "FINISHED"
-
-
-class Wire(threading.Thread):
-    """A wire to the Prefect server that can be cut."""
-
-    def __init__(self, api: str) -> None:
-        super().__init__(daemon=True)
-        self.server = (urlsplit(api).hostname, urlsplit(api).port)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.api = f"http://127.0.0.1:{self.listener.getsockname()[1]}/api"
-        self.ends: list[socket.socket] = []
-
-    def run(self) -> None:
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self.server)
-            self.ends += [near, far]
-            for source, target in ((near, far), (far, near)):
-                threading.Thread(target=carry, args=(source, target), daemon=True).start()
-
-    def cut(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for end in self.ends:
-            end.close()
-
-
-def carry(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        return
-
-
-@pytest.fixture
-def wire(prefect_api: str) -> Iterator[Wire]:
-    made = Wire(prefect_api)
-    made.start()
-    yield made
-    made.join(10)
 
 
 def test_work_is_kept_when_the_server_dies_meanwhile(checkout: Checkout, wire: Wire) -> None:
