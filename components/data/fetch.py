@@ -48,7 +48,13 @@ class RefusedError(Exception):
 
 
 def fetch(
-    addresses: Mapping[str, str | None], path: Path, *, advice: str, progress: Progress | None = None, wait_s: float = 1
+    addresses: Mapping[str, str | None],
+    path: Path,
+    *,
+    advice: str,
+    progress: Progress | None = None,
+    arriving: Callable[[Fetched], None] | None = None,
+    wait_s: float = 1,
 ) -> Fetched:
     """Fetch `path` from the first of `addresses` that gives it, whole or not at all.
 
@@ -57,6 +63,7 @@ def fetch(
         path: where the file goes.
         advice: what a person can do instead; ends the message when no address gives it.
         progress: see `Progress`.
+        arriving: called with what has come just before it lies at `path`.
         wait_s: seconds before the second try of an address, doubled with each further one.
 
     Raises:
@@ -72,6 +79,9 @@ def fetch(
                 found = from_address(address, staged, expected, checking_room(path, progress), wait_s)
                 staged.chmod(0o644)
                 sync(staged)
+                got = Fetched(path, found, address)
+                if arriving is not None:
+                    arriving(got)
                 staged.replace(path)
         except InputError:  # no room, and what has come would fill what is left of it
             remove(staged)
@@ -81,7 +91,7 @@ def fetch(
             reasons[address] = f"{refusal}" + ("; what has come is kept" if parts(staged) else "")
         else:
             sync(path.parent)
-            return Fetched(path, found, address)
+            return got
     told = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
     error = TryAgainError if again else InputError
     raise error(f"{path.name} could not be fetched ({told}). Try again later, or {advice}")

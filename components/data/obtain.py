@@ -11,7 +11,7 @@ from components.data import ledger
 from components.data.fetch import Fetched, fetch
 from components.data.sources import Archive, find_item
 from components.errors import InputError
-from components.storage import NoRoomError, file_hash
+from components.storage import NoRoomError, file_hash, read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +62,15 @@ def obtained(archive: Archive, item: str, inbox: Inbox) -> Iterator[Path]:
     path = inbox.folder / archive.file
     if path.exists():
         check_kept(archive, item, inbox.folder)
-        yield path
-        return
-    if item in inbox.without:
+        got = unused(path)
+        if got is None:
+            yield path
+            return
+    elif item in inbox.without:
         gap = Gap(archive.what, f"{item} is among `download.without`", f"take it out there, or {by_hand(item)}")
         raise NotAvailableError(gap)
-    got = fetch_archive(archive, item, inbox)
+    else:
+        got = fetch_archive(archive, item, inbox)
     try:
         check_stated(archive, got)
         yield path
@@ -75,8 +78,23 @@ def obtained(archive: Archive, item: str, inbox: Inbox) -> Iterator[Path]:
         raise
     except InputError as error:
         path.unlink()
+        note_of(path).unlink(missing_ok=True)
         raise InputError(f"{error} (it came from {got.address}, and was not kept)") from error
     ledger.record_sum(inbox.folder, got.address, got.sha256)
+    note_of(path).unlink(missing_ok=True)
+
+
+def note_of(path: Path) -> Path:
+    """The note beside a fetched file, until it has been used once: where it came from, and its sha256."""
+    return path.with_name(f".{path.name}.from")
+
+
+def unused(path: Path) -> Fetched | None:
+    """What is known of a file that was fetched, and whose first use was broken off; None of any other file."""
+    if not note_of(path).exists():
+        return None
+    note = read_json(note_of(path))
+    return Fetched(path, **note) if note["sha256"] == file_hash(path) else None
 
 
 def check_kept(archive: Archive, item: str, inbox: Path) -> None:
@@ -101,6 +119,7 @@ def fetch_archive(archive: Archive, item: str, inbox: Inbox) -> Fetched:
     return fetch(
         {address: archive.sha256.get(address) or sums.get(address) for address in archive.addresses},
         inbox.folder / archive.file,
+        arriving=lambda got: write_json(note_of(got.path), {"address": got.address, "sha256": got.sha256}),
         advice=way_out(item, archive.by_hand or ", ".join(archive.addresses)),
         progress=lambda done, total: inbox.progress(
             round(done / 1e6, 1), (total or done) / 1e6, f"MB of {archive.what}"

@@ -9,7 +9,7 @@ import pytest
 from components.availability import NotAvailableError
 from components.data import ledger
 from components.data.download import fetch_set
-from components.data.obtain import Inbox
+from components.data.obtain import Inbox, obtained
 from components.data.sources import MAPS, SET_ARCHIVES, TE2_MAPS
 from components.errors import InputError
 from components.incoming.sets import import_set, import_te2
@@ -177,3 +177,26 @@ def test_a_set_that_lies_in_its_archive_twice(server, inbox, tmp_path):
         mask(tmp_path / f"twice/{place}/EBD/gt/1.png")
     server.serve(EBD, published.zipped(tmp_path / "twice.zip", tmp_path / "twice", below=tmp_path))
     refused("ebd", inbox, r"EBD/image was found twice")
+
+
+def test_the_checksum_of_an_archive_whose_first_use_was_broken_off_is_recorded_by_the_next(server, inbox):
+    """As after a kill between fetching and using it; it is not fetched again."""
+    archive = SET_ARCHIVES["ebd"][0]
+    with pytest.raises(SystemExit), obtained(archive, "ebd", Inbox(inbox, (), lambda *_: None)):
+        raise SystemExit
+    assert EBD not in ledger.known_sums(inbox)
+    asked = len(server.requests)
+    fetched("ebd", inbox)
+    assert len(server.requests) == asked
+    assert ledger.known_sums(inbox)[EBD] == file_hash(inbox / archive.file)
+    assert not list(inbox.glob(".*.from"))
+
+
+def test_a_note_of_another_file_counts_for_nothing(server, inbox):
+    archive = SET_ARCHIVES["ebd"][0]
+    with pytest.raises(SystemExit), obtained(archive, "ebd", Inbox(inbox, (), lambda *_: None)):
+        raise SystemExit
+    (inbox / archive.file).write_bytes(b"put there by hand")
+    with obtained(archive, "ebd", Inbox(inbox, (), lambda *_: None)) as path:
+        assert path.read_bytes() == b"put there by hand"
+    assert EBD not in ledger.known_sums(inbox)
