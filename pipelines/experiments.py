@@ -17,11 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from components.errors import InputError
-from components.params import parse_params
 from pipelines import environment
 from pipelines.journal import link_or_copy
 from pipelines.reproduction import Around, Summary, plainly, reproduce, told_plan
@@ -132,6 +128,11 @@ def changed_params(root: Path, request: Request) -> str:
     Raises:
         InputError: no such preset; an unknown key; a value that does not fit.
     """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    from components.params import parse_params
+
     source = root / "presets" / f"{request.preset}.yaml" if request.preset else root / "params.yaml"
     if not source.is_file():
         known = ", ".join(sorted(path.stem for path in (root / "presets").glob("*.yaml")))
