@@ -70,11 +70,14 @@ def read(root: Path) -> Dag:
     """Ask DVC, which waits for its lock while another DVC process of this checkout writes.
 
     Raises:
-        InputError: DVC cannot read the checkout.
+        InputError: dvc.yaml or params.yaml is not there, or DVC cannot read the checkout.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    for name in ("dvc.yaml", "params.yaml"):
+        if not (root / name).is_file():
+            raise InputError(f"{root / name}: no such file; run inside the checkout, or bring it back (`git checkout`)")
     try:
         with Repo(str(root), _wait_for_lock=True) as repo:
             upstream = ordered(repo)

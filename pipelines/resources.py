@@ -45,8 +45,10 @@ def read_needs(path: Path = TABLE) -> dict[str, Need]:
     """Stage, or what stands before its @ -> what it needs.
 
     Raises:
-        InputError: an unknown key or a value out of range.
+        InputError: no such file, an unknown key or a value out of range.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; it says what stages need, bring it back (`git checkout`)")
     needs = {}
     for stage, values in load(path).items():
         try:

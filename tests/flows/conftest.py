@@ -283,12 +283,21 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.wait()
 
 
-def ask(url: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+def ask(url: str, body: dict[str, Any] | None = None) -> Any:
+    """What a server answers to JSON, or to a plain question; one that has just started may be busy for a while (503)."""
     data = None if body is None else json.dumps(body).encode()
-    sent = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(sent, timeout=30) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
+    sent = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(sent, timeout=30) as answer:
+                text = answer.read()
+            return json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code != 503 or time.monotonic() > deadline:
+                    raise
+        time.sleep(0.5)
 
 
 class Wire(threading.Thread):

@@ -324,6 +324,15 @@ def test_what_cannot_be_reproduced_is_one_message(project: Checkout, words: list
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["dvc.yaml", "params.yaml"])
+def test_a_missing_file_is_one_message(dag: Checkout, name: str) -> None:
+    (dag.root / name).unlink()
+    done = dag.run(DBDFLOW, "reproduce")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {dag.root / name}: no such file; ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 # ---- Prefect
 
 

@@ -226,6 +226,11 @@ def test_a_wrong_line_is_one_message(tmp_path: Path, text: str, message: str) ->
         read_needs(path)
 
 
+def test_a_missing_table_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"resources\.yaml: no such file"):
+        read_needs(tmp_path / "resources.yaml")
+
+
 def test_gpus_are_those_that_may_be_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-ab")
     assert gpus() == ["3", "GPU-ab"]
