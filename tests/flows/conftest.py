@@ -284,7 +284,7 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def ask(url: str, body: dict[str, Any] | None = None) -> Any:
-    """What a server answers to JSON, or to a plain question; one that has just started may be busy for a while (503)."""
+    """What a server answers; one that has just started may be busy for a while (503)."""
     data = None if body is None else json.dumps(body).encode()
     sent = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     deadline = time.monotonic() + 30
