@@ -45,8 +45,9 @@ def device_of(params: Params) -> Device:
     return set_up(**params.runtime.model_dump())
 
 
-def schedule_of(params: Params, training: Training) -> Schedule:
-    """The course of stage 1 or stage 2."""
+def schedule_of(params: Params, training: Training, *, teachers: bool) -> Schedule:
+    """The course of stage 1 or stage 2; with teachers, if they are cached, the student sees the views that they saw."""
+    views = params.teacher.views if teachers and params.resolved.teacher_mode == "cached" else 0
     decided, augment = params.resolved, training.augment
     return Schedule(
         epochs=training.epochs,
@@ -59,6 +60,7 @@ def schedule_of(params: Params, training: Training) -> Schedule:
         flip_axis=decided.flip,
         flip_probability=augment.flip_probability,
         jitter=Jitter(augment.brightness, augment.contrast, augment.saturation),
+        views=views,
         seed=params.seed,
     )
 
@@ -149,6 +151,7 @@ def depth_schedule(settings: DepthTeacher) -> Schedule:
         flip_axis="horizontal",
         flip_probability=0.5,
         jitter=Jitter(0.0, 0.0, 0.0),
+        views=0,
         seed=settings.seed,
     )
 

@@ -108,33 +108,35 @@ def count(prediction: NDArray[np.generic], label: NDArray[np.generic]) -> MapCou
         raise InputError(
             f"map of {_size(prediction)} and label of {_size(label)} differ in size; maps are scored at label size"
         )
-    focus = label.astype(bool)
-    levels, blurred, exact = _read(prediction)
-    joint = np.bincount(levels.ravel().astype(np.intp) + LEVELS * focus.ravel(), minlength=2 * LEVELS)
-    in_blur, in_focus = joint[:LEVELS], joint[LEVELS:]
-    if exact is None:
+    focus = label.astype(bool, copy=False)
+    if prediction.dtype == np.uint8:
+        in_blur, in_focus = _joint(prediction.astype(np.uint8, copy=False), focus)
         values = np.arange(LEVELS) / 255
         error = float(in_blur @ values + in_focus @ (1 - values))
+        true_blur, false_blur = int(in_blur[: LEVELS // 2].sum()), int(in_focus[: LEVELS // 2].sum())
     else:
+        exact = _probabilities(prediction)
+        in_blur, in_focus = _joint(np.rint(exact * 255).astype(np.uint8), focus)
         error = float(np.abs(exact - focus).sum())
-    true_blur = int(np.count_nonzero(blurred & ~focus))
-    false_blur = int(np.count_nonzero(blurred)) - true_blur
+        blurred = exact < 0.5
+        true_blur = int(np.count_nonzero(blurred & ~focus))
+        false_blur = int(np.count_nonzero(blurred)) - true_blur
     return MapCounts(in_focus, in_blur, error, true_blur, false_blur, int(in_blur.sum()) - true_blur)
 
 
-Read = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float64] | None]
+def _joint(levels: NDArray[np.uint8], focus: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many pixels have each 8-bit level: out of focus, and in focus; int64 (256,) each."""
+    joint = np.bincount((levels | (focus.astype(np.uint16) << 8)).ravel(), minlength=2 * LEVELS)
+    return joint[:LEVELS], joint[LEVELS:]
 
 
-def _read(prediction: NDArray[np.generic]) -> Read:
-    """A map's 8-bit levels, where it is below one half, and, of a float map, its exact values."""
-    if prediction.dtype == np.uint8:
-        grey = prediction.astype(np.uint8, copy=False)
-        return grey, grey < LEVELS // 2, None
+def _probabilities(prediction: NDArray[np.generic]) -> NDArray[np.float64]:
+    """A float map, checked to lie in [0, 1]."""
     exact = prediction.astype(np.float64)
     low, high = float(exact.min()), float(exact.max())
     if not (low >= 0 and high <= 1):
         raise InputError(f"map with values from {low:g} to {high:g}; expected probabilities in [0, 1] or 8-bit values")
-    return np.rint(exact * 255).astype(np.uint8), exact < 0.5, exact
+    return exact
 
 
 def _size(array: NDArray[np.generic]) -> str:

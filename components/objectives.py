@@ -21,6 +21,9 @@ class Objective(Protocol):
     def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
         """`loss`, the total to minimise, and its parts: scalar tensors."""
 
+    def expect(self, batch: Batch) -> None:
+        """This batch comes next: time to read ahead what it needs."""
+
     def extras(self) -> dict[str, nn.Module]:
         """Trained modules beside the model, by name (the projectors of stage 2)."""
 
@@ -67,6 +70,9 @@ class StageOne:
         loss = self.supervision.loss(model(batch.images), batch.labels)
         return {"loss": loss, "dbd_loss": loss}
 
+    def expect(self, batch: Batch) -> None:
+        """Nothing to read."""
+
     def extras(self) -> dict[str, nn.Module]:
         return {}
 
@@ -96,6 +102,9 @@ class StageOneWithDepth(StageOne):
         depth = depth_loss([each.float() for each in (*final, *output.depth_sides)], target.float())
         return {"loss": dbd + self.weight * depth, "dbd_loss": dbd, "depth_loss": depth}
 
+    def expect(self, batch: Batch) -> None:
+        self.depth.expect(batch)
+
 
 class DepthFromRendering:
     """The miniature's depth teacher: inverse depth up to scale and shift, as MiDaS (paper, [20]) is trained.
@@ -107,6 +116,9 @@ class DepthFromRendering:
     def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
         predicted = model(batch.images).depth.float()
         return {"loss": (standardise(predicted) - standardise(batch.labels[:, 0])).abs().mean()}
+
+    def expect(self, batch: Batch) -> None:
+        """Nothing to read."""
 
     def extras(self) -> dict[str, nn.Module]:
         return {}
@@ -172,6 +184,10 @@ class StageTwo:
             **parts,
             "distill_weight": torch.tensor(weight, device=dbd.device),
         }
+
+    def expect(self, batch: Batch) -> None:
+        for each in self.distilled:
+            each.teacher.expect(batch)
 
     def extras(self) -> dict[str, nn.Module]:
         return {each.name: each.projector for each in self.distilled}

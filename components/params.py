@@ -106,8 +106,12 @@ class Teacher(Section):
     """How stage 2 sees its teachers."""
 
     mode: Literal["recipe", "cached", "online"] = Field(
-        description="cached: features computed once a flip, of the image without colour jitter, teachers in eval(); "
-        "online: of the very batch that the student sees. The paper recipe caches, the published code cannot"
+        description="cached: features computed once, teachers in eval(); online: of the very batch that the student "
+        "sees. The paper recipe caches, the published code cannot"
+    )
+    views: Positive = Field(
+        description="cached: colour-jittered views of an image, both flips of each; epochs show them in turn, "
+        "and with as many as epochs no jitter repeats"
     )
     dtype: Literal["float16", "float32"] = Field(description="of the cached features")
 
@@ -321,7 +325,18 @@ class Params(Section):
                 "teacher.mode: cached features come from teachers in eval(), but departures.teacher_batchnorm is "
                 "'batch'; set teacher.mode: online, or teacher_batchnorm: eval"
             )
+        if resolved.teacher_mode == "cached" and self.stage1_depth_runs:
+            first, second = (_jitter(each.augment) for each in (self.stage1, self.stage2))
+            if first != second:
+                raise ValueError(
+                    f"stage1.augment: colour jitter {first}, but stage2.augment has {second}, and stage1_depth_runs read "
+                    "the teacher's cache, whose views have stage 2's; make them equal, or set teacher.mode: online"
+                )
         return self
+
+
+def _jitter(augment: Augment) -> tuple[float, float, float]:
+    return augment.brightness, augment.contrast, augment.saturation
 
 
 def _listed(key: str, values: list[str], known: list[str]) -> None:

@@ -1,20 +1,26 @@
-"""The depth teacher's encoder features, computed once for every training image and both flips.
+"""A teacher's features, computed once for every training image: so many colour-jittered views, and both flips of each.
 
 In stage 2 the teachers' weights never change, so that their features of an image can be read instead of computed
 (paper, III.B: the teachers are frozen). What that means:
 
-* Flip: features are cached of the image as it is and flipped, and the student's flip picks the one to read.
-* Colour jitter: the cached teacher sees the image without jitter, while the student sees it jittered. Online, both see
-  the same jittered image, as in the published code.
+* Colour jitter: an image has `views` jittered views, one an epoch in turn; the student sees the view that its teachers
+  saw. With as many views as epochs that is the paper's random jitter; with fewer, an image's jitter repeats.
+* Flip: features are cached of each view as it is and flipped, and the student's flip picks the one to read.
 * BatchNorm: cached features come from teachers in eval(). The published code's teachers normalise by the statistics of
   the very batch, which no cache can know: that needs `teacher.mode: online`.
+
+A cache is a folder of shards and a manifest, written last. A shard is a .npy file of at most `SHARD_BYTES`, (images, 2)
+records of all that the teacher says of one flip of one image of one view, so that a batch reads one run of bytes an image.
+Features lie channels last, as the student's do.
 
 Legend: N images, L levels (deepest first), C channels, h x w a level's size, S network size.
 """
 
-import os
+import hashlib
+import io
+import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,14 +30,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from components.availability import require
-from components.data.loader import Batch, FlipAxis, flip, normalise
+from components.data.loader import Batch, FlipAxis, Jitter, flip, jitter_colours, normalise, view_draws
 from components.errors import InputError
-from components.storage import read_json, room_for, write_json
+from components.storage import atomic_path, file_hash, read_json, write_json
 
 MANIFEST = "manifest.json"
 NORMALISATION = "ImageNet mean and standard deviation"
+SHARD_BYTES = 2**30
 Encoder = Callable[[Tensor], Mapping[str, Tensor]]
-Array = NDArray[np.generic]
+Records = NDArray[np.void]
 
 
 class TeacherFeatures(Protocol):
@@ -40,6 +47,9 @@ class TeacherFeatures(Protocol):
     channels: Sequence[int]
 
     def __call__(self, batch: Batch) -> Sequence[Tensor]: ...
+
+    def expect(self, batch: Batch) -> None:
+        """This batch comes next: time to read ahead."""
 
 
 class OnlineFeatures:
@@ -61,6 +71,62 @@ class OnlineFeatures:
             values = self.encode(batch.images)
         return [values[name] for name in self.names]
 
+    def expect(self, batch: Batch) -> None:
+        """Nothing to read."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a cache is made from, beside its images: features of another plan are never read.
+
+    Attributes:
+        teacher: sha256 of the teacher's weights.
+        image_size: S, pixels.
+        flip_axis: of the flipped copies.
+        dtype: "float16" or "float32", of the features.
+        jitter: colour jitter of the views.
+        views: how many there are of each image.
+    """
+
+    teacher: str
+    image_size: int
+    flip_axis: FlipAxis
+    dtype: str
+    jitter: Jitter
+    views: int
+
+    def seen(self, images: Tensor, ids: Sequence[str], view: int, *, flipped: bool) -> Tensor:
+        """What the teacher sees: uint8 (B, 3, S, S) images to float32, jittered, flipped and normalised."""
+        factors = self.jitter.factors(view_draws(ids, view)).to(images.device)
+        jittered = jitter_colours(images.float() / 255, factors)
+        return normalise(flip(jittered, torch.full((len(ids),), flipped, device=images.device), self.flip_axis))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a cache, mapped into memory: records (images, 2), not flipped and flipped."""
+
+    file: mmap.mmap
+    offset: int
+    records: Records
+
+    @classmethod
+    def open(cls, path: Path) -> "Shard":
+        """Map the file, read-only."""
+        with path.open("rb") as file:
+            assert np.lib.format.read_magic(file) == (1, 0)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            offset = file.tell()
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return cls(mapped, offset, np.frombuffer(mapped, dtype, offset=offset).reshape(shape))
+
+    def read_ahead(self, row: int, flipped: int) -> None:
+        """Have the system read one record in the background."""
+        size = self.records.dtype.itemsize
+        start = self.offset + (2 * row + flipped) * size
+        aligned = start - start % mmap.PAGESIZE
+        self.file.madvise(mmap.MADV_WILLNEED, aligned, start + size - aligned)
+
 
 @dataclass(frozen=True)
 class Cache:
@@ -69,12 +135,23 @@ class Cache:
     Attributes:
         folder: where it lies.
         ids: `set/id` of the images, in row order.
-        arrays: by name, memory maps (N, 2, C, h, w); the second axis is not flipped, flipped.
+        shards: of view 1, then of view 2, ...
+        shard_images: images in each shard of a view but its last.
     """
 
     folder: Path
     ids: list[str]
-    arrays: dict[str, Array]
+    shards: list[list[Shard]]
+    shard_images: int
+
+    @property
+    def record(self) -> np.dtype[np.void]:
+        """The names, dtypes and shapes (h, w, C) of what is known of one flip of one view of one image."""
+        return self.shards[0][0].records.dtype
+
+    def place(self, view: int, row: int) -> tuple[Shard, int]:
+        """The shard and row in it of an image in a view, from 1."""
+        return self.shards[view - 1][row // self.shard_images], row % self.shard_images
 
 
 class CachedFeatures:
@@ -83,7 +160,11 @@ class CachedFeatures:
     Args:
         caches: one a set, or one in all.
         ids: `set/id` of every training image, in the order of the training set.
-        names: which arrays, in order.
+        names: which features, in order.
+
+    Attributes:
+        views: of every image.
+        nbytes: of the features of all training images, all views and both flips.
 
     Raises:
         InputError: a training image has no cached features.
@@ -100,15 +181,49 @@ class CachedFeatures:
                 "name their set in cached_sets and run `dvc repro`"
             )
         self.places = [rows[image] for image in ids]
-        self.channels: Sequence[int] = [caches[0].arrays[name].shape[2] for name in names]
+        self.channels: Sequence[int] = [caches[0].record[name].shape[-1] for name in names]
+        self.views = len(caches[0].shards)
+        self.nbytes = len(ids) * self.views * 2 * sum(caches[0].record[name].itemsize for name in names)
 
     def __call__(self, batch: Batch) -> Sequence[Tensor]:
-        index, flips = batch.index.tolist(), batch.flipped.tolist()
-        places = [(*self.places[i], int(flipped)) for i, flipped in zip(index, flips, strict=True)]
-        return [self._gather(name, places).to(batch.images.device) for name in self.names]
+        found = [shard.records[row, flipped] for shard, row, flipped in self._found(batch)]
+        levels = [torch.from_numpy(np.stack([each[name] for each in found])) for name in self.names]
+        return [level.to(batch.images.device).permute(0, 3, 1, 2) for level in levels]
 
-    def _gather(self, name: str, places: Sequence[tuple[Cache, int, int]]) -> Tensor:
-        return torch.from_numpy(np.stack([cache.arrays[name][row, flipped] for cache, row, flipped in places]))
+    def expect(self, batch: Batch) -> None:
+        """Read the batch's records ahead, in the background."""
+        for shard, row, flipped in self._found(batch):
+            shard.read_ahead(row, flipped)
+
+    def _found(self, batch: Batch) -> Iterator[tuple[Shard, int, int]]:
+        for index, flipped in zip(batch.index.tolist(), batch.flipped.tolist(), strict=True):
+            cache, row = self.places[index]
+            yield (*cache.place(batch.view, row), int(flipped))
+
+
+class HeldFeatures:
+    """Cached features that are held on the training's device from the start: a batch is picked out there.
+
+    Args:
+        cached: where they are read from.
+        device: where they are held.
+    """
+
+    def __init__(self, cached: CachedFeatures, device: torch.device) -> None:
+        self.channels = cached.channels
+        rows = torch.arange(len(cached.places))
+        self.held: list[list[list[Tensor]]] = []
+        for view in range(1, cached.views + 1):
+            flips = [Batch(torch.empty(0), torch.empty(0), rows, torch.full_like(rows, flip), view) for flip in (0, 1)]
+            self.held.append([[level.to(device) for level in cached(each)] for each in flips])
+
+    def __call__(self, batch: Batch) -> Sequence[Tensor]:
+        flipped = batch.flipped.view(-1, 1, 1, 1)
+        plain, turned = self.held[batch.view - 1]
+        return [torch.where(flipped, b[batch.index], a[batch.index]) for a, b in zip(plain, turned, strict=True)]
+
+    def expect(self, batch: Batch) -> None:
+        """Everything is there."""
 
 
 def named(features: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -124,101 +239,115 @@ def relative_depth(depth: Tensor) -> Tensor:
 
 
 def write_cache(
-    encode: Encoder,
-    images: Tensor,
-    ids: Sequence[str],
-    folder: Path,
-    *,
-    made_from: Mapping[str, Any],
-    flip_axis: FlipAxis,
-    dtype: str,
-    batch_size: int,
+    encode: Encoder, images: Tensor, ids: Sequence[str], folder: Path, plan: Plan, *, batch_size: int
 ) -> Iterator[tuple[int, int]]:
-    """Compute and write what a teacher says of both flips of every image.
+    """Compute and write what a teacher says of every view and both flips of every image.
 
-    Goes on where an earlier call stopped, and does nothing where one has ended.
+    Goes on after the last whole shard where an earlier call stopped, and does nothing where one has ended.
 
     Args:
         encode: float32 (B, 3, S, S) normalised images to named tensors (B, C, h, w); in eval mode.
         images: uint8 (N, 3, S, S), RGB, on the device to compute on.
         ids: `set/id` of the images.
-        folder: where the arrays `<name>.npy` and, last, the manifest go.
-        made_from: what the features depend on (the teacher's hash); goes into the manifest.
-        flip_axis: of the flipped copy.
-        dtype: "float16" or "float32", of the arrays.
+        folder: where the shards and, last, the manifest go.
+        plan: what the features are of.
         batch_size: images a forward pass.
 
     Yields:
-        (images done, images in all) after each batch.
+        (views done, views in all) after each batch, over all images.
 
     Raises:
-        InputError: the disk has no room for the arrays.
+        InputError: the disk has no room for a shard.
     """
     if (folder / MANIFEST).exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     progress = folder / "progress.json"
-    done = read_json(progress)["done"] if progress.exists() else 0
-    arrays = {path.stem: np.lib.format.open_memmap(path, mode="r+") for path in _paths(folder)} if done else {}
-    for start in range(done, len(images), batch_size):
-        chunk = images[start : start + batch_size]
-        rows = slice(start, start + len(chunk))
-        for flipped in (0, 1):
-            turned = flip(chunk, torch.full((len(chunk),), bool(flipped), device=chunk.device), flip_axis)
-            with torch.no_grad():
-                values = encode(normalise(turned))
-            arrays = arrays or _create(folder, values, len(images), dtype)
-            for name, value in values.items():
-                arrays[name][rows, flipped] = value.float().cpu().numpy()
-        for array in arrays.values():
-            array.flush()
-        write_json(progress, {"done": rows.stop})
-        yield rows.stop, len(images)
-    contents = {
-        "ids": list(ids),
-        "flip_axis": flip_axis,
-        "dtype": dtype,
-        "normalisation": NORMALISATION,
-        "shapes": {name: list(array.shape) for name, array in arrays.items()},
-    }
+    shards: list[dict[str, Any]] = read_json(progress) if progress.exists() else []
+    record = _record(encode, images[:1], ids[:1], plan)
+    shard_images = max(1, SHARD_BYTES // (2 * record.itemsize))
+    blocks = [(view, start) for view in range(1, plan.views + 1) for start in range(0, len(images), shard_images)]
+    for view, start in blocks[len(shards) :]:
+        name, stop = f"view{view}-{start:06d}.npy", min(start + shard_images, len(images))
+        digest = hashlib.sha256()
+        with atomic_path(folder / name) as temporary, temporary.open("wb") as file:
+            header = _header(record, stop - start)
+            digest.update(header)
+            file.write(header)
+            for begin in range(start, stop, batch_size):
+                chosen = slice(begin, min(begin + batch_size, stop))
+                records = _forward(encode, images[chosen], ids[chosen], plan, view, record)
+                digest.update(records)
+                file.write(records)
+                yield (view - 1) * len(images) + chosen.stop, plan.views * len(images)
+        shards.append({"name": name, "view": view, "sha256": digest.hexdigest()})
+        write_json(progress, shards)
+    contents = {"ids": list(ids), "normalisation": NORMALISATION, "shard_images": shard_images, "shards": shards}
+    write_json(folder / MANIFEST, asdict(plan) | contents)
     progress.unlink(missing_ok=True)
-    write_json(folder / MANIFEST, dict(made_from) | contents)
 
 
-def _create(folder: Path, values: Mapping[str, Tensor], count: int, dtype: str) -> dict[str, np.memmap[Any, Any]]:
-    """Arrays with all their room taken at once: a memory map that finds the disk full later kills the process."""
-    arrays = {}
-    for name, value in values.items():
-        path = folder / f"{name}.npy"
-        shape = (count, 2, *value.shape[1:])
-        with room_for(path):
-            arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return arrays
+def _record(encode: Encoder, images: Tensor, ids: Sequence[str], plan: Plan) -> np.dtype[np.void]:
+    """The fields of a record, (h, w, C) each, as the teacher says them of an image."""
+    with torch.no_grad():
+        said = encode(plan.seen(images, ids, view=1, flipped=False))
+    return np.dtype([(name, plan.dtype, tuple(channels_last(value).shape[1:])) for name, value in said.items()])
 
 
-def _paths(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.npy"))
+def _forward(
+    encode: Encoder, images: Tensor, ids: Sequence[str], plan: Plan, view: int, record: np.dtype[np.void]
+) -> Records:
+    """What the teacher says of one view of some images: records (B, 2)."""
+    records = np.empty((len(ids), 2), record)
+    for flipped in (0, 1):
+        with torch.no_grad():
+            said = encode(plan.seen(images, ids, view, flipped=bool(flipped)))
+        for name, value in said.items():
+            records[name][:, flipped] = channels_last(value).to(getattr(torch, plan.dtype)).cpu().numpy()
+    return records
 
 
-def open_cache(folder: Path, *, expected: Mapping[str, Any]) -> Cache:
-    """Open a cache for reading.
+def channels_last(features: Tensor) -> Tensor:
+    """(B, C, h, w) as (B, h, w, C)."""
+    return features.permute(0, 2, 3, 1)
+
+
+def _header(record: np.dtype[np.void], images: int) -> bytes:
+    """The start of a .npy file of (images, 2) records."""
+    buffer = io.BytesIO()
+    description = {"descr": np.lib.format.dtype_to_descr(record), "fortran_order": False, "shape": (images, 2)}
+    np.lib.format.write_array_header_1_0(buffer, description)
+    return buffer.getvalue()
+
+
+def open_cache(folder: Path, plan: Plan) -> Cache:
+    """Open a cache for reading; every shard is read once, which checks it and leaves it in the system's file cache.
 
     Args:
         folder: as written by `write_cache`.
-        expected: manifest entries that must hold, e.g. the teacher's hash and the flip axis.
+        plan: that it must have been written by.
 
     Raises:
         NotAvailableError: it was not made, for want of something.
-        InputError: an entry differs: stale features are never read as if they were right.
+        InputError: it is of another plan (stale features are never read as if they were right), or a shard is missing
+            or damaged.
     """
     require(folder)
     manifest = read_json(folder / MANIFEST)
-    for key, value in expected.items():
+    for key, value in asdict(plan).items():
         if manifest.get(key) != value:
             raise InputError(
                 f"{folder}: this teacher cache was made with {key} {manifest.get(key)!r}, but {value!r} is needed; "
                 "make it again (`dvc repro cache_teacher`)"
             )
-    return Cache(folder, manifest["ids"], {path.stem: np.load(path, mmap_mode="r") for path in _paths(folder)})
+    views: list[list[Shard]] = [[] for _ in range(plan.views)]
+    for shard in manifest["shards"]:
+        path = folder / shard["name"]
+        found = f"sha256 {file_hash(path)}" if path.exists() else "no such file"
+        if found != f"sha256 {shard['sha256']}":
+            raise InputError(
+                f"{path}: damaged: {found}, but the manifest says sha256 {shard['sha256']}; "
+                f"remove {folder} and run again"
+            )
+        views[shard["view"] - 1].append(Shard.open(path))
+    return Cache(folder, manifest["ids"], views, manifest["shard_images"])

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from components.availability import require
-from components.data.loader import TrainingSet, load_rows, require_photographs
+from components.data.loader import Jitter, TrainingSet, load_rows, require_photographs
 from components.data.prepared import PreparedSet
 from components.models.checkpoints import load_model
 from components.models.network import Network
@@ -20,7 +21,9 @@ from components.storage import file_hash
 from components.teacher_cache import (
     CachedFeatures,
     Encoder,
+    HeldFeatures,
     OnlineFeatures,
+    Plan,
     TeacherFeatures,
     named,
     open_cache,
@@ -62,27 +65,37 @@ def cached_images(prepared: PreparedSet, device: Device) -> TrainingSet:
     return load_rows([(prepared, rows)], device.device)
 
 
-def fill_cache(params: Params, encode: Encoder, data: TrainingSet, folder: Path, weights: Path) -> Iterator[Done]:
-    """Write what a teacher says of a set's images; see `write_cache`."""
-    return write_cache(
-        encode,
-        data.images,
-        data.ids,
-        folder,
-        made_from={"teacher": file_hash(weights)},
+def plan_of(params: Params, weights: Path) -> Plan:
+    """What a cache of the teacher `weights` has to hold."""
+    augment = params.stage2.augment
+    return Plan(
+        teacher=file_hash(weights),
+        image_size=params.image_size,
         flip_axis=params.resolved.flip,
         dtype=params.teacher.dtype,
-        batch_size=params.predict.batch_size,
+        jitter=Jitter(augment.brightness, augment.contrast, augment.saturation),
+        views=params.teacher.views,
     )
+
+
+def fill_cache(params: Params, encode: Encoder, data: TrainingSet, folder: Path, weights: Path) -> Iterator[Done]:
+    """Write what a teacher says of a set's images; see `write_cache`."""
+    plan = plan_of(params, weights)
+    return write_cache(encode, data.images, data.ids, folder, plan, batch_size=params.predict.batch_size)
 
 
 def read_caches(
     params: Params, data: TrainingSet, folders: Sequence[Path], weights: Path, names: Sequence[str]
-) -> CachedFeatures:
-    """What a teacher said of the training images; an error when the cache is not of these weights and parameters."""
+) -> TeacherFeatures:
+    """What a teacher said of the training images; an error when the cache is not of these weights and parameters.
+
+    The features are held on the GPU where they take at most half of its free memory.
+    """
     require(weights.parent)
-    expected = {"teacher": file_hash(weights), "flip_axis": params.resolved.flip, "dtype": params.teacher.dtype}
-    return CachedFeatures([open_cache(folder, expected=expected) for folder in folders], data.ids, names)
+    plan, device = plan_of(params, weights), data.images.device
+    cached = CachedFeatures([open_cache(folder, plan) for folder in folders], data.ids, names)
+    fits = device.type == "cuda" and cached.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
+    return HeldFeatures(cached, device) if fits else cached
 
 
 def run_online(

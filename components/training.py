@@ -8,7 +8,7 @@ comes from (seed, epoch, image), never from a generator's state.
 import io
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -39,6 +39,7 @@ class Schedule:
         learning_rate, poly_power, poly_rule: see `poly_learning_rate`.
         gradient_clip: largest absolute value of a gradient element; 0 = no clipping.
         flip_axis, flip_probability, jitter: augmentation.
+        views: colour-jittered views of an image, shown in turn; 0 = every epoch draws its own jitter.
         seed: of order and augmentation.
     """
 
@@ -52,6 +53,7 @@ class Schedule:
     flip_axis: FlipAxis
     flip_probability: float
     jitter: Jitter
+    views: int
     seed: int
 
 
@@ -150,7 +152,7 @@ def _epoch(
 ) -> dict[str, float]:
     totals: dict[str, Tensor] = {}
     steps = 0
-    for batch in batches(
+    epoch_batches = batches(
         data,
         batch_size=schedule.batch_size,
         seed=schedule.seed,
@@ -158,7 +160,9 @@ def _epoch(
         flip_axis=schedule.flip_axis,
         flip_probability=schedule.flip_probability,
         jitter=schedule.jitter,
-    ):
+        views=schedule.views,
+    )
+    for batch in announced(epoch_batches, objective):
         losses = step(
             model,
             objective,
@@ -174,6 +178,18 @@ def _epoch(
             _check_finite(totals, epoch, steps)
     _check_finite(totals, epoch, steps)
     return {name: float(total) / steps for name, total in totals.items()}
+
+
+def announced(coming: Iterable[Batch], objective: Objective) -> Iterator[Batch]:
+    """The batches, each made and announced to the objective while the one before it is still to be trained on."""
+    previous = None
+    for batch in coming:
+        objective.expect(batch)
+        if previous is not None:
+            yield previous
+        previous = batch
+    if previous is not None:
+        yield previous
 
 
 def _check_finite(totals: dict[str, Tensor], epoch: int, steps: int) -> None:

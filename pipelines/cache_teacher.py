@@ -1,4 +1,4 @@
-"""Stage `cache_teacher`: what the depth teacher says of every training image of a set, both flips (paper, III.B)."""
+"""Stage `cache_teacher`: what the depth teacher says of every view and flip of a set's training images (paper, III.B)."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ def cache_teacher(stage: Stage, *, set: str, prepared: Path, teacher: Path, out:
     encode = teachers.encode_depth(teachers.frozen(weights, batchnorm="eval", device=device))
     scratch = stage.scratch() / "cache"
     for done, total in teachers.fill_cache(params, encode, data, scratch, weights):
-        stage.progress(done, total, "images")
+        stage.progress(done, total, "views")
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out, ignore_errors=True)
     shutil.move(scratch, out)

@@ -32,7 +32,7 @@ def distill_stage2(
     )
     student = experiment.new_model(params, first, device, inbox)
     objective = experiment.stage2_objective(params, settings, student, {"defocus": defocus, "depth": depth})
-    schedule = experiment.schedule_of(params, params.stage2)
+    schedule = experiment.schedule_of(params, params.stage2, teachers=True)
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(student, objective, data, schedule, device=device, checkpoint=checkpoint))
     card = experiment.run_card(params, run, 2, first, params.stage2, loss=settings.loss, teacher=settings.teacher)

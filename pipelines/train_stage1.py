@@ -37,7 +37,7 @@ def train_stage1(
             params, data, weights=weights, cache=cache, names=teachers.DEPTH, device=device
         )
     objective = experiment.stage1_objective(params, settings.loss, depth)
-    schedule = experiment.schedule_of(params, params.stage1)
+    schedule = experiment.schedule_of(params, params.stage1, teachers=depth is not None)
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(model, objective, data, schedule, device=device, checkpoint=checkpoint))
     experiment.write_run(out, model, records, experiment.run_card(params, run, 1, settings, params.stage1))

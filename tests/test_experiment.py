@@ -53,9 +53,19 @@ def small_params() -> Params:
 def test_losses_and_schedules_follow_the_params(params: Params) -> None:
     assert experiment.supervision_of(params, params.stage1, "bce&el", 1.0) == Supervision(0.5, "mean", 1.0, 1.0)
     assert experiment.supervision_of(params, params.stage1, "bce", 1.1) == Supervision(0.0, "mean", 1.1, 1.0)
-    course = experiment.schedule_of(params, params.stage2)
+    course = experiment.schedule_of(params, params.stage2, teachers=True)
     assert (course.epochs, course.flip_axis, course.gradient_clip, course.seed) == (5, "vertical", 0.5, params.seed)
     assert course.jitter == Jitter(0.2, 0.2, 0.2)
+
+
+def test_the_student_sees_views_where_its_teachers_are_cached(params: Params) -> None:
+    def views(teachers: bool, **teacher: object) -> int:
+        changed = params.model_copy(update={"teacher": params.teacher.model_copy(update=teacher)})
+        return experiment.schedule_of(changed, changed.stage2, teachers=teachers).views
+
+    assert views(True, mode="cached", views=3) == 3
+    assert views(False, mode="cached", views=3) == 0
+    assert views(True, mode="online", views=3) == 0
 
 
 def test_initial_weights_depend_on_the_seed_alone(params: Params) -> None:

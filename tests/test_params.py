@@ -62,6 +62,7 @@ def test_the_paper_preset_is_the_paper(root: Path) -> None:
         ("stage1_runs.dffnet.model", "rdffnet", "stage1_runs.dffnet.model: rdffnet belongs in stage1_depth_runs"),
         ("predicted", ["dffnet", "dfnet"], "predicted: 'dfnet' is not among dffnet"),
         ("evaluated", ["hifts"], "evaluated: 'hifts' is not among"),
+        ("stage1.augment.contrast", 0.3, "stage1.augment: colour jitter (0.2, 0.3, 0.2), but stage2.augment has (0.2,"),
         ("departures.teacher_batchnorm", "batch", "teacher.mode: cached features come from teachers in eval()"),
     ],
 )

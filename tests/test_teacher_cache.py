@@ -1,19 +1,24 @@
 """Cached teacher features are those that the teacher would give, whatever interrupted the writing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from components.data.loader import Batch, Jitter, TrainingSet, flip, make_batch, normalise
+from components import teacher_cache
+from components.data.loader import Batch, Jitter, TrainingSet, flip, make_batch
 from components.errors import InputError
+from components.losses import feature_loss
 from components.models.registry import build_model
 from components.storage import read_json
 from components.teacher_cache import (
     MANIFEST,
     CachedFeatures,
+    HeldFeatures,
     OnlineFeatures,
+    Plan,
     named,
     open_cache,
     relative_depth,
@@ -24,6 +29,16 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 LEVELS = ("level0", "level1", "level2", "level3")
 CHANNELS = (64, 32, 16, 8)
 IDS = [f"cuhk/{i}" for i in range(5)]
+RECORD = 4 * sum(channels * side**2 for channels, side in zip(CHANNELS, (2, 4, 8, 16), strict=True))  # bytes, float32
+PLAN = Plan(
+    teacher="abc", image_size=64, flip_axis="vertical", dtype="float32", jitter=Jitter(0.4, 0.4, 0.4), views=2
+)
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for three images: shards of three and two of a view."""
+    monkeypatch.setattr(teacher_cache, "SHARD_BYTES", 2 * 3 * RECORD + 1)
 
 
 @pytest.fixture(scope="module")
@@ -42,130 +57,183 @@ def images() -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(1).integers(0, 256, (5, 3, 64, 64), dtype=np.uint8))
 
 
-def writing(encode, images, folder: Path, ids=IDS, **changed):
-    options = {"made_from": {"teacher": "abc"}, "flip_axis": "vertical", "dtype": "float32", "batch_size": 2} | changed
-    return write_cache(encode, images, ids, folder, **options)
+def writing(encode, images, folder: Path, plan: Plan = PLAN, ids=IDS):
+    return write_cache(encode, images, ids, folder, plan, batch_size=2)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.fixture(scope="module")
-def cached(encode, images, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    assert list(writing(encode, images, folder)) == [(2, 5), (4, 5), (5, 5)]
+@pytest.fixture
+def cached(encode, images, tmp_path: Path) -> Path:
+    folder = tmp_path / "cached"
+    assert list(writing(encode, images, folder)) == [(done, 10) for done in (2, 3, 5, 7, 8, 10)]
     return folder
 
 
-@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
-def test_what_is_cached_is_what_the_teacher_says_of_both_flips(encode, images, tmp_path: Path, axis) -> None:
-    list(writing(encode, images, tmp_path, flip_axis=axis))
-    arrays = open_cache(tmp_path, expected={}).arrays
-    for flipped in (0, 1):
-        with torch.no_grad():
-            said = encode(normalise(flip(images, torch.full((5,), bool(flipped)), axis)))
-        for name, channels, side in zip(LEVELS, CHANNELS, (2, 4, 8, 16), strict=True):
-            assert arrays[name].shape == (5, 2, channels, side, side)
-            assert np.allclose(arrays[name][:, flipped], said[name].numpy(), rtol=1e-4, atol=1e-5)
-    assert not np.allclose(arrays["level3"][:, 0], arrays["level3"][:, 1])
-
-
-@pytest.mark.parametrize("stops", [1, 2])
-def test_an_interrupted_cache_goes_on_to_the_same_bytes(encode, images, cached: Path, tmp_path: Path, stops) -> None:
-    begun = writing(encode, images, tmp_path)
-    assert [next(begun) for _ in range(stops)] == [(2, 5), (4, 5)][:stops]
-    begun.close()
-    assert not (tmp_path / MANIFEST).exists()
-    assert list(writing(encode, images, tmp_path)) == [(2, 5), (4, 5), (5, 5)][stops:]
-    assert contents(tmp_path) == contents(cached)
-    assert set(contents(cached)) == {f"{name}.npy" for name in LEVELS} | {MANIFEST}
-
-
-def test_half_precision_is_within_a_thousandth(encode, images, cached: Path, tmp_path: Path) -> None:
-    list(writing(encode, images, tmp_path, dtype="float16"))
-    exact, half = open_cache(cached, expected={}).arrays, open_cache(tmp_path, expected={"dtype": "float16"}).arrays
-    for name in LEVELS:
-        assert half[name].dtype == np.float16
-        assert np.allclose(half[name].astype(np.float32), exact[name], rtol=1e-3, atol=1e-6)
-    assert not np.array_equal(half["level0"], exact["level0"])
-
-
-def test_the_manifest_says_what_the_cache_was_made_from(cached: Path) -> None:
-    manifest = read_json(cached / MANIFEST)
-    assert {key: manifest[key] for key in ("teacher", "flip_axis", "dtype", "ids")} == {
-        "teacher": "abc",
-        "flip_axis": "vertical",
-        "dtype": "float32",
-        "ids": IDS,
-    }
-    assert manifest["shapes"]["level0"] == [5, 2, 64, 2, 2]
-
-
-@pytest.mark.parametrize(("key", "needed"), [("teacher", "xyz"), ("flip_axis", "horizontal"), ("dtype", "float16")])
-def test_a_stale_cache_is_refused(cached: Path, key: str, needed: str) -> None:
-    held = {"teacher": "abc", "flip_axis": "vertical", "dtype": "float32"}
-    assert open_cache(cached, expected=held).ids == IDS
-    message = rf"{cached}: .*with {key} '{held[key]}', but '{needed}' is needed; .*dvc repro cache_teacher"
-    with pytest.raises(InputError, match=message):
-        open_cache(cached, expected=held | {key: needed})
-
-
-def test_a_cache_that_is_not_there_or_not_whole_is_refused(encode, images, tmp_path: Path) -> None:
-    next(writing(encode, images, tmp_path / "half"))
-    for name in ("half", "none"):
-        with pytest.raises(InputError, match=rf"{name}/{MANIFEST}: no such file"):
-            open_cache(tmp_path / name, expected={})
-
-
-def test_an_image_without_features_is_named(cached: Path) -> None:
-    with pytest.raises(InputError, match=r"no cached features for 2 of 3 training images, dut/7 first; .*cached_sets"):
-        CachedFeatures([open_cache(cached, expected={})], ["cuhk/1", "dut/7", "dut/8"], LEVELS)
-
-
-def batch_of(images: torch.Tensor, index: list[int], strength: float = 0.0, epoch: int = 1) -> Batch:
-    data = TrainingSet(images, torch.zeros(len(images), 1, 64, 64), [str(i) for i in range(len(images))])
-    jitter = Jitter(strength, strength, strength)
-    options = {"seed": 2, "epoch": epoch, "flip_axis": "vertical", "flip_probability": 0.5}
-    return make_batch(data, np.array(index), jitter=jitter, **options)
+def batch_of(images: torch.Tensor, index: list[int], *, epoch: int = 1, plan: Plan = PLAN, ids=IDS) -> Batch:
+    data = TrainingSet(images, torch.zeros(len(images), 1, 64, 64), list(ids))
+    options = {"flip_axis": plan.flip_axis, "flip_probability": 0.5, "jitter": plan.jitter, "views": plan.views}
+    return make_batch(data, np.array(index), seed=2, epoch=epoch, **options)
 
 
 def apart(one, other) -> float:
     return max(float((a.float() - b.float()).abs().max()) for a, b in zip(one, other, strict=True))
 
 
-def test_cached_and_online_teachers_agree_without_jitter(encode, images, cached: Path) -> None:
-    batch = batch_of(images, [3, 0, 4, 1])
+@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
+@pytest.mark.parametrize("epoch", [1, 2, 3, 4])
+def test_cached_teachers_say_what_online_ones_say_of_the_students_images(
+    encode, images, tmp_path: Path, axis, epoch: int
+) -> None:
+    plan = replace(PLAN, flip_axis=axis)
+    list(writing(encode, images, tmp_path, plan))
+    read, online = CachedFeatures([open_cache(tmp_path, plan)], IDS, LEVELS), OnlineFeatures(encode, LEVELS, CHANNELS)
+    batch = batch_of(images, [3, 0, 4, 1], epoch=epoch, plan=plan)
     assert 0 < int(batch.flipped.sum()) < 4
-    online = OnlineFeatures(encode, LEVELS, CHANNELS)
-    read = CachedFeatures([open_cache(cached, expected={})], IDS, LEVELS)
     assert list(read.channels) == list(online.channels)
+    assert [tuple(each.shape) for each in read(batch)] == [
+        (4, channels, side, side) for channels, side in zip(CHANNELS, (2, 4, 8, 16), strict=True)
+    ]
     assert apart(read(batch), online(batch)) < 1e-4
-    jittered = batch_of(images, [3, 0, 4, 1], strength=0.4)
-    assert apart(read(jittered), online(jittered)) > 0.01  # the cached teacher does not see the jitter
-    assert apart(read(jittered), read(batch)) == 0
+    unlike = replace(batch, view=3 - batch.view)
+    assert apart(read(unlike), online(batch)) > 0.01  # the other view has another jitter
+
+
+def test_features_lie_channels_last(cached: Path, images) -> None:
+    read = CachedFeatures([open_cache(cached, PLAN)], IDS, LEVELS)
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in read(batch_of(images, [0, 1])))
+
+
+def test_held_features_are_the_cached_ones(cached: Path, images) -> None:
+    order = [4, 1, 0, 3]
+    read = CachedFeatures([open_cache(cached, PLAN)], [IDS[i] for i in order], ("level3", "level0"))
+    held = HeldFeatures(read, torch.device("cpu"))
+    assert held.channels == read.channels
+    assert read.nbytes == 4 * 2 * 2 * 4 * (8 * 16**2 + 64 * 2**2)
+    for epoch in (1, 2):
+        batch = batch_of(images[order], [2, 0, 3], epoch=epoch, ids=[IDS[i] for i in order])
+        batch.flipped[:2] = torch.tensor([True, False])
+        assert apart(held(batch), read(batch)) == 0
+
+
+def test_reading_ahead_changes_nothing(cached: Path, images) -> None:
+    read, batch = CachedFeatures([open_cache(cached, PLAN)], IDS, LEVELS), batch_of(images, [4, 0, 2], epoch=2)
+    before = [each.clone() for each in read(batch)]
+    read.expect(batch)
+    assert apart(read(batch), before) == 0
+
+
+@pytest.mark.parametrize("stops", range(1, 6))
+def test_an_interrupted_cache_goes_on_to_the_same_bytes(encode, images, cached: Path, tmp_path: Path, stops) -> None:
+    folder, whole = tmp_path / "again", [2, 3, 5, 7, 8, 10]
+    begun = writing(encode, images, folder)
+    assert [done for done, _ in (next(begun) for _ in range(stops))] == whole[:stops]
+    begun.close()
+    assert not (folder / MANIFEST).exists()
+    shards = [3, 5, 8, 10]  # what is done after each
+    kept = max([0, *(end for end in shards if end in whole[: stops - 1])])
+    assert [done for done, _ in writing(encode, images, folder)] == [done for done in whole if done > kept]
+    assert contents(folder) == contents(cached)
+    shards = {f"view{view}-{start:06d}.npy" for view in (1, 2) for start in (0, 3)}
+    assert set(contents(cached)) == shards | {MANIFEST}
+    assert list(writing(encode, images, folder)) == []
+
+
+def test_half_precision_changes_the_loss_by_less_than_a_thousandth(
+    encode, images, cached: Path, tmp_path: Path
+) -> None:
+    half = replace(PLAN, dtype="float16")
+    list(writing(encode, images, tmp_path / "half", half))
+    batch = batch_of(images, [0, 1, 2, 3, 4])
+    exact, rounded = (
+        CachedFeatures([open_cache(folder, plan)], IDS, LEVELS)(batch)
+        for folder, plan in ((cached, PLAN), (tmp_path / "half", half))
+    )
+    assert all(each.dtype == torch.float16 for each in rounded)
+    assert apart(exact, rounded) > 0
+    student = [torch.randn(each.shape, generator=torch.Generator().manual_seed(3)) + each for each in exact]
+    assert float(feature_loss(student, rounded)) == pytest.approx(float(feature_loss(student, exact)), rel=1e-3)
+
+
+def test_the_manifest_says_what_the_cache_was_made_from(cached: Path) -> None:
+    manifest = read_json(cached / MANIFEST)
+    assert {key: manifest[key] for key in ("teacher", "flip_axis", "dtype", "ids", "views", "shard_images")} == {
+        "teacher": "abc",
+        "flip_axis": "vertical",
+        "dtype": "float32",
+        "ids": IDS,
+        "views": 2,
+        "shard_images": 3,
+    }
+    assert [(shard["name"], shard["view"]) for shard in manifest["shards"]] == [
+        ("view1-000000.npy", 1), ("view1-000003.npy", 1), ("view2-000000.npy", 2), ("view2-000003.npy", 2),
+    ]  # fmt: skip
+    assert np.load(cached / "view1-000003.npy", mmap_mode="r").shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "needed"),
+    [
+        ("teacher", "xyz"), ("image_size", 96), ("flip_axis", "horizontal"), ("dtype", "float16"), ("views", 1),
+        ("jitter", Jitter(0.1, 0.4, 0.4)),
+    ],
+)  # fmt: skip
+def test_a_stale_cache_is_refused(cached: Path, key: str, needed: object) -> None:
+    assert open_cache(cached, PLAN).ids == IDS
+    with pytest.raises(InputError, match=rf"{cached}: .*made with {key} .* is needed; .*dvc repro cache_teacher"):
+        open_cache(cached, replace(PLAN, **{key: needed}))
+
+
+def test_one_flipped_bit_is_found_and_named(cached: Path) -> None:
+    path = cached / "view2-000000.npy"
+    damaged = bytearray(path.read_bytes())
+    damaged[-7] ^= 16
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=rf"{path}: damaged: sha256 [0-9a-f]{{64}}, but .*; remove {cached} and run"):
+        open_cache(cached, PLAN)
+    path.unlink()
+    with pytest.raises(InputError, match=rf"{path}: damaged: no such file"):
+        open_cache(cached, PLAN)
+
+
+def test_a_cache_that_is_not_there_or_not_whole_is_refused(encode, images, tmp_path: Path) -> None:
+    next(writing(encode, images, tmp_path / "half"))
+    for name in ("half", "none"):
+        with pytest.raises(InputError, match=rf"{name}/{MANIFEST}: no such file"):
+            open_cache(tmp_path / name, PLAN)
+
+
+def test_an_image_without_features_is_named(cached: Path) -> None:
+    with pytest.raises(InputError, match=r"no cached features for 2 of 3 training images, dut/7 first; .*cached_sets"):
+        CachedFeatures([open_cache(cached, PLAN)], ["cuhk/1", "dut/7", "dut/8"], LEVELS)
 
 
 def test_features_come_from_the_cache_that_holds_the_image(encode, images, tmp_path: Path) -> None:
     list(writing(encode, images[:3], tmp_path / "cuhk", ids=["cuhk/a", "cuhk/b", "cuhk/c"]))
     list(writing(encode, images[3:], tmp_path / "dut", ids=["dut/a", "dut/b"]))
-    caches = [open_cache(tmp_path / name, expected={}) for name in ("cuhk", "dut")]
-    order = [4, 1, 0, 3]  # the training set's order is neither cache's, and leaves cuhk/c out
-    read = CachedFeatures(caches, ["dut/b", "cuhk/b", "cuhk/a", "dut/a"], LEVELS)
-    batch = batch_of(images[order], [0, 1, 2, 3])
+    caches = [open_cache(tmp_path / name, PLAN) for name in ("cuhk", "dut")]
+    order, ids = [4, 1, 0, 3], ["dut/b", "cuhk/b", "cuhk/a", "dut/a"]  # neither cache's order, and without cuhk/c
+    read = CachedFeatures(caches, ids, LEVELS)
+    batch = batch_of(images[order], [0, 1, 2, 3], ids=ids)
     assert apart(read(batch), OnlineFeatures(encode, LEVELS, CHANNELS)(batch)) < 1e-4
 
 
-def test_chosen_arrays_in_the_order_asked_for(cached: Path, images) -> None:
-    read = CachedFeatures([open_cache(cached, expected={})], IDS, ("level2", "level0"))
-    assert list(read.channels) == [16, 64]
-    assert [tuple(each.shape) for each in read(batch_of(images, [0, 1]))] == [(2, 16, 8, 8), (2, 64, 2, 2)]
-
-
 def test_a_full_disk_is_an_error(encode, images, full_disk: Path) -> None:
-    """Not SIGBUS, which is what a memory map without its room gets."""
-    with pytest.raises(InputError, match=rf"{full_disk}/cache/level\d\.npy: the disk is full"):
+    with pytest.raises(InputError, match=rf"{full_disk}/cache/view1-000000\.npy: the disk is full"):
         list(writing(encode, images, full_disk / "cache"))
+    assert list((full_disk / "cache").iterdir()) == []
+
+
+def test_what_a_teacher_sees_by_hand() -> None:
+    plan = replace(PLAN, image_size=2, jitter=Jitter(0.0, 0.0, 0.0))
+    images = torch.tensor([255, 0, 51, 102], dtype=torch.uint8).view(1, 1, 2, 2).expand(1, 3, 2, 2)
+    red = plan.seen(images, ["cuhk/0"], 1, flipped=True)[0, 0]
+    expected = [[(value / 255 - 0.485) / 0.229 for value in row] for row in ((51, 102), (255, 0))]
+    assert red.tolist() == [pytest.approx(row, abs=1e-6) for row in expected]
+    turned = replace(plan, flip_axis="horizontal").seen(images, ["cuhk/0"], 1, flipped=True)
+    assert torch.equal(turned, flip(plan.seen(images, ["cuhk/0"], 1, flipped=False), torch.tensor([True]), "horizontal"))
 
 
 def test_relative_depth_by_hand() -> None:

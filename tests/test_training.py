@@ -24,7 +24,7 @@ from components.objectives import (
 )
 from components.optimizer import Adam
 from components.runtime import Device
-from components.training import Schedule, fit, step
+from components.training import Schedule, announced, fit, step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = Device(torch.device("cpu"), "float32")
@@ -56,6 +56,7 @@ def schedule(**changed) -> Schedule:
         "flip_axis": "vertical",
         "flip_probability": 0.5,
         "jitter": Jitter(0.2, 0.2, 0.2),
+        "views": 0,
         "seed": 0,
     }
     return Schedule(**options | changed)
@@ -91,6 +92,9 @@ class Slope:
     def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, torch.Tensor]:
         loss = model(batch.images) + self.beside(batch.images)
         return {"loss": loss * self.bad if epoch == self.bad_epoch else loss}
+
+    def expect(self, batch: Batch) -> None:
+        pass
 
     def extras(self) -> dict[str, nn.Module]:
         return {"beside": self.beside}
@@ -201,7 +205,8 @@ def test_a_full_disk_keeps_the_last_whole_epoch(full_disk: Path) -> None:
 
 def one_batch(count: int = 2) -> Batch:
     data = toy(count)
-    return Batch(normalise(data.images), data.labels.float(), torch.arange(count), torch.zeros(count, dtype=torch.bool))
+    none = torch.zeros(count, dtype=torch.bool)
+    return Batch(normalise(data.images), data.labels.float(), torch.arange(count), none, view=0)
 
 
 @pytest.mark.parametrize(
@@ -275,6 +280,9 @@ class Teacher:
     def __call__(self, batch: Batch) -> list[torch.Tensor]:
         return self.features
 
+    def expect(self, batch: Batch) -> None:
+        self.expected = batch
+
 
 def towards(x: float, y: float) -> torch.Tensor:
     return torch.tensor([x, y]).view(1, 2, 1, 1).expand(2, 2, 3, 3)
@@ -299,6 +307,28 @@ def test_distillation_by_hand(epoch: int, weight: float) -> None:
         },
         rel=1e-5,
     )
+
+
+def test_teachers_expect_the_coming_batch() -> None:
+    teachers = [Teacher([]), Teacher([])]
+    distilled = [Distilled(name, nn.Identity(), each) for name, each in zip("ab", teachers, strict=True)]
+    batch = one_batch()
+    StageTwo(PLAIN, distilled, 3.0, 2, 8, "paper", 0.1, 5e-4).expect(batch)
+    StageOneWithDepth(PLAIN, teachers[0], weight=1.0).expect(batch)
+    assert all(each.expected is batch for each in teachers)
+
+
+def test_batches_are_announced_one_ahead() -> None:
+    told: list[str] = []
+
+    class Told(StageOne):
+        def expect(self, batch: Batch) -> None:
+            told.append(f"expect {len(batch.index)}")
+
+    for batch in announced([one_batch(count) for count in (2, 4, 6)], Told(PLAIN)):
+        told.append(f"train {len(batch.index)}")
+    assert told == ["expect 2", "expect 4", "train 2", "expect 6", "train 4", "train 6"]
+    assert list(announced([], Told(PLAIN))) == []
 
 
 def test_projectors_have_their_own_optimizer() -> None:

@@ -74,7 +74,7 @@ def run_trace(model, objective, reference, steps: int) -> list[dict[str, float]]
     for index in range(steps):
         seed = 10 + index
         images, masks = (torch.from_numpy(make(2, seed=seed)) for make in (reference.images, reference.masks))
-        batch = Batch(images, masks, torch.arange(2), torch.zeros(2, dtype=torch.bool))
+        batch = Batch(images, masks, torch.arange(2), torch.zeros(2, dtype=torch.bool), view=0)
         losses = step(model, objective, batch, epoch=1, optimizers=optimizers, gradient_clip=0.5, device=CPU)
         trace.append({name: value.item() for name, value in losses.items()})
     return trace

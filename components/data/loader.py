@@ -1,10 +1,13 @@
 """Training batches: images held decoded in memory, flipped and jittered in batches on the device.
 
 Every random draw comes from (seed, epoch, index of the image), so that any step can be repeated alone and an
-interrupted run goes on as if nothing had happened. Legend: B batch, S network size.
+interrupted run goes on as if nothing had happened. Where teachers are cached, colour jitter comes from (view, id of the
+image) instead: an image has so many views, one an epoch in turn, and the student sees the view that its teachers saw.
+Legend: B batch, S network size.
 """
 
 import hashlib
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -85,6 +88,11 @@ class Jitter:
     contrast: float
     saturation: float
 
+    def factors(self, uniform: NDArray[np.float64]) -> Tensor:
+        """Uniform numbers in [0, 1), (B, 3), to factors of brightness, contrast and saturation, float32 (B, 3)."""
+        strength = np.array([self.brightness, self.contrast, self.saturation])
+        return torch.from_numpy((1 + (2 * uniform - 1) * strength).astype(np.float32))
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -95,12 +103,14 @@ class Batch:
         labels: float32 (B, 1, S, S) in {0, 1}, 1 = in focus, flipped alike.
         index: int64 (B,), places in the training set.
         flipped: bool (B,), whether each image is flipped.
+        view: which view of them this is, from 1; 0 where the jitter is this epoch's own.
     """
 
     images: Tensor
     labels: Tensor
     index: Tensor
     flipped: Tensor
+    view: int
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -138,6 +148,16 @@ def draws(seed: int, epoch: int, index: Sequence[int]) -> NDArray[np.float64]:
     return np.stack([np.random.default_rng([seed, epoch, 1 + int(i)]).random(4) for i in index])
 
 
+def view_draws(ids: Sequence[str], view: int) -> NDArray[np.float64]:
+    """Three uniform numbers in [0, 1) for a view (from 1) of each image: brightness, contrast, saturation; (B, 3)."""
+    return np.stack([np.random.default_rng([zlib.crc32(image.encode()), view]).random(3) for image in ids])
+
+
+def view_of(epoch: int, views: int) -> int:
+    """Which of an image's views an epoch shows: 1, 2, ..., `views`, 1, 2, ...; 0 if `views` is 0."""
+    return (epoch - 1) % views + 1 if views else 0
+
+
 def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """The epoch's order of the training images: a permutation of range(count)."""
     return np.random.default_rng([seed, epoch, 0]).permutation(count)
@@ -152,19 +172,28 @@ def make_batch(
     flip_axis: FlipAxis,
     flip_probability: float,
     jitter: Jitter,
+    views: int,
 ) -> Batch:
-    """The batch of the images `index` in `epoch`: the same whatever came before it."""
+    """The batch of the images `index` in `epoch`: the same whatever came before it.
+
+    Args:
+        data: where they are.
+        index: int64 (B,), of the images.
+        seed, epoch: what the draws come from.
+        flip_axis, flip_probability, jitter: augmentation.
+        views: colour-jittered views of an image; 0 = the jitter is drawn anew in every epoch.
+    """
     device = data.images.device
-    random = torch.from_numpy(draws(seed, epoch, index.tolist()))
-    strength = torch.tensor([jitter.brightness, jitter.contrast, jitter.saturation], dtype=torch.float64)
-    factors = (1 + (2 * random[:, 1:] - 1) * strength).float().to(device)
-    flipped = (random[:, 0] < flip_probability).to(device)
+    view, random = view_of(epoch, views), draws(seed, epoch, index.tolist())
+    uniform = view_draws([data.ids[i] for i in index], view) if view else random[:, 1:]
+    factors = jitter.factors(uniform).to(device)
+    flipped = torch.from_numpy(random[:, 0] < flip_probability).to(device)
     rows = torch.from_numpy(index).to(device)
     images = flip(data.images[rows], flipped, flip_axis)
     labels = flip(data.labels[rows], flipped, flip_axis)
     jittered = jitter_colours(images.float() / 255, factors)
     inputs = normalise(jittered).contiguous(memory_format=torch.channels_last)
-    return Batch(inputs, labels.float(), rows, flipped)
+    return Batch(inputs, labels.float(), rows, flipped, view)
 
 
 def batches(
@@ -176,8 +205,9 @@ def batches(
     flip_axis: FlipAxis,
     flip_probability: float,
     jitter: Jitter,
+    views: int,
 ) -> Iterator[Batch]:
-    """The batches of one epoch, in its order; the last may be smaller.
+    """The batches of one epoch, in its order; the last may be smaller. See `make_batch`.
 
     A last batch of a single image is left out: BatchNorm in training mode cannot take it at the deepest level.
     """
@@ -194,4 +224,5 @@ def batches(
             flip_axis=flip_axis,
             flip_probability=flip_probability,
             jitter=jitter,
+            views=views,
         )

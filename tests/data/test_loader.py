@@ -1,5 +1,6 @@
 """Training batches: augmentation by hand, and draws that depend on (seed, epoch, index) alone."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from components.data.loader import (
     load_rows,
     make_batch,
     normalise,
+    view_of,
 )
 from components.data.prepared import IndexRow, PreparedSet
 
@@ -46,12 +48,14 @@ def batches_of(data: TrainingSet, batch_size: int, *, seed: int = 0, epoch: int 
             flip_axis="vertical",
             flip_probability=0.5,
             jitter=jitter,
+            views=0,
         )
     )
 
 
 def batch_of(data: TrainingSet, index: list[int], **changed) -> Batch:
-    options = {"seed": 0, "epoch": 1, "flip_axis": "vertical", "flip_probability": 0.5, "jitter": CALM} | changed
+    options = {"seed": 0, "epoch": 1, "flip_axis": "vertical", "flip_probability": 0.5, "jitter": CALM}
+    options |= {"views": 0} | changed
     return make_batch(data, np.array(index), **options)
 
 
@@ -194,6 +198,31 @@ def test_jitter_follows_the_draws() -> None:
         batch = batch_of(data, [0], epoch=epoch, jitter=Jitter(0.2, 0.0, 0.0))
         value = 0.4 * (1 + 0.2 * (2 * draws(0, epoch, [0])[0, 1] - 1))  # 102 of 255 is 0.4
         assert batch.images[0, :, 0, 0].tolist() == pytest.approx(((value - mean) / std).tolist(), abs=1e-5)
+
+
+def test_views_are_shown_in_turn() -> None:
+    assert [view_of(epoch, 3) for epoch in range(1, 8)] == [1, 2, 3, 1, 2, 3, 1]
+    assert [view_of(epoch, 0) for epoch in (1, 2)] == [0, 0]
+
+
+def test_a_view_has_the_same_jitter_whatever_the_seed_and_the_place() -> None:
+    data, jitter = training_set(), Jitter(0.4, 0.3, 0.2)
+    still = {"flip_probability": 0.0, "jitter": jitter, "views": 2}
+    one = batch_of(data, [3, 1], epoch=1, seed=0, **still)
+    moved = TrainingSet(data.images[[1, 3]], data.labels[[1, 3]], [data.ids[1], data.ids[3]])
+    assert one.view == 1
+    assert torch.equal(one.images, batch_of(moved, [1, 0], epoch=3, seed=7, **still).images)
+    other = batch_of(data, [3, 1], epoch=2, **still)
+    assert other.view == 2
+    assert float((one.images - other.images).abs().max()) > 0.01
+
+
+def test_jitter_of_a_view_by_hand() -> None:
+    data = TrainingSet(torch.full((1, 3, 2, 2), 102, dtype=torch.uint8), torch.zeros(1, 1, 2, 2), ["cuhk/0"])
+    batch = batch_of(data, [0], epoch=2, jitter=Jitter(0.2, 0.0, 0.0), views=2)
+    value = 0.4 * (1 + 0.2 * (2 * np.random.default_rng([zlib.crc32(b"cuhk/0"), 2]).random(3)[0] - 1))
+    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    assert batch.images[0, :, 0, 0].tolist() == pytest.approx(((value - mean) / std).tolist(), abs=1e-5)
 
 
 def test_the_digest_is_of_images_and_labels() -> None:
