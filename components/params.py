@@ -326,11 +326,11 @@ class Params(Section):
                 "'batch'; set teacher.mode: online, or teacher_batchnorm: eval"
             )
         if resolved.teacher_mode == "cached" and self.stage1_depth_runs:
-            first, second = (_jitter(each.augment) for each in (self.stage1, self.stage2))
-            if first != second:
+            ours, cached = _jitter(self.stage1.augment), _jitter(self.stage2.augment)
+            if ours != cached:
                 raise ValueError(
-                    f"stage1.augment: colour jitter {first}, but stage2.augment has {second}, and stage1_depth_runs read "
-                    "the teacher's cache, whose views have stage 2's; make them equal, or set teacher.mode: online"
+                    f"stage1.augment: colour jitter {ours}, but stage2.augment has {cached}, and stage1_depth_runs "
+                    "read cached views, which have stage 2's; make them equal, or set teacher.mode: online"
                 )
         return self
 

@@ -10,8 +10,8 @@ In stage 2 the teachers' weights never change, so that their features of an imag
   the very batch, which no cache can know: that needs `teacher.mode: online`.
 
 A cache is a folder of shards and a manifest, written last. A shard is a .npy file of at most `SHARD_BYTES`, (images, 2)
-records of all that the teacher says of one flip of one image of one view, so that a batch reads one run of bytes an image.
-Features lie channels last, as the student's do.
+records of all that the teacher says of one flip of one image of one view, so that a batch reads one run of bytes an
+image. Features lie channels last, as the student's do.
 
 Legend: N images, L levels (deepest first), C channels, h x w a level's size, S network size.
 """
@@ -264,7 +264,7 @@ def write_cache(
     folder.mkdir(parents=True, exist_ok=True)
     progress = folder / "progress.json"
     shards: list[dict[str, Any]] = read_json(progress) if progress.exists() else []
-    record = _record(encode, images[:1], ids[:1], plan)
+    record = _record(encode, plan.seen(images[:1], ids[:1], view=1, flipped=False), plan.dtype)
     shard_images = max(1, SHARD_BYTES // (2 * record.itemsize))
     blocks = [(view, start) for view in range(1, plan.views + 1) for start in range(0, len(images), shard_images)]
     for view, start in blocks[len(shards) :]:
@@ -276,9 +276,10 @@ def write_cache(
             file.write(header)
             for begin in range(start, stop, batch_size):
                 chosen = slice(begin, min(begin + batch_size, stop))
-                records = _forward(encode, images[chosen], ids[chosen], plan, view, record)
-                digest.update(records)
-                file.write(records)
+                seen = [plan.seen(images[chosen], ids[chosen], view, flipped=flipped) for flipped in (False, True)]
+                said = _said(encode, seen, record).tobytes()
+                digest.update(said)
+                file.write(said)
                 yield (view - 1) * len(images) + chosen.stop, plan.views * len(images)
         shards.append({"name": name, "view": view, "sha256": digest.hexdigest()})
         write_json(progress, shards)
@@ -287,23 +288,22 @@ def write_cache(
     progress.unlink(missing_ok=True)
 
 
-def _record(encode: Encoder, images: Tensor, ids: Sequence[str], plan: Plan) -> np.dtype[np.void]:
-    """The fields of a record, (h, w, C) each, as the teacher says them of an image."""
+def _record(encode: Encoder, image: Tensor, dtype: str) -> np.dtype[np.void]:
+    """The fields of a record, (h, w, C) each, as the teacher says them of one image."""
     with torch.no_grad():
-        said = encode(plan.seen(images, ids, view=1, flipped=False))
-    return np.dtype([(name, plan.dtype, tuple(channels_last(value).shape[1:])) for name, value in said.items()])
+        said = encode(image)
+    return np.dtype([(name, dtype, tuple(channels_last(value).shape[1:])) for name, value in said.items()])
 
 
-def _forward(
-    encode: Encoder, images: Tensor, ids: Sequence[str], plan: Plan, view: int, record: np.dtype[np.void]
-) -> Records:
-    """What the teacher says of one view of some images: records (B, 2)."""
-    records = np.empty((len(ids), 2), record)
-    for flipped in (0, 1):
+def _said(encode: Encoder, seen: Sequence[Tensor], record: np.dtype[np.void]) -> Records:
+    """What the teacher says of images as they are and flipped: records (B, 2)."""
+    records = np.empty((len(seen[0]), 2), record)
+    for flipped, images in enumerate(seen):
         with torch.no_grad():
-            said = encode(plan.seen(images, ids, view, flipped=bool(flipped)))
+            said = encode(images)
         for name, value in said.items():
-            records[name][:, flipped] = channels_last(value).to(getattr(torch, plan.dtype)).cpu().numpy()
+            dtype = getattr(torch, record[name].base.name)
+            records[name][:, flipped] = channels_last(value).to(dtype).cpu().numpy()
     return records
 
 

@@ -1,4 +1,4 @@
-"""Stage `cache_teacher`: what the depth teacher says of every view and flip of a set's training images (paper, III.B)."""
+"""Stage `cache_teacher`: what the depth teacher says of every view and flip of a training image (paper, III.B)."""
 
 import shutil
 from pathlib import Path
