@@ -35,6 +35,11 @@ def test_box_difference_is_the_3x3_convolution_with_minus_eight_at_its_centre() 
     torch.testing.assert_close(box_difference(maps), F.conv2d(maps, kernel, padding=1), atol=1e-5, rtol=0)
 
 
+def test_box_difference_has_the_gradient_of_the_convolution() -> None:
+    maps = torch.rand(2, 1, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(box_difference, maps)
+
+
 def test_edges_of_one_pixel_by_hand() -> None:
     soft = soft_edge(one_pixel())[0, 0]
     assert soft[2, 2] == pytest.approx(64 / 65)  # e = -8
@@ -80,10 +85,47 @@ def test_supervised_loss_weighs_the_final_output_and_the_sides() -> None:
 def test_pairwise_loss_is_equation_2_per_pixel() -> None:
     generator = torch.Generator().manual_seed(1)
     student, teacher = (torch.randn(2, 5, 3, 4, generator=generator) for _ in range(2))
-    literal = (F.normalize(student, dim=1) - F.normalize(teacher, dim=1)).square().sum(1).mean()
-    assert pairwise_loss(student, teacher).item() == pytest.approx(literal.item(), rel=1e-5)
+    expected = (F.normalize(student, dim=1) - F.normalize(teacher, dim=1)).square().sum(1).mean()
+    assert pairwise_loss(student, teacher).item() == pytest.approx(expected.item(), rel=1e-5)
     assert pairwise_loss(student, 7 * student).item() == pytest.approx(0, abs=1e-5)
     assert pairwise_loss(student, -student).item() == pytest.approx(4, rel=1e-5)
+
+
+def literal(student: Tensor, teacher: Tensor) -> Tensor:
+    """Equation 2 from normalised copies, with the published epsilon."""
+    units = [each / (each.square().sum(1, keepdim=True) + 1e-6).sqrt() for each in (student, teacher)]
+    return (units[0] - units[1]).square().sum(1).mean()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-4])
+def test_pairwise_loss_and_its_gradient_are_those_of_normalised_copies(scale: float) -> None:
+    """Vectors of length 1e-4 and 1e-3 have squares below and at the epsilon."""
+    generator = torch.Generator().manual_seed(2)
+    student, teacher = (scale * torch.randn(2, 7, 3, 4, dtype=torch.float64, generator=generator) for _ in range(2))
+    student.requires_grad_()
+    expected = literal(student, teacher)
+    (slope,) = torch.autograd.grad(expected, student)
+    loss = pairwise_loss(student, teacher)
+    (found,) = torch.autograd.grad(2 * loss, student)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    torch.testing.assert_close(found, 2 * slope, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_pairwise_loss_in_chunks(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, memory_format) -> None:
+    generator = torch.Generator().manual_seed(3)
+    student, teacher = (torch.randn(2, 8, 5, 7, generator=generator) for _ in range(2))
+    student = student.to(dtype).to(memory_format=memory_format).requires_grad_()
+    whole = pairwise_loss(student, teacher.half())
+    (slope,) = torch.autograd.grad(whole, student)
+    monkeypatch.setattr("components.losses.CHUNK", 8 * 3)  # three pixels of seventy
+    parts = pairwise_loss(student, teacher.half())
+    (found,) = torch.autograd.grad(parts, student)
+    assert parts.dtype == torch.float32
+    assert parts.item() == whole.item() == pytest.approx(literal(student.float(), teacher).item(), rel=1e-3)
+    assert found.dtype == dtype
+    assert torch.equal(found, slope)
 
 
 def test_pairwise_loss_names_both_shapes() -> None:
