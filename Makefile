@@ -4,7 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce up test check lock seeds ready prepared labels parallel chaos clean
+.PHONY: help setup reproduce up test check lock seeds variants steps candidates scoring scaling ready prepared labels \
+	parallel chaos clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -27,6 +28,21 @@ up: setup ## Prefect's and MLflow's servers and pages, and a worker; Ctrl-C ends
 
 seeds: setup ## benchmarks/SEEDS.md: three seeds of the miniature, with the loss ablation (about 20 minutes)
 	python benchmarks/seeds.py --seeds 0 1 2
+
+variants: setup ## benchmarks/VARIANTS.md: bfloat16, and views of the teacher's cache, on the miniature (15 minutes)
+	python benchmarks/variants.py --seeds 0 1 2
+
+steps: setup ## benchmarks/RESULTS.md: a training step at the paper's sizes, as published and ours (10 minutes on 2 cores)
+	python benchmarks/steps.py
+
+candidates: setup ## benchmarks/CANDIDATES.md: what was tried to make a step faster (10 minutes on 2 cores)
+	python benchmarks/candidates.py
+
+scoring: setup ## benchmarks/SCORING.md: one histogram pass against a sweep of thresholds; EBD at its full size
+	python benchmarks/scoring.py
+
+scaling: setup ## benchmarks/SCALING.md: what an image costs to prepare, cache and score, by how many there are
+	python benchmarks/scaling.py
 
 ready: setup ## benchmarks/READY.md: from nothing to prepared sets at the published counts, local server (10 minutes)
 	python benchmarks/ready.py

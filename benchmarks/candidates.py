@@ -1,6 +1,6 @@
 """Each idea to make a step faster, with what was predicted and what came out: writes benchmarks/CANDIDATES.md.
 
-Whole steps of stage 1 (batch 6, 320x320, ResNeSt101) and parts of one, the variants of each idea in turns within one run.
+Whole steps of stage 1 (batch 6, 320x320, ResNeSt101) and parts of one; the variants of an idea in turns, in one run.
 
     python benchmarks/candidates.py [--rounds 5] [--device cpu]
 """
@@ -214,8 +214,8 @@ def main() -> None:
     lines = [
         "# What was tried to make a step faster",
         "",
-        f"{time.strftime('%Y-%m-%d')}, `python benchmarks/candidates.py --rounds {chosen.rounds}`, {platform.machine()}, "
-        f"{machine}, Python {platform.python_version()}, torch {torch.__version__}. Batch {BATCH}, {SIZE}x{SIZE}; "
+        f"{time.strftime('%Y-%m-%d')}, `python benchmarks/candidates.py --rounds {chosen.rounds}`, "
+        f"{platform.machine()}, {machine}, Python {platform.python_version()}, torch {torch.__version__}. Batch {BATCH}, {SIZE}x{SIZE}; "
         "medians over turns in one run; whole steps are forward and backward pass.",
         "",
         "| idea | predicted | measured | ratio | |",

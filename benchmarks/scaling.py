@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from benchmarks import prepare as stand_in
 from components.data.loader import Jitter
@@ -67,11 +68,9 @@ def measure(raw: Path, folder: Path, count: int, encode: Callable[..., dict[str,
 
 
 def plot(sizes: list[int], seconds: dict[str, list[float]]) -> None:
-    mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "dbdflow"
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(5.4, 3.6), layout="constrained")
+    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
+    axes = figure.subplots()
     for kind, values in seconds.items():
         axes.plot(sizes, values, marker="o", label=kind)
     axes.set(xlabel="images", ylabel="seconds", xlim=(0, None), ylim=(0, None), title="Cost grows with the images")
@@ -103,8 +102,8 @@ def main() -> None:
     lines = [
         "# What each image costs, by how many there are",
         "",
-        f"{time.strftime('%Y-%m-%d')}, `python benchmarks/scaling.py --sizes {' '.join(map(str, chosen.sizes))} --rounds "
-        f"{chosen.rounds}`, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python "
+        f"{time.strftime('%Y-%m-%d')}, `python benchmarks/scaling.py --sizes {' '.join(map(str, chosen.sizes))} "
+        f"--rounds {chosen.rounds}`, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python "
         f"{platform.python_version()}. Stand-in photographs of 640x480, network size {SIDE}, the miniature's depth "
         "teacher; the best of the rounds.",
         "",

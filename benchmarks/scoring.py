@@ -119,8 +119,8 @@ def main() -> None:
         "|---|---|",
         *sweeps(chosen.rounds),
         "",
-        f"EBD's {chosen.ebd} labels of {EBD[1]}x{EBD[0]}: reading the maps, bringing them to the labels' size, scoring, "
-        f"IoU at {NETWORK}x{NETWORK}: **{whole_set(chosen.ebd, min(chosen.rounds, 3)):.1f} s**, in one thread.",
+        f"EBD's {chosen.ebd} labels of {EBD[1]}x{EBD[0]}: reading the maps, bringing them to the labels' size, "
+        f"scoring, IoU at {NETWORK}x{NETWORK}: **{whole_set(chosen.ebd, min(chosen.rounds, 3)):.1f} s**, in one thread.",
     ]
     OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
