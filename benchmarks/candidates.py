@@ -215,8 +215,8 @@ def main() -> None:
         "# What was tried to make a step faster",
         "",
         f"{time.strftime('%Y-%m-%d')}, `python benchmarks/candidates.py --rounds {chosen.rounds}`, "
-        f"{platform.machine()}, {machine}, Python {platform.python_version()}, torch {torch.__version__}. Batch {BATCH}, {SIZE}x{SIZE}; "
-        "medians over turns in one run; whole steps are forward and backward pass.",
+        f"{platform.machine()}, {machine}, Python {platform.python_version()}, torch {torch.__version__}. Batch "
+        f"{BATCH}, {SIZE}x{SIZE}; medians over turns in one run; whole steps are forward and backward pass.",
         "",
         "| idea | predicted | measured | ratio | |",
         "|---|---|---|---|---|",

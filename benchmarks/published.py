@@ -1,7 +1,7 @@
 """What the published code does at every step and for every map, restated on our models, to measure ours against.
 
 Restated from the paper and from shared/parity (its table of departures and its training traces, which the step below
-meets: tests/test_published_step.py). What makes it slow is kept: both teachers run on every batch, in training mode,
+meets: tests/test_training_trace.py). What makes it slow is kept: both teachers run on every batch, in training mode,
 MiDaS with its whole decoder; every feature is normalised into a copy; gradients are clipped parameter by parameter;
 Adam is un-fused; all is float32, channels first; scoring sweeps 255 thresholds.
 """
@@ -40,6 +40,7 @@ class PublishedStep:
         teachers: by name; they run whole and in training mode. None in stage 1.
         projectors: by the same names.
         learning_rate: of the student.
+        batch_statistics: the teachers normalise by each batch, as in the published script; else they are in eval().
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class PublishedStep:
         teachers: dict[str, Network],
         projectors: dict[str, Projectors],
         learning_rate: float,
+        *,
+        batch_statistics: bool = True,
     ) -> None:
         self.student, self.teachers, self.projectors = student.train(), teachers, projectors
         for teacher in teachers.values():
-            teacher.requires_grad_(False).train()
+            teacher.requires_grad_(False).train(batch_statistics)
         plain = {"foreach": False, "fused": False}
         self.optimizers = [torch.optim.Adam(student.parameters(), lr=learning_rate, **plain)]
         if projectors:

@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ebd", type=int, default=1605, help="images")
     chosen = parser.parse_args()
+    ebd = whole_set(chosen.ebd, min(chosen.rounds, 3))
     cores = len(os.sched_getaffinity(0))
     lines = [
         "# Scoring",
@@ -120,7 +121,7 @@ def main() -> None:
         *sweeps(chosen.rounds),
         "",
         f"EBD's {chosen.ebd} labels of {EBD[1]}x{EBD[0]}: reading the maps, bringing them to the labels' size, "
-        f"scoring, IoU at {NETWORK}x{NETWORK}: **{whole_set(chosen.ebd, min(chosen.rounds, 3)):.1f} s**, in one thread.",
+        f"scoring, IoU at {NETWORK}x{NETWORK}: **{ebd:.1f} s**, in one thread.",
     ]
     OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
