@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce up test check lock seeds variants steps candidates scoring scaling ready prepared labels \
+.PHONY: help setup reproduce up test check lock seeds variants steps candidates cache scoring scaling ready prepared labels \
 	parallel chaos clean
 
 help: ## this list
@@ -37,6 +37,9 @@ steps: setup ## benchmarks/RESULTS.md: a training step at the paper's sizes, as 
 
 candidates: setup ## benchmarks/CANDIDATES.md: what was tried to make a step faster (10 minutes on 2 cores)
 	python benchmarks/candidates.py
+
+cache: setup ## benchmarks/CACHE.md: what the teacher's cache costs beside the teacher, and smaller numbers
+	python benchmarks/cache.py
 
 scoring: setup ## benchmarks/SCORING.md: one histogram pass against a sweep of thresholds; EBD at its full size
 	python benchmarks/scoring.py

@@ -47,7 +47,7 @@ def device_of(params: Params) -> Device:
 
 def schedule_of(params: Params, training: Training, *, teachers: bool) -> Schedule:
     """The course of stage 1 or stage 2; with teachers, if they are cached, the student sees the views that they saw."""
-    views = params.teacher.views if teachers and params.resolved.teacher_mode == "cached" else 0
+    views = params.resolved.teacher_views if teachers else 0
     decided, augment = params.resolved, training.augment
     return Schedule(
         epochs=training.epochs,

@@ -130,7 +130,7 @@ def pairwise_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     if student.shape != teacher.shape:
         raise ValueError(f"student features {tuple(student.shape)} and teacher features {tuple(teacher.shape)} differ")
-    return _Pairwise.apply(pixels(student), pixels(teacher))  # type: ignore[no-any-return,no-untyped-call]
+    return _Pairwise.apply(pixels(student), pixels(teacher))  # type: ignore[no-any-return]
 
 
 def pixels(features: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def _products(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]
 def _chunks(features: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Pixel after pixel of tensors (P, ...), so many at a time that the features fit a CPU's caches."""
     count = len(features) if features.is_cuda else max(1, CHUNK // features.shape[1])
-    yield from zip(*(each.split(count) for each in (features, *others)), strict=True)
+    yield from zip(*(torch.split(each, count) for each in (features, *others)), strict=True)
 
 
 def feature_loss(projected: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:

@@ -224,6 +224,8 @@ class Resolved(Section):
     poly: Recipe
     teacher_batchnorm: Literal["eval", "batch"]
     teacher_mode: Literal["cached", "online"]
+    teacher_views: int
+    """Colour-jittered views of an image where teachers are cached; 0 = every epoch draws its own jitter."""
     gradient_clip: float
     depth_outputs: Literal["final_and_sides", "sides"]
     upsample: Literal["nearest", "bilinear"]
@@ -296,7 +298,8 @@ class Params(Section):
         """The departures, decided."""
         chosen = dict(self.departures.model_dump(), teacher_mode=self.teacher.mode)
         by_recipe = RECIPES[self.recipe]
-        return Resolved(**{point: by_recipe[point] if value == "recipe" else value for point, value in chosen.items()})
+        decided = {point: by_recipe[point] if value == "recipe" else value for point, value in chosen.items()}
+        return Resolved(**decided, teacher_views=self.teacher.views if decided["teacher_mode"] == "cached" else 0)
 
     @property
     def first_runs(self) -> dict[str, Stage1Run]:

@@ -74,7 +74,7 @@ def plan_of(params: Params, weights: Path) -> Plan:
         flip_axis=params.resolved.flip,
         dtype=params.teacher.dtype,
         jitter=Jitter(augment.brightness, augment.contrast, augment.saturation),
-        views=params.teacher.views,
+        views=params.resolved.teacher_views,
     )
 
 
