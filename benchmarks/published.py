@@ -2,8 +2,9 @@
 
 Restated from the paper and from shared/parity (its table of departures and its training traces, which the step below
 meets: tests/test_training_trace.py). What makes it slow is kept: both teachers run on every batch, in training mode,
-MiDaS with its whole decoder; every feature is normalised into a copy; gradients are clipped parameter by parameter;
-Adam is un-fused; all is float32, channels first; scoring sweeps 255 thresholds.
+MiDaS with its whole decoder; every feature is normalised into a copy; DOF edges are a convolution of one channel;
+gradients are clipped parameter by parameter; Adam is un-fused; all is float32, channels first; scoring sweeps 255
+thresholds.
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.losses import supervised_loss
+from components.losses import at_size_of
 from components.models.network import Network
+from components.models.outputs import DefocusOutput
 from components.models.projectors import Projectors
 
 CLIP = 0.5
-SIDE_WEIGHT = 1.0
 LAMBDA_EDGE = 0.5
 
 
@@ -30,6 +31,30 @@ def pairwise(projected: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
     """Equation 2 for every level, summed, from normalised copies."""
     terms = [(unit(s) - unit(t)).pow(2).sum(1).mean() for s, t in zip(projected, teacher, strict=True)]
     return torch.stack(terms).sum()
+
+
+def box_difference(maps: Tensor) -> Tensor:
+    """Sum of the eight neighbours less eight times the centre."""
+    kernel = torch.ones(1, 1, 3, 3, device=maps.device)
+    kernel[0, 0, 1, 1] = -8
+    return F.conv2d(maps, kernel, padding=1)
+
+
+def dbd(logits: Tensor, label: Tensor) -> Tensor:
+    """Equation 6, with the edge term summed over the batch."""
+    squared = box_difference(torch.sigmoid(logits)).square()
+    predicted = (squared / (squared + 1)).flatten(1)
+    true = (box_difference(label).abs() > 0.5).float().flatten(1)
+    dice = (2 * (predicted * true).sum(1) + 1) / ((predicted.square() + true.square()).sum(1) + 1)
+    return F.binary_cross_entropy_with_logits(logits, label) + LAMBDA_EDGE * (1 - dice).sum()
+
+
+def supervised(output: DefocusOutput, label: Tensor, final_weight: float) -> Tensor:
+    """Equation 7."""
+    total = final_weight * dbd(output.logits, label)
+    for side in output.sides:
+        total = total + dbd(at_size_of(side, label), label)
+    return total
 
 
 class PublishedStep:
@@ -66,15 +91,7 @@ class PublishedStep:
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         output = self.student(images)
-        loss = supervised_loss(
-            output.logits,
-            output.sides,
-            labels,
-            lambda_edge=LAMBDA_EDGE,
-            reduction="sum",
-            final_weight=1.1 if self.teachers else 1.0,
-            side_weight=SIDE_WEIGHT,
-        )
+        loss = supervised(output, labels, 1.1 if self.teachers else 1.0)
         parts = {}
         for name, teacher in self.teachers.items():
             with torch.no_grad():
