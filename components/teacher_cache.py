@@ -259,10 +259,11 @@ def write_cache(
     Raises:
         InputError: the disk has no room for a shard.
     """
+    progress = folder / "progress.json"
     if (folder / MANIFEST).exists():
+        progress.unlink(missing_ok=True)  # a kill may have come between the two
         return
     folder.mkdir(parents=True, exist_ok=True)
-    progress = folder / "progress.json"
     shards: list[dict[str, Any]] = read_json(progress) if progress.exists() else []
     record = _record(encode, plan.seen(images[:1], ids[:1], view=1, flipped=False), plan.dtype)
     shard_images = max(1, SHARD_BYTES // (2 * record.itemsize))

@@ -136,7 +136,9 @@ def test_an_interrupted_cache_goes_on_to_the_same_bytes(encode, images, cached: 
     assert contents(folder) == contents(cached)
     shards = {f"view{view}-{start:06d}.npy" for view in (1, 2) for start in (0, 3)}
     assert set(contents(cached)) == shards | {MANIFEST}
+    (folder / "progress.json").write_text("[]")  # a kill after the manifest
     assert list(writing(encode, images, folder)) == []
+    assert contents(folder) == contents(cached)
 
 
 def test_half_precision_changes_the_loss_by_less_than_a_thousandth(
