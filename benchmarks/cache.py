@@ -110,8 +110,7 @@ def main() -> None:
         "| what | value |",
         "|---|---|",
         f"| the teacher alone, {chosen.images} images | {statistics.median(alone):.2f} s |",
-        f"| the teacher and its cache, checksums and disk included | {statistics.median(written):.2f} s: "
-        f"**{ratio:.3f}** |",
+        f"| teacher and cache, checksums and disk included | {statistics.median(written):.2f} s: **{ratio:.3f}** |",
         f"| bytes an image, a view | {held / chosen.images / 2**20:.1f} MiB |",
         f"| opening, every shard checked | {held / statistics.median(opened) / 1e9:.2f} GB/s |",
         f"| a batch of 6 | {1e3 * statistics.median(read):.1f} ms |",
