@@ -214,6 +214,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would `up`
     dice, begun = random.Random(chosen.seed), time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         checkout = Checkout(Path(name) / "checkout")
