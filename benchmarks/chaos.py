@@ -53,8 +53,8 @@ def kind_of(process: psutil.Process) -> str | None:
     words = process.cmdline()[1:6]
     text = " ".join(words)
     for kind, told in (
-        ("courier", "pipelines.courier"), ("stage", "-m pipelines."), ("dvc", "-m dvc"), ("up", "dbdflow up"),
-        ("reproduce", "dbdflow reproduce"), ("server", "prefect.server"), ("mlflow", "mlflow.server"),
+        ("courier", "pipelines.courier"), ("mlflow", "pipelines.mlflow_server"), ("stage", "-m pipelines."),
+        ("dvc", "-m dvc"), ("up", "dbdflow up"), ("reproduce", "dbdflow reproduce"), ("server", "prefect.server"),
         ("worker", "prefect worker"), ("flow", "prefect.flow_engine"), ("flow", "prefect.engine"),
         ("flow", "flow-run execute"),
     ):  # fmt: skip
