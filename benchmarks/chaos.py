@@ -53,8 +53,8 @@ def kind_of(process: psutil.Process) -> str | None:
     words = process.cmdline()[1:6]
     text = " ".join(words)
     for kind, told in (
-        ("courier", "pipelines.courier"), ("stage", "-m pipelines."), ("dvc", "-m dvc"), ("up", "dbdflow up"),
-        ("reproduce", "dbdflow reproduce"), ("server", "prefect.server"), ("mlflow", "mlflow.server"),
+        ("courier", "pipelines.courier"), ("mlflow", "pipelines.mlflow_server"), ("stage", "-m pipelines."),
+        ("dvc", "-m dvc"), ("up", "dbdflow up"), ("reproduce", "dbdflow reproduce"), ("server", "prefect.server"),
         ("worker", "prefect worker"), ("flow", "prefect.flow_engine"), ("flow", "prefect.engine"),
         ("flow", "flow-run execute"),
     ):  # fmt: skip
@@ -214,6 +214,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would `up`
     dice, begun = random.Random(chosen.seed), time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         checkout = Checkout(Path(name) / "checkout")
