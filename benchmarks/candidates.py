@@ -89,8 +89,8 @@ def whole_steps(device: torch.device) -> Iterator[Idea]:
         "torch.compile, whole step",
         "a tenth less: BatchNorm and ReLU in one pass; minutes to compile",
         {"as it is": mixed, "compiled": model_step(compiled, image_last, labels, half)},  # type: ignore[arg-type]
-        "not taken: minutes at the start of every stage, and a compiler on the machine; to be measured on a GPU, where it "
-        "should gain more",
+        "not taken: minutes at the start of every stage, and a compiler on the machine; to be measured on a GPU, where "
+        "it should gain more",
     )
 
 
