@@ -6,14 +6,11 @@ MiDaS v2.1's network at the paper's size with random weights: the features' size
 """
 
 import argparse
-import os
-import platform
 import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -21,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.clock import machine, timed
 from components.data.loader import Batch, Jitter
 from components.losses import feature_loss
 from components.models.registry import build_model
@@ -32,12 +30,6 @@ OUT = Path(__file__).parent / "CACHE.md"
 SIZE, BATCH = 320, 12
 PLAN = Plan("random", SIZE, "vertical", "float16", Jitter(0.2, 0.2, 0.2), views=1)
 SMALLER = (torch.float16, torch.bfloat16, torch.float8_e4m3fn)
-
-
-def timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
 
 
 def forward(encode: Encoder, images: Tensor, ids: list[str]) -> None:
@@ -82,15 +74,15 @@ def main() -> None:
         for turn in range(chosen.rounds + 1):
             shutil.rmtree(folder, ignore_errors=True)
             times = (
-                timed(lambda: forward(encode, images, ids)),
-                timed(lambda: list(write_cache(encode, images, ids, folder, PLAN, batch_size=BATCH))),
+                timed(lambda: forward(encode, images, ids), device),
+                timed(lambda: list(write_cache(encode, images, ids, folder, PLAN, batch_size=BATCH)), device),
             )
             begun = time.perf_counter()
             cached = CachedFeatures([open_cache(folder, PLAN)], ids, LEVELS)
             opened_in = time.perf_counter() - begun
             rows = torch.arange(6)
             batch = Batch(torch.empty(0), torch.empty(0), rows, rows % 2 == 0, view=1)
-            read.append(timed(lambda batch=batch, cached=cached: cached(batch)))
+            read.append(timed(lambda batch=batch, cached=cached: cached(batch), device))
             if turn:
                 alone.append(times[0])
                 written.append(times[1])
@@ -101,12 +93,11 @@ def main() -> None:
         said = encode(PLAN.seen(images[:6], ids[:6], 1, flipped=False))
     features = [said[name].float() for name in LEVELS]
     ratio = statistics.median(b / a for a, b in zip(alone, written, strict=True))
-    machine = torch.cuda.get_device_name() if device.type == "cuda" else f"{len(os.sched_getaffinity(0))} cores"
     lines = [
         "# The teacher's cache",
         "",
         f"{time.strftime('%Y-%m-%d')}, `python benchmarks/cache.py --images {chosen.images} --rounds {chosen.rounds}`, "
-        f"{platform.machine()}, {machine}, Python {platform.python_version()}, torch {torch.__version__}. MiDaS v2.1's "
+        f"{machine(device)}. MiDaS v2.1's "
         f"network with random weights, {SIZE}x{SIZE}, one view, both flips; medians of turns in one run.",
         "",
         "| what | value |",

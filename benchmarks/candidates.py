@@ -7,8 +7,6 @@ Whole steps of stage 1 (batch 6, 320x320, ResNeSt101) and parts of one; the vari
 
 import argparse
 import copy
-import os
-import platform
 import statistics
 import sys
 import time
@@ -22,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from benchmarks.clock import machine, timed
+from benchmarks.published import box_difference as convolved
 from benchmarks.published import pairwise as normalised_copies
 from components.losses import at_size_of, box_difference, feature_loss
 from components.models.network import Network
@@ -115,12 +115,6 @@ def backward(loss: Callable[[], Tensor]) -> Work:
     return work
 
 
-def convolved(maps: Tensor) -> Tensor:
-    kernel = torch.ones(1, 1, 3, 3, device=maps.device)
-    kernel[0, 0, 1, 1] = -8
-    return F.conv2d(maps, kernel, padding=1)
-
-
 def parts(device: torch.device) -> Iterator[Idea]:
     model = build_model("dffnet", "resnest101e").to(device)
     parameters = [each.detach() for each in model.parameters()]
@@ -196,12 +190,9 @@ def measure(idea: Idea, rounds: int, device: torch.device) -> dict[str, float]:
     seconds: dict[str, list[float]] = {name: [] for name in idea.variants}
     for turn in range(rounds + 1):
         for name, work in idea.variants.items():
-            begun = time.perf_counter()
-            work()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
+            spent = timed(work, device)
             if turn:
-                seconds[name].append(time.perf_counter() - begun)
+                seconds[name].append(spent)
     return {name: 1e3 * statistics.median(each) for name, each in seconds.items()}
 
 
@@ -211,13 +202,12 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args()
     device = set_up(device=chosen.device, precision="float32", deterministic=False, threads=0).device
-    machine = torch.cuda.get_device_name() if device.type == "cuda" else f"{len(os.sched_getaffinity(0))} cores"
     lines = [
         "# What was tried to make a step faster",
         "",
         f"{time.strftime('%Y-%m-%d')}, `python benchmarks/candidates.py --rounds {chosen.rounds}`, "
-        f"{platform.machine()}, {machine}, Python {platform.python_version()}, torch {torch.__version__}. Batch "
-        f"{BATCH}, {SIZE}x{SIZE}; medians over turns in one run; whole steps are forward and backward pass.",
+        f"{machine(device)}. Batch {BATCH}, {SIZE}x{SIZE}; medians over turns in one run; whole steps are "
+        "forward and backward pass.",
         "",
         "| idea | predicted | measured | ratio | |",
         "|---|---|---|---|---|",

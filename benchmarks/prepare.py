@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import psutil
+from origin import commit
 from PIL import Image
 
 from components.data.images import to_network_size
@@ -161,15 +162,12 @@ def decoders(photographs: list[Path]) -> list[str]:
 def note(runs: dict[int, list[Run]], tables: tuple[list[str], list[str]], raw: Path, count: int, command: str) -> str:
     """The note, in Markdown."""
     sizes = [path.stat().st_size / 1e3 for path in (raw / "EBD/image").iterdir()]
-    commit = subprocess.run(
-        ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-    ).stdout.strip()
     same = len({each.digest for done in runs.values() for each in done}) == 1
     lines = [
         "# Preparing EBD at its full count",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {platform.machine()} with {os.cpu_count()} CPU cores, Python "
-        f"{platform.python_version()}, load {os.getloadavg()[0]:.1f} at the end, `{command}`.",
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {platform.machine()} with {os.cpu_count()} CPU cores, "
+        f"Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the end, `{command}`.",
         "",
         f"{count} random photographs of {WIDTH}x{HEIGHT}, JPEG of quality 95, {np.mean(sizes):.0f} kB on average "
         f"({min(sizes):.0f} to {max(sizes):.0f}), with PNG labels. Runs in turn; the budget is 180 s and 2 GB.",

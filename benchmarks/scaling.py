@@ -6,8 +6,6 @@ Stand-in photographs of 640x480 at 96x96 network size, and the miniature's depth
 """
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -21,6 +19,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks import prepare as stand_in
+from benchmarks.clock import machine, timed
 from components.data.loader import Jitter
 from components.data.maps import MapArchive, write_maps
 from components.data.prepare import prepare_set
@@ -32,6 +31,7 @@ from components.teachers import encode_depth
 
 HERE = Path(__file__).parent
 SIDE = 96
+CPU = torch.device("cpu")
 KINDS = ("prepare", "cache", "evaluate")
 
 
@@ -45,25 +45,21 @@ def subset(raw: Path, folder: Path, count: int) -> Path:
     return folder
 
 
-def timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
-
-
 def measure(raw: Path, folder: Path, count: int, encode: Callable[..., dict[str, torch.Tensor]]) -> dict[str, float]:
     """Seconds of the three stages' work on so many images."""
     few, out = subset(raw, folder / "raw", count), folder / "prepared"
-    took = {"prepare": timed(lambda: prepare_set("ebd", few, out, image_size=SIDE, partial=True))}
+    took = {"prepare": timed(lambda: prepare_set("ebd", few, out, image_size=SIDE, partial=True), CPU)}
     data = PreparedSet.load(out)
     images = torch.from_numpy(np.ascontiguousarray(data.images.transpose(0, 3, 1, 2)))
     plan = Plan("random", SIDE, "vertical", "float16", Jitter(0.2, 0.2, 0.2), views=1)
-    took["cache"] = timed(lambda: list(write_cache(encode, images, data.ids, folder / "cache", plan, batch_size=12)))
+    took["cache"] = timed(
+        lambda: list(write_cache(encode, images, data.ids, folder / "cache", plan, batch_size=12)), CPU
+    )
     write_maps(folder / "maps.zip", zip(data.ids, data.labels * 255, strict=True))
     tests = {"EBD": np.arange(len(data))}
     with MapArchive(folder / "maps.zip") as maps:
         scored = score_set(maps.__getitem__, data, tests, upsample="nearest", iou_size=SIDE, iou="pooled")
-        took["evaluate"] = timed(lambda: list(scored))
+        took["evaluate"] = timed(lambda: list(scored), CPU)
     return took
 
 
@@ -103,9 +99,8 @@ def main() -> None:
         "# What each image costs, by how many there are",
         "",
         f"{time.strftime('%Y-%m-%d')}, `python benchmarks/scaling.py --sizes {' '.join(map(str, chosen.sizes))} "
-        f"--rounds {chosen.rounds}`, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python "
-        f"{platform.python_version()}. Stand-in photographs of 640x480, network size {SIDE}, the miniature's depth "
-        "teacher; the best of the rounds.",
+        f"--rounds {chosen.rounds}`, {machine(CPU)}. Stand-in photographs of 640x480, network size {SIDE}, the "
+        "miniature's depth teacher; the best of the rounds.",
         "",
         "![seconds over images](scaling.svg)",
         "",

@@ -15,9 +15,10 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from origin import ROOT, commit
+from parallel import clone
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "SEEDS.md"
 ABLATION = {
     "stage1_runs": {"dffnet_bce": ("dffnet", {"loss": "bce"})},
@@ -68,6 +69,16 @@ def spread(values: list[float]) -> str:
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
 
 
+def chosen_seeds(description: str) -> list[int]:
+    """The command line's `--seeds`, enough of them for a spread."""
+    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    seeds: list[int] = parser.parse_args().seeds
+    if len(seeds) < 2:
+        parser.error("--seeds: at least two are needed for a spread")
+    return seeds
+
+
 def note(results: list[Scores], seeds: list[int], commit: str) -> str:
     """The note, in Markdown."""
     tests = list(next(iter(results[0].values())))
@@ -109,19 +120,11 @@ def note(results: list[Scores], seeds: list[int], commit: str) -> str:
 
 def main() -> None:
     """Reproduce every seed and write the note."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    seeds = parser.parse_args().seeds
-    if len(seeds) < 2:
-        parser.error("--seeds: at least two are needed for a spread")
-    commit = subprocess.run(
-        ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    seeds, version = chosen_seeds(__doc__ or ""), commit()
     with tempfile.TemporaryDirectory() as folder:
-        clone = Path(folder) / "dbdflow"
-        subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-        results = [run_seed(clone, seed) for seed in seeds]
-    OUT.write_text(note(results, seeds, commit))
+        checkout = clone(Path(folder) / "dbdflow")
+        results = [run_seed(checkout, seed) for seed in seeds]
+    OUT.write_text(note(results, seeds, version))
     print(OUT)
 
 

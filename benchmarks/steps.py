@@ -11,8 +11,6 @@ matrix rate and bandwidth set.
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,6 +27,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.clock import machine, timed
 from benchmarks.published import PublishedStep
 from components import experiment
 from components.data.loader import Batch, Jitter, TrainingSet, batches
@@ -85,11 +84,6 @@ class Side:
         return max(self.flops / self.rates["flops"], self.traffic / self.rates["bytes"])
 
 
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
 class Memory(threading.Thread):
     """Looks fifty times a second how much memory of its own the process has; `peak` is the most that it saw."""
 
@@ -118,14 +112,7 @@ def measured_rates(device: Device) -> dict[str, float]:
     target = torch.empty_like(source)
 
     def best(work: Callable[[], object]) -> float:
-        seconds = []
-        for _ in range(6):
-            synchronise(device.device)
-            begun = time.perf_counter()
-            work()
-            synchronise(device.device)
-            seconds.append(time.perf_counter() - begun)
-        return min(seconds)
+        return min(timed(work, device.device) for _ in range(6))
 
     return {
         "flops": 2 * side**3 / best(lambda: torch.mm(a, b)),
@@ -265,14 +252,8 @@ def inference(device: Device, params: Params) -> float:
     model = build_model("dffnet", "resnest101e").to(device.device).to(memory_format=torch.channels_last).eval()
     images = torch.randn(INFERENCE_BATCH, 3, params.image_size, params.image_size, device=device.device)
     images = images.to(memory_format=torch.channels_last)
-    seconds = []
     with torch.inference_mode(), torch.autocast(device.device.type, dtype=torch.bfloat16):
-        for _ in range(4):
-            synchronise(device.device)
-            begun = time.perf_counter()
-            model(images)
-            synchronise(device.device)
-            seconds.append(time.perf_counter() - begun)
+        seconds = [timed(lambda: model(images), device.device) for _ in range(4)]
     return INFERENCE_BATCH / statistics.median(seconds[1:])
 
 
@@ -287,16 +268,11 @@ def serve(side: str, stage: int, chosen: str) -> None:
             device = set_up(device=chosen, precision=params.runtime.precision, deterministic=False, threads=0)
             told, steps = ours(stage, device, params, Path(name))
         print(json.dumps(asdict(told)), flush=True)
-        memory = Memory(device.device)
+        memory, waited = Memory(device.device), list[float]()
         for line in sys.stdin:
-            seconds, waiting = [], 0.0
-            for _ in range(int(line)):
-                synchronise(device.device)
-                begun = time.perf_counter()
-                waiting += next(steps)
-                synchronise(device.device)
-                seconds.append(time.perf_counter() - begun)
-            print(json.dumps(asdict(Turn(seconds, waiting, memory.peak))), flush=True)
+            waited.clear()
+            seconds = [timed(lambda: waited.append(next(steps)), device.device) for _ in range(int(line))]
+            print(json.dumps(asdict(Turn(seconds, sum(waited), memory.peak))), flush=True)
 
 
 def compare(stage: int, rounds: int, steps: int, device: str) -> dict[str, Side]:
@@ -373,7 +349,6 @@ def main() -> None:
     for stage in chosen.stages:
         tables += rows(stage, compare(stage, chosen.rounds, chosen.steps, chosen.device), batch)
     device = set_up(device=chosen.device, precision="bfloat16", deterministic=False, threads=0)
-    machine = torch.cuda.get_device_name() if device.device.type == "cuda" else f"{len(os.sched_getaffinity(0))} cores"
     tables += [
         "## Inference",
         "",
@@ -384,10 +359,9 @@ def main() -> None:
     head = [
         "# A training step: as published, and ours",
         "",
-        f"{time.strftime('%Y-%m-%d')}, `python benchmarks/steps.py {words}`, {platform.machine()}, {machine}, Python "
-        f"{platform.python_version()}, torch {torch.__version__}. Batch {batch}, {params.image_size}x"
-        f"{params.image_size}, ResNeSt101; medians over turns that alternate within one run; random images, random "
-        f"features. Ours: presets/paper.yaml ({params.runtime.precision}).",
+        f"{time.strftime('%Y-%m-%d')}, `python benchmarks/steps.py {words}`, {machine(device.device)}. "
+        f"Batch {batch}, {params.image_size}x{params.image_size}, ResNeSt101; medians over alternating turns of one "
+        f"run; random images, random features. Ours: presets/paper.yaml ({params.runtime.precision}).",
         "",
     ]
     OUT.write_text("\n".join([*head, *tables]) + "\n", encoding="utf-8")

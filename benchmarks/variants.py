@@ -4,7 +4,6 @@
 and seed. The images are rendered: nothing here is comparable with the paper's numbers.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -17,8 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from origin import ROOT, commit
+from parallel import clone
 from ruamel.yaml import YAML
-from seeds import METRICS, ROOT, Scores, spread
+from seeds import METRICS, Scores, chosen_seeds, spread
+
+from pipelines.experiments import put
 
 OUT = ROOT / "benchmarks" / "VARIANTS.md"
 RUNS = ("dffnet", "d_dffnet")
@@ -33,24 +36,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
 BASE = next(iter(VARIANTS))
 
 
-def run(clone: Path, changes: dict[str, Any], seed: int) -> tuple[Scores, float, int]:
+def run(checkout: Path, changes: dict[str, Any], seed: int) -> tuple[Scores, float, int]:
     """Scores of the runs, seconds, and bytes of the depth teacher's cache."""
-    yaml, path = YAML(), clone / "params.yaml"
+    yaml, path = YAML(), checkout / "params.yaml"
     params = yaml.load((ROOT / "presets" / "miniature.yaml").read_text())
     for key, value in (changes | {"seed": seed}).items():
-        *sections, name = key.split(".")
-        section = params
-        for each in sections:
-            section = section[each]
-        section[name] = value
+        put(params, key, value)
     with path.open("w") as file:
         yaml.dump(params, file)
     begun = time.monotonic()
     stages = [f"evaluate@{name}" for name in RUNS]
-    subprocess.run([sys.executable, "-m", "dvc", "repro", *stages], cwd=clone, check=True, stdout=sys.stderr)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", *stages], cwd=checkout, check=True, stdout=sys.stderr)
     took = time.monotonic() - begun
-    scores = {name: json.loads((clone / "data/scores" / name / "summary.json").read_text()) for name in RUNS}
-    held = sum(each.stat().st_size for each in (clone / "data/teacher_cache").rglob("*.npy"))
+    scores = {name: json.loads((checkout / "data/scores" / name / "summary.json").read_text()) for name in RUNS}
+    held = sum(each.stat().st_size for each in (checkout / "data/teacher_cache").rglob("*.npy"))
     return scores, took, held
 
 
@@ -99,23 +98,15 @@ def note(found: dict[str, list[tuple[Scores, float, int]]], seeds: list[int], co
 
 def main() -> None:
     """Train every variant and write the note."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    seeds = parser.parse_args().seeds
-    if len(seeds) < 2:
-        parser.error("--seeds: at least two are needed for a spread")
-    commit = subprocess.run(
-        ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    seeds, version = chosen_seeds(__doc__ or ""), commit()
     found: dict[str, list[tuple[Scores, float, int]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        clone = Path(folder) / "dbdflow"
-        subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+        checkout = clone(Path(folder) / "dbdflow")
         for variant, changes in VARIANTS.items():
             for seed in seeds:
-                found.setdefault(variant, []).append(run(clone, changes, seed))
+                found.setdefault(variant, []).append(run(checkout, changes, seed))
                 print(f"{variant}, seed {seed}: {found[variant][-1][1]:.0f} s", flush=True)
-    OUT.write_text(note(found, seeds, commit), encoding="utf-8")
+    OUT.write_text(note(found, seeds, version), encoding="utf-8")
     print(OUT)
 
 

@@ -149,17 +149,17 @@ class _Pairwise(torch.autograd.Function):
     def forward(ctx: Any, student: Tensor, teacher: Tensor) -> Tensor:  # noqa: ANN401 (torch's context)
         products = [_products(s, t) for s, t in _chunks(student, teacher)]
         both, ours, theirs = (torch.cat(each) for each in zip(*products, strict=True))
-        lengths = (ours + LENGTH_EPSILON) * (theirs + LENGTH_EPSILON)
-        cosine = both * lengths.rsqrt()
-        own = ours / (ours + LENGTH_EPSILON)
-        ctx.save_for_backward(student, teacher, cosine, ours + LENGTH_EPSILON, lengths.rsqrt())
-        return (own + theirs / (theirs + LENGTH_EPSILON) - 2 * cosine).mean()
+        our_length, their_length = ours + LENGTH_EPSILON, theirs + LENGTH_EPSILON
+        inverse = (our_length * their_length).rsqrt()
+        cosine = both * inverse
+        ctx.save_for_backward(student, teacher, cosine, our_length, inverse)
+        return (ours / our_length + theirs / their_length - 2 * cosine).mean()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        student, teacher, cosine, ours, inverse = ctx.saved_tensors
+        student, teacher, cosine, length, inverse = ctx.saved_tensors
         scale = 2 * grad / len(cosine)
-        of_student = scale * (LENGTH_EPSILON / ours.square() + cosine / ours)
+        of_student = scale * (LENGTH_EPSILON / length.square() + cosine / length)
         of_teacher = -scale * inverse
         gradient = torch.empty_like(student)
         parts = _chunks(student, teacher, gradient, of_student[:, None], of_teacher[:, None])

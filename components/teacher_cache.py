@@ -20,7 +20,7 @@ import hashlib
 import io
 import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -211,16 +211,17 @@ class HeldFeatures:
 
     def __init__(self, cached: CachedFeatures, device: torch.device) -> None:
         self.channels = cached.channels
-        rows = torch.arange(len(cached.places))
-        self.held: list[list[list[Tensor]]] = []
-        for view in range(1, cached.views + 1):
-            flips = [Batch(torch.empty(0), torch.empty(0), rows, torch.full_like(rows, flip), view) for flip in (0, 1)]
-            self.held.append([[level.to(device) for level in cached(each)] for each in flips])
+        self.images = len(cached.places)
+        rows = torch.arange(self.images)
+        flipped = torch.arange(2 * self.images) >= self.images
+        both = Batch(torch.empty(0), torch.empty(0), rows.repeat(2), flipped, view=0)
+        self.held = [
+            [level.to(device) for level in cached(replace(both, view=view))] for view in range(1, cached.views + 1)
+        ]
 
     def __call__(self, batch: Batch) -> Sequence[Tensor]:
-        flipped = batch.flipped.view(-1, 1, 1, 1)
-        plain, turned = self.held[batch.view - 1]
-        return [torch.where(flipped, b[batch.index], a[batch.index]) for a, b in zip(plain, turned, strict=True)]
+        rows = batch.index + self.images * batch.flipped
+        return [level[rows] for level in self.held[batch.view - 1]]
 
     def expect(self, batch: Batch) -> None:
         """Everything is there."""
