@@ -103,7 +103,7 @@ def main() -> None:
             took.append(spent)
             print(f"beta {beta}, seed {number}: {'same' if same[beta, number] else 'OTHER'} scores, {spent:.0f} s")
             shutil.rmtree(Path(name) / "alone")
-    often = {stage: count for stage, count in ended.items() if count > 1}
+    exact, often = sum(same.values()), {stage: count for stage, count in ended.items() if count > 1}
     lines = [
         "# A sweep of the miniature",
         "",
@@ -115,9 +115,9 @@ def main() -> None:
         "|---|---|",
         f"| killed with -9 after | {seconds[0]:.0f} s, {before} stages had ended |",
         f"| run again to the end | {seconds[1]:.0f} s |",
-        f"| stages that ended, both together | {ended.total()}, {'each once' if not often else f'**again: {often}**'} |",
+        f"| stages that ended, in both | {ended.total()}, {f'**again: {often}**' if often else 'each once'} |",
         f"| nine separate runs | {sum(took):.0f} s in all |",
-        f"| points whose scores are those of their separate run | {sum(same.values())} of {len(same)}, to the last bit |",
+        f"| points with their separate run's scores, to the last bit | {exact} of {len(same)} |",
         "",
         *(line.replace("# ", "### ", 1) if line.startswith("#") else line for line in table.splitlines()),
     ]
