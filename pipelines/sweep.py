@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from components.errors import InputError
+
+if TYPE_CHECKING:
+    from pipelines.reproduction import Summary
+    from pipelines.sweeps import Sweep
 
 
 @click.command("sweep")
@@ -21,25 +24,41 @@ def command(*, axes: tuple[str, ...], only: tuple[str, ...], jobs: int | None, d
     Every combination ends as a DVC experiment; what several have in common runs once. The table has mean and spread
     over `seed`, and how far the other values differ from the first. The workspace stays as it is.
     """
-    from components.over_seeds import Sample, tables
-    from pipelines import environment
-    from pipelines.stopping import Stop, by_signals
+    from pipelines import environment, flow
     from pipelines.sweeps import Sweep
 
-    sweep = Sweep(environment.root(), read_axes(axes), only, click.echo)
+    values = read_axes(axes)
+    sweep = Sweep(environment.root(), values, only, click.echo)
     if dry:
         click.echo("\n".join(sweep.told_plan()))
         return
+    summary = in_prefect(api, values, only, jobs) if (api := flow.reachable()) else plainly(sweep, jobs)
+    if sweep.is_done():
+        click.echo((sweep.folder / "table.md").read_text(encoding="utf-8"))
+        click.echo(f"tables in {sweep.folder}; `dvc exp show` lists the {len(sweep.points)} experiments")
+    sys.exit(summary.code)
+
+
+def plainly(sweep: "Sweep", jobs: int | None) -> "Summary":
+    """Run without Prefect, until a signal."""
+    from pipelines.stopping import Stop, by_signals
+
     stop = Stop()
     with by_signals(stop):
         summary = sweep.run(jobs, stop)
     click.echo("\n".join(summary.lines()))
-    if sweep.is_done():
-        samples = [Sample(dict(point.values), sweep.kept(point) / "scores") for point in sweep.points]
-        written = tables(samples, sweep.folder, sweep.title)
-        click.echo(Path(written).read_text(encoding="utf-8"))
-        click.echo(f"tables in {sweep.folder}; `dvc exp show` lists the {len(sweep.points)} experiments")
-    sys.exit(summary.code)
+    return summary
+
+
+def in_prefect(api: str, axes: dict[str, list[Any]], only: Sequence[str], jobs: int | None) -> "Summary":
+    """Run as a flow run of this process."""
+    from pipelines import environment
+
+    environment.state().mkdir(parents=True, exist_ok=True)  # Prefect's home is made in it
+    from pipelines.reproduce import from_console
+    from pipelines.sweep_flow import sweep
+
+    return from_console(api, lambda: sweep(axes, list(only), jobs, return_state=True))
 
 
 def read_axes(words: Sequence[str]) -> dict[str, list[Any]]:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from components.over_seeds import Sample, tables
 from components.storage import atomic_dir, atomic_path
 from pipelines import dag, environment, recovery
 from pipelines.experiments import dvc, share_inboxes
@@ -47,11 +48,6 @@ class Sweep:
         """Where the results of a point lie once it is done."""
         return self.folder / "points" / point.clone.name
 
-    @property
-    def title(self) -> str:
-        """The values that are swept."""
-        return f"Sweep {axes_told(self.axes)}"
-
     def is_done(self) -> bool:
         """Whether every point has its results."""
         return all(self.kept(point).exists() for point in self.points)
@@ -84,7 +80,8 @@ class Sweep:
         self.folder.mkdir(parents=True, exist_ok=True)
         with recovery.alone(self.folder, self.say, stop):
             if not self.waiting:
-                return Summary({}, 0, time.monotonic() - begun, None, stop)
+                stages = sum(len(load(self.kept(point) / "dvc.lock")["stages"]) for point in self.points)
+                return Summary({}, stages, time.monotonic() - begun, None, stop)
             for point in self.waiting:
                 point.clone.make(self.say)
                 recovery.repair(point.clone.folder, self.say)
@@ -95,7 +92,14 @@ class Sweep:
                 if not stop.is_set() and running.complete(number, done):
                     running.bring(number, running.graphs[number].upstream)
                     self.keep(point)
+            if self.is_done():
+                self.tables()
         return Summary(done, len(running.plan.nodes), time.monotonic() - begun, running.logs, stop)
+
+    def tables(self) -> Path:
+        """Write the tables over seeds; the one for a person."""
+        samples = [Sample(point.values, self.kept(point) / "scores") for point in self.points]
+        return tables(samples, self.folder, f"Sweep {axes_told(self.axes)}")
 
     def keep(self, point: Point) -> None:
         """Save a point as an experiment, keep what the tables need, and let go of its clone."""
