@@ -14,9 +14,7 @@ from typing import Any
 
 from components.data.test_sets import WITHIN
 from components.storage import file_hash, read_json
-
-Summary = Mapping[str, Mapping[str, float]]
-"""Test set -> metric -> value, as in `summary.json`."""
+from components.summaries import Summary
 
 
 def counts(test_set: str, train: str) -> bool:

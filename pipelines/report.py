@@ -1,7 +1,7 @@
 """Stage `report`: the paper's tables, ours beside them, curves, gallery and provenance on one page."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,21 @@ from ruamel.yaml import YAML
 
 from components.params import EXTERNAL, load_params
 from components.report.page import build_report
-from components.storage import read_json
-from pipelines.ranking import Summary, digest, ranked, scored_on
+from components.summaries import Summary, find_summaries, write_summaries
+from pipelines.ranking import digest, ranked, scored_on
 from pipelines.stage import Stage, main
 
 PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "dvc", "prefect", "mlflow")
 
 
-def report(stage: Stage, *, prepared: Path, predictions: Path, scores: Path, models: Path, out: Path) -> None:
-    """Build the page from what DVC holds; MLflow is not asked."""
+def report(
+    stage: Stage, *, prepared: Path, predictions: Path, scores: Path, models: Path, summary: Path, out: Path
+) -> None:
+    """Build the page, and in `summary` the files that DVC compares, from what DVC holds; MLflow is not asked."""
     params = load_params()
     lock = lock_entries(Path("dvc.lock"))
+    found = find_summaries(scores, params.evaluated)
+    write_summaries(summary, found, scores, models)
     build_report(
         out=out,
         name=params.name,
@@ -39,29 +43,19 @@ def report(stage: Stage, *, prepared: Path, predictions: Path, scores: Path, mod
         runs=params.evaluated,
         beside={run: settings.beside for run, settings in params.published.items()},
     )
-    found = summaries(scores, params.evaluated)
     stage.reproduction(metrics=summary_metrics(found), tags={"dvc.lock": digest(lock)}, folder=out)
     data = scored_on(lock, params.resolved.upsample)
     for each in ranked(found, models):
         stage.scored(experiment=params.name, test_data=data, **each)
 
 
-def summaries(scores: Path, runs: Sequence[str]) -> dict[str, Summary]:
-    """The `summary.json` of every run and method that has one; published maps are `external/<method>`."""
-    published = sorted(path.parent.name for path in (scores / EXTERNAL).glob("*/summary.json"))
-    named = [*runs, *(f"{EXTERNAL}/{method}" for method in published)]
-    found = {name: scores / name / "summary.json" for name in named}
-    return {name: read_json(path) for name, path in found.items() if path.exists()}
-
-
 def summary_metrics(found: Mapping[str, Summary]) -> dict[str, float]:
-    """All scores as `<run or method>/<test set>/<metric>`; how many images a set has is none."""
+    """All scores as `<run or method>/<test set>/<metric>`."""
     return {
         f"{run}/{test_set}/{metric}": value
         for run, summary in found.items()
         for test_set, values in summary.items()
         for metric, value in values.items()
-        if metric != "images"
     }
 
 
