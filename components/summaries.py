@@ -1,7 +1,7 @@
 """All scores and curves of a reproduction in the few files that `dvc metrics`, `dvc plots` and `dvc exp show` read.
 
 DVC takes no pattern for metrics and plots, and a run that is not available has no scores; so they are gathered here.
-In the folder: `metrics.json`, run -> test set -> metric; `curves/<run>/<test set>.csv`, precision and recall at 256
+In the folder: `metrics/<run>.json`, test set -> metric; `curves/<run>/<test set>.csv`, precision and recall at 256
 thresholds, blurred region positive; `history/<run>.csv`, the epochs of a run that was trained here.
 """
 
@@ -14,7 +14,7 @@ from components.storage import atomic_dir, read_json, write_json
 
 Summary = Mapping[str, Mapping[str, float]]
 """Test set -> metric -> value."""
-METRICS, CURVES, HISTORY = "metrics.json", "curves", "history"
+METRICS, CURVES, HISTORY = "metrics", "curves", "history"
 
 
 def find_summaries(scores: Path, runs: Sequence[str]) -> dict[str, Summary]:
@@ -47,10 +47,10 @@ def write_summaries(out: Path, summaries: Mapping[str, Summary], scores: Path, m
         models: folder with `<run>/history.csv`; runs without epochs get no file.
     """
     with atomic_dir(out) as folder:
-        write_json(folder / METRICS, summaries)
-        for name in (CURVES, HISTORY):
+        for name in (METRICS, CURVES, HISTORY):
             (folder / name).mkdir()
-        for run in summaries:
+        for run, summary in summaries.items():
+            write_json(folder / METRICS / f"{run}.json", summary)
             for test_set, points in by_test_set(scores / run / "curves.csv").items():
                 write_rows(folder / CURVES / run / f"{test_set}.csv", points)
             if history := rows_of(models / run / "history.csv"):
