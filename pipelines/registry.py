@@ -16,6 +16,7 @@ BEST = "best"
 WEIGHTS = "dbdflow.weights"
 MAE = "dbdflow.mean_mae"
 TEST_DATA = "dbdflow.test_data"
+ABOUT = "`best`: the lowest mean MAE over the test sets. Chosen by test scores: a pointer, no claim."
 
 
 def registered_name(experiment: str, train: str) -> str:
@@ -37,11 +38,11 @@ class Registry:
         """Make the weights that a run has under `model/` a version, unless they are one."""
         name = registered_name(event["experiment"], event["train"])
         if not self.client.search_registered_models(f"name = '{name}'"):
-            self.client.create_registered_model(name)
+            self.client.create_registered_model(name, description=ABOUT)
         if self._version(name, event["weights"]) is None:
             source = f"{self.client.get_run(run).info.artifact_uri}/model"
             tags = {WEIGHTS: event["weights"], "dbdflow.model": event["name"]}
-            self.client.create_model_version(name, source, run_id=run, tags=tags)
+            self.client.create_model_version(name, source, run_id=run, tags=tags, description=event["name"])
 
     def score(self, event: Event) -> None:
         """Note what a version scored, and let `best` point to the best of those scored alike."""
