@@ -57,7 +57,11 @@ class Journal:
     def keep(self, path: Path, copy: Callable[[Path, Path], object] = shutil.copy2) -> str | None:
         """Put a copy of a file or folder beside the journal; its name there. `copy` makes a file's."""
         if path.is_dir():
-            return self._put(path.name, lambda target: shutil.copytree(path, target, copy_function=copy))
+
+            def copy_file(source: str, target: str) -> object:
+                return copy(Path(source), Path(target))
+
+            return self._put(path.name, lambda target: shutil.copytree(path, target, copy_function=copy_file))
         return self._put(path.name, lambda target: copy(path, target))
 
     def keep_bytes(self, name: str, content: bytes) -> str | None:

@@ -42,7 +42,9 @@ class Registry:
         if self._version(name, event["weights"]) is None:
             source = f"{self.client.get_run(run).info.artifact_uri}/model"
             tags = {WEIGHTS: event["weights"], "dbdflow.model": event["name"]}
-            self.client.create_model_version(name, source, run_id=run, tags=tags, description=event["name"])
+            self.client.create_model_version(
+                name, source, run_id=run, tags=tags, description=event["name"], await_creation_for=0
+            )
 
     def score(self, event: Event) -> None:
         """Note what a version scored, and let `best` point to the best of those scored alike."""
