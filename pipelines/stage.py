@@ -5,6 +5,7 @@ it (as a Prefect flow run when a server answers) and turns what happens into a j
 """
 
 import io
+import json
 import logging
 import os
 import shlex
@@ -141,6 +142,7 @@ class Stage:
             dvc_stage=depends_on.dvc_stage,
             deps_hash=depends_on.digest,
             params=flatten(load(Path("params.yaml"))),
+            sweep=json.loads(os.environ.get("DBDFLOW_SWEEP", "null")),
         )
         courier.start()
 

@@ -5,6 +5,7 @@ Every point is an experiment in a clone of its own (`pipelines.experiments.Clone
 Killed, the same sweep goes on where it was.
 """
 
+import json
 import shutil
 import threading
 import time
@@ -128,14 +129,15 @@ class Running:
         self.slots = Slots(Machine.here(), threads=threads, device=device)
         self.logs = new_logs()
         self.console = Console(len(self.plan.why))
-        told = child_environment(self.console.terminal) | {"DBDFLOW_SWEEP": f"{sweep.name}: {axes_told(sweep.axes)}"}
-        self.launchers = [self._launcher(point, told) for point in self.points]
+        self.launchers = [self._launcher(point, sweep) for point in self.points]
         self.locks = [threading.Lock() for _ in self.points]
         self.has: list[set[str]] = [set() for _ in self.points]
 
-    def _launcher(self, point: Point, told: Mapping[str, str]) -> Launcher:
+    def _launcher(self, point: Point, sweep: Sweep) -> Launcher:
         logs = self.logs / point.clone.name
         logs.mkdir()
+        part = {"name": sweep.name, "axes": axes_told(sweep.axes), "point": point.clone.name, "values": point.title}
+        told = child_environment(self.console.terminal) | {"DBDFLOW_SWEEP": json.dumps(part)}  # for MLflow
         return Launcher(point.clone.folder, logs, self.stop, told, self.console.line)
 
     def walk(self) -> dict[str, Done]:
@@ -158,8 +160,7 @@ class Running:
         self.console.begin(name, self.plan.why[name])
         self.bring(node.owner, self.graphs[node.owner].ancestors([node.stage]) - {node.stage})
         launcher, need = self.launchers[node.owner], self.needs[name]
-        point = {"DBDFLOW_POINT": name.removeprefix(node.stage).strip(" []")}
-        done = self.around(name, lambda extra: launcher.run(node.stage, need, lease, {**extra, **point}))
+        done = self.around(name, lambda extra: launcher.run(node.stage, need, lease, extra))
         if done.well:
             recovery.keep_lock_file(launcher.root)
         self.console.end(replace(done, stage=name))

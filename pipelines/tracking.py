@@ -67,25 +67,42 @@ class Tracker:
     def reproduction(self, start: Event) -> str:
         """The run that stands for the reproduction of a stage, made or opened again as needed, with its parameters."""
         run = self._reproduction(start)
-        if run.status != "RUNNING":
-            self.client.update_run(run.run_id, status="RUNNING")
         self._values(run.run_id, [start | {"event": "params", "values": start.get("params", {})}])
         return str(run.run_id)
 
     def _reproduction(self, start: Event) -> Any:  # noqa: ANN401 (a type of MLflow)
-        identity = start["reproduction"]
-        if found := self.find("dbdflow.reproduction", identity):
-            return found[0].info
-        owner = parse_owner(identity)
+        params, part = start.get("params", {}), start.get("sweep")
+        name = " ".join(filter(None, ["reproduce", params.get("name")]))
+        if part is None:
+            return self._made_or_found(start, "reproduction", start["reproduction"], name)
+        whole = self._made_or_found(start, "sweep", part["name"], f"sweep {part['axes']}")
+        identity = f"{part['name']}/{part['point']}"
+        return self._made_or_found(start, "point", identity, part["values"], {"mlflow.parentRunId": whole.run_id})
+
+    def _made_or_found(
+        self, start: Event, kind: str, identity: str, name: str, more: dict[str, str] | None = None
+    ) -> Any:  # noqa: ANN401 (a type of MLflow)
+        """A run above those of stages: of a reproduction, or of a sweep and its points (found again after a kill).
+
+        Its tag `dbdflow.reproduction` says which process it ends with.
+        """
+        if found := self.find(f"dbdflow.{kind}", identity):
+            run = found[0].info
+            if run.status != "RUNNING":
+                self.client.update_run(run.run_id, status="RUNNING")
+            self.client.set_tag(run.run_id, "dbdflow.reproduction", start["reproduction"])
+            return run
+        owner = parse_owner(start["reproduction"])
         moment = int(owner.created * 1000) if owner else start["time"]
-        began = f"{datetime.fromtimestamp(moment / 1000):%Y-%m-%d %H:%M}"
-        name = " ".join(filter(None, ["reproduce", start.get("params", {}).get("name"), began]))
-        tags = {"dbdflow.reproduction": identity, "dbdflow.kind": "reproduction"} | git_tags(start)
-        return self.client.create_run(self.experiment, start_time=moment, tags=tags, run_name=name).info
+        began = f"{name} {datetime.fromtimestamp(moment / 1000):%Y-%m-%d %H:%M}"
+        tags = {"dbdflow.kind": kind, f"dbdflow.{kind}": identity, "dbdflow.reproduction": start["reproduction"]}
+        tags |= git_tags(start) | (more or {})
+        return self.client.create_run(self.experiment, start_time=moment, tags=tags, run_name=began).info
 
     def end_reproduction(self, identity: str) -> None:
-        """End the run of a reproduction as its stages ended: killed, failed or finished, in this order."""
-        for run in self.find("dbdflow.reproduction", identity):
+        """End the runs of a reproduction as its stages ended: killed, failed or finished, in this order."""
+        runs = self.find("dbdflow.reproduction", identity)
+        for run in sorted(runs, key=lambda run: run.data.tags["dbdflow.kind"] == "sweep"):  # ends as its points did
             stages = [stage.info for stage in self.find("mlflow.parentRunId", run.info.run_id)]
             found = {stage.status for stage in stages}
             status = next((bad for bad in ("KILLED", "FAILED") if bad in found), "FINISHED")

@@ -239,3 +239,30 @@ def test_journals_can_wait_and_nothing_is_left_in_the_home_directory(
     monkeypatch.delenv("DBDFLOW_COURIER")
     assert courier.wait(90) is True
     assert list(home.rglob("*")) == []
+
+
+def test_a_sweep_has_a_run_a_point_below_one_and_a_later_process_goes_on_with_them(checkout: Checkout) -> None:
+    tracker, runs = Tracker(), {}
+    me = str(Owner(1, 1.0))
+    for process, values in ((me, "seed=0"), (me, "seed=1"), (str(Owner(2, 2.0)), "seed=1")):
+        part = {"name": "sweep-1", "axes": "seed=0,1", "point": f"set-{values}", "values": values}
+        start = {
+            "event": "start", "time": 1, "stage": "toy", "name": "toy@first", "command": "toy", "reproduction": process,
+            "git_commit": None, "git_dirty": None, "dvc_stage": "toy@first", "deps_hash": "0", "sweep": part,
+            "params": {"name": "toy", "seed": values[-1]},
+        }  # fmt: skip
+        run = tracker.client.get_run(tracker.stage(f"{process} {values}", start))
+        tracker.client.set_terminated(run.info.run_id, "FINISHED")
+        runs[process, values] = tracker.client.get_run(run.data.tags["mlflow.parentRunId"])
+    first, second, again = runs.values()
+    assert second.info.run_id == again.info.run_id != first.info.run_id
+    assert again.data.tags["dbdflow.kind"] == "point"
+    assert (first.data.params["seed"], second.data.params["seed"]) == ("0", "1")
+    (whole,) = tracker.find("dbdflow.kind", "sweep")
+    assert whole.info.run_name.startswith("sweep seed=0,1 ")
+    assert {each.data.tags["mlflow.parentRunId"] for each in runs.values()} == {whole.info.run_id}
+    tracker.end_reproduction(str(Owner(2, 2.0)))
+    ended = [tracker.client.get_run(each.info.run_id).info.status for each in (whole, second, first)]
+    assert ended == ["FINISHED", "FINISHED", "RUNNING"]  # the first is its own process's to end
+    tracker.end_reproduction(me)
+    assert tracker.client.get_run(first.info.run_id).info.status == "FINISHED"
