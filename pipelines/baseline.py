@@ -15,6 +15,7 @@ from pipelines.stage import Stage, main
 def baseline(stage: Stage, *, method: str, raw: Path, prepared: Path, out: Path) -> None:
     """Run one method over the test sets of every prepared set."""
     detect = find_baseline(method)
+    stage.params({"run": method})
     sets = PreparedSet.load_all(prepared)
     total, done = sum(len(each.test_rows()) for each in sets), 0
     with atomic_dir(out) as folder:
