@@ -1,14 +1,15 @@
 """Stage `report`: the paper's tables, ours beside them, curves, gallery and provenance on one page."""
 
+import os
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
 
 from components.params import EXTERNAL, load_params
 from components.report.page import build_report
+from components.report.provenance import StageFacts, stage_facts
+from pipelines import executions
+from pipelines.fingerprint import Pipeline, load
 from pipelines.stage import Stage, main
 
 PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "dvc", "prefect", "mlflow")
@@ -29,14 +30,16 @@ def report(stage: Stage, *, prepared: Path, predictions: Path, scores: Path, mod
         provenance={
             "commit": commit(),
             "params": params.model_dump(mode="json"),
-            "lock": lock_entries(Path("dvc.lock")),
+            "stages": stages(Path()),
+            "executions": os.path.relpath(executions.path(), out.resolve()),
             "versions": {package: version(package) for package in PACKAGES},
         },
         runs=params.evaluated,
         beside={run: settings.beside for run, settings in params.published.items()},
     )
     stage.artifact(out / "index.html")
-    stage.artifact(out / "tables.csv")
+    for name in ("tables.csv", "tables.md", "tables.tex"):
+        stage.artifact(out / name)
 
 
 def commit() -> str:
@@ -45,17 +48,12 @@ def commit() -> str:
     return done.stdout.decode().strip() or "not a git checkout"
 
 
-def lock_entries(path: Path) -> list[dict[str, Any]]:
-    """Stage, path, md5 and size of every output in `dvc.lock`, by stage; this stage's own are not there yet."""
-    if not path.exists():
-        return []
-    stages = YAML(typ="safe", pure=True).load(path.read_text())["stages"]
-    return [
-        {"stage": name, "path": out["path"], "md5": out["md5"], "size": out["size"]}
-        for name, entry in sorted(stages.items())
-        if name != "report"
-        for out in entry["outs"]
-    ]
+def stages(folder: Path) -> list[StageFacts]:
+    """What dvc.lock has of every stage, by name; this one is not there yet, or is there as it was."""
+    pipeline = Pipeline(folder)
+    defined, locked = pipeline.stages(), load(folder / "dvc.lock").get("stages", {})
+    names = sorted(defined.keys() & locked.keys() - {"report"})
+    return [stage_facts(name, locked[name], pipeline.digest(defined[name])) for name in names]
 
 
 if __name__ == "__main__":
