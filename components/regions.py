@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 
-FLAT = 2.0
+FLAT = 3.0
 """8-bit levels a pixel of mean gradient below which a place is homogeneous."""
 WINDOW = 9
 """Pixels of the side of the square over which the gradient's mean is taken."""

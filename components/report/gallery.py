@@ -127,7 +127,7 @@ def gallery_data(photographs: Sequence[Photographs], records: Sequence[RunRecord
         "metrics": [{"key": key, "name": METRICS[key][0], "better": METRICS[key][1]} for key in metrics],
         "sets": names,
         "folders": [
-            {"name": each.prepared.name, "tiles": {run: OWN + i for i, run in enumerate(each.runs)}}
+            {"name": each.prepared.name, "side": each.side, "tiles": {run: OWN + i for i, run in enumerate(each.runs)}}
             for each in photographs
         ],
         "photographs": {

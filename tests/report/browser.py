@@ -82,7 +82,7 @@ class Browser:
 
     def until(self, condition):
         deadline = time.monotonic() + PATIENCE
-        while not self.js(condition):
+        while not self.js(f"Boolean({condition})"):
             assert time.monotonic() < deadline, condition
             time.sleep(0.02)
 

@@ -36,7 +36,8 @@ class Cards {
     const source = `gallery/${encodeURIComponent(folder.name)}/${this.data.photographs.row[index]}.jpg`;
     const count = 2 + Object.keys(folder.tiles).length;
     return make("img", {
-      class: `tile ${kind || ""}`, loading: "lazy", decoding: "async", alt, src: source, "--tiles": count, "--place": place,
+      class: `tile ${kind || ""}`, loading: "lazy", decoding: "async", alt, src: source,
+      "--tiles": count, "--place": place, "--side": folder.side,
     });
   }
 
@@ -75,7 +76,7 @@ class Cards {
       const best = metric.better === "lower" ? Math.min(...values) : Math.max(...values);
       const text = value === null ? "–" : value.toFixed(3);
       const shown = values.length > 1 && value === best ? make("b", {}, text) : text;
-      return make("span", {}, `${metric.name} `, shown);
+      return make("span", {}, `${metric.name.replace("MAE: ", "")} `, shown);
     });
   }
 
