@@ -68,8 +68,8 @@ def codes(text: str) -> Markup:
 
 
 def p_value(value: float) -> str:
-    """A p value with two digits; below a thousandth it says so."""
-    return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+    """A p value to three decimals, above a tenth to two; below a thousandth it says so."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def signed4(value: float) -> str:

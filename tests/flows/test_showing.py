@@ -52,7 +52,7 @@ def test_progress_pictures_and_tables_of_a_stage(checkout: Checkout, prefect_api
     run, tags = tracked.info, tracked.data.tags
     address = f"http://127.0.0.1:5999/#/experiments/{run.experiment_id}/runs/{run.run_id}"
     assert found["toy-first-mlflow"]["data"] == f"[toy@first in MLflow]({address})"
-    kept = json.loads((checkout.folder / ".dbdflow/executions.js").read_text().removeprefix(ASSIGNED).rstrip(";\n"))
+    kept = json.loads((checkout.root / ".dbdflow/executions.js").read_text().removeprefix(ASSIGNED).rstrip(";\n"))
     execution = kept[tags["dvc.deps_hash"]]  # what the report's page shows of it
     assert (execution["stage"], execution["mlflow"]) == ("toy@first", address)
     flow = tags["prefect.flow_run_id"]

@@ -75,7 +75,8 @@ class Cards {
       const values = runs.map((each) => this.score(each, key, index)).filter((each) => each !== null);
       const best = metric.better === "lower" ? Math.min(...values) : Math.max(...values);
       const text = value === null ? "–" : value.toFixed(3);
-      const shown = values.length > 1 && value === best ? make("b", {}, text) : text;
+      const apart = new Set(values).size > 1;
+      const shown = apart && value === best ? make("b", {}, text) : text;
       return make("span", {}, `${metric.name.replace("MAE: ", "")} `, shown);
     });
   }
