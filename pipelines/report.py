@@ -36,6 +36,7 @@ def report(stage: Stage, *, prepared: Path, predictions: Path, scores: Path, mod
         },
         runs=params.evaluated,
         beside={run: settings.beside for run, settings in params.published.items()},
+        progress=lambda done, total: stage.progress(done, total, "photographs"),
     )
     stage.artifact(out / "index.html")
     for name in ("tables.csv", "tables.md", "tables.tex"):

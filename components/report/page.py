@@ -3,7 +3,7 @@
 The same inputs give the same bytes: nothing on the page depends on the time or on the machine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def build_report(
     provenance: Mapping[str, Any],
     runs: Sequence[str],
     beside: Mapping[str, str],
+    progress: Callable[[int, int], None],
 ) -> None:
     """Write `index.html`, `gallery/` and `tables.csv`, `.md` and `.tex` into the folder `out`, whole or not at all.
 
@@ -63,6 +64,7 @@ def build_report(
             there); any other key is shown as it stands.
         runs: names in the order to show them; what a run lacks is left out of the page.
         beside: run with the authors' weights -> the run of ours whose rows it shares.
+        progress: called with the number of photographs drawn, and of all.
 
     Raises:
         InputError: a file that is there is damaged.
@@ -102,8 +104,9 @@ def build_report(
     page = render(context)
     with atomic_dir(out) as folder:
         (folder / "index.html").write_text(page, encoding="utf-8")
-        for each in photographs:
-            write_sheets(folder / "gallery", each, predictions)
+        rows = (row for each in photographs for row in write_sheets(folder / "gallery", each, predictions))
+        for done, _ in enumerate(rows, start=1):
+            progress(done, context["photographs"])
         (folder / "tables.csv").write_text(as_csv(tables), encoding="utf-8")
         (folder / "tables.md").write_text(as_markdown(tables, preface(name, ground)), encoding="utf-8")
         (folder / "tables.tex").write_text(as_latex(tables, NOT_COMPARABLE * bool(ground.rendered)), encoding="utf-8")

@@ -5,7 +5,7 @@ file for each card that comes into view, whatever methods are shown on it, and D
 of one a map. benchmarks/REPORT.md has what this and the alternatives cost. White = in focus, in labels and maps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -62,8 +62,8 @@ def sheet(photographs: Photographs, row: int, maps: Sequence[NDArray[np.uint8] |
     return np.concatenate(tiles)
 
 
-def write_sheets(folder: Path, photographs: Photographs, predictions: Path) -> None:
-    """Write a set's sheets into `folder/<set>`, as many at once as there are cores."""
+def write_sheets(folder: Path, photographs: Photographs, predictions: Path) -> Iterator[int]:
+    """Write a set's sheets into `folder/<set>`, as many at once as there are cores; yield each row written."""
     prepared = photographs.prepared
     target = folder / prepared.name
     target.mkdir(parents=True)
@@ -73,14 +73,14 @@ def write_sheets(folder: Path, photographs: Photographs, predictions: Path) -> N
         ]
         known = [set(archive.ids()) for archive in archives]
 
-        def write(row: int) -> None:
+        def write(row: int) -> int:
             name = prepared.rows[row].id
             maps = [archive[name] if name in ids else None for archive, ids in zip(archives, known, strict=True)]
             picture = Image.fromarray(sheet(photographs, row, maps))
             picture.save(target / f"{row}.jpg", "jpeg", quality=QUALITY)
+            return row
 
-        for _ in pool.map(write, photographs.rows):
-            pass
+        yield from pool.map(write, photographs.rows)
 
 
 def photographs_of(sets: Sequence[PreparedSet], predictions: Path, records: Sequence[RunRecord]) -> list[Photographs]:

@@ -286,4 +286,5 @@ def arguments(root: Path, name="miniature", runs=MINIATURE_RUNS):
         "departures": DEPARTURES,
         "provenance": PROVENANCE,
         "runs": runs,
+        "progress": lambda done, total: None,
     }

@@ -86,7 +86,7 @@ def test_a_photograph_without_a_map_and_large_ones(tmp_path):
         kept = maps["dut001"]
     write_maps(archive, [("dut001", kept)])
     photographs, _ = load(tmp_path, ["hifst", "dffnet"])
-    write_sheets(tmp_path / "gallery", photographs[0], tmp_path / "predictions")
+    assert list(write_sheets(tmp_path / "gallery", photographs[0], tmp_path / "predictions")) == [0, 1]
     first = tiles(tmp_path / "gallery/dut/0.jpg", 320)
     assert len(first) == 4
     assert np.all(np.abs(first[3].astype(int) - MISSING) <= 2)
