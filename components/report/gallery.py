@@ -56,7 +56,7 @@ QUESTIONS = (
     Question(
         "boundaries",
         "DOF boundaries",
-        "Fig. 9: the DOF-edge loss should find them better",
+        "Fig. 9, there for the DOF-edge loss: errors near the boundaries of the label",
         (("d_dffnet_bce_bce", "d_dffnet_bce_el"), ("dffnet_bce", "dffnet"), ("dffnet", "d_dffnet")),
         "mae_edge",
         "slider",
