@@ -163,13 +163,13 @@ def real_sheet(methods: int) -> str:
 def measure(root: Path, images: int, runs: list[str]) -> list[str]:
     """The lines of the table."""
     experiment(root, images, runs)
-    begun = time.perf_counter()
+    begun, worked = time.perf_counter(), time.process_time()
     build_report(**synthetic.arguments(root, runs=runs))
-    seconds = time.perf_counter() - begun
+    seconds, worked = time.perf_counter() - begun, time.process_time() - worked
     page = root / "report/index.html"
     files, size = size_of(root / "report/gallery")
     lines = [
-        f"| making the report, {len(os.sched_getaffinity(0))} cores | {seconds:.0f} s |",
+        f"| making the report, {len(os.sched_getaffinity(0))} cores | {seconds:.0f} s, {worked:.0f} s of CPU time |",
         f"| the page itself | **{page.stat().st_size / 1e6:.2f} MB** |",
         f"| pictures beside it | {files} files, {size / 1e6:.0f} MB, {size / files / 1000:.0f} kB each |",
     ]
@@ -216,15 +216,16 @@ def main() -> None:
         f"{time.strftime('%Y-%m-%d')}, commit {commit()}, `python benchmarks/report.py --images {chosen.images} "
         f"--methods {chosen.methods}`, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python "
         f"{platform.python_version()}. {chosen.images} made-up photographs of {SIDE}x{SIDE}, {chosen.methods} methods "
-        f"(a sheet has {chosen.methods + OWN} tiles). Times in Chromium: median of five fresh browsers, and extremes.",
+        f"(a sheet has {chosen.methods + OWN} tiles). Times in Chromium: median of five fresh browsers, "
+        f"and extremes. Load average at the end, of others' work too: {os.getloadavg()[0]:.0f}.",
         "",
         "| what | |",
         "|---|---|",
         *lines,
         "",
-        "A sheet holds one photograph with its label and all maps. A file a picture would be read a little faster and "
-        "costs DVC several times as long (it hashes, links and sends file by file); sheets of many photographs are "
-        "few, but the gallery sorts by any metric, so that a screen of cards would read nearly all of them.",
+        "A sheet holds one photograph with its label and all maps. A file a picture would need fewer bytes for a screen, "
+        "and takes DVC longer (it hashes, links and sends file by file, the more methods the more); sheets of many "
+        "photographs are few, but the gallery sorts by any metric, so that a screen of cards would read nearly all.",
         "",
         real_sheet(chosen.methods),
     ]
