@@ -223,7 +223,7 @@ def main() -> None:
         "|---|---|",
         *lines,
         "",
-        "A sheet holds one photograph with its label and all maps. A file a picture would need fewer bytes for a screen, "
+        "A sheet holds one photograph with its label and all maps. A file a picture would need fewer bytes a screen, "
         "and takes DVC longer (it hashes, links and sends file by file, the more methods the more); sheets of many "
         "photographs are few, but the gallery sorts by any metric, so that a screen of cards would read nearly all.",
         "",
