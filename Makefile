@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce up test check lock seeds variants steps candidates cache scoring scaling ready prepared labels \
+.PHONY: help setup reproduce up test check lock seeds variants steps candidates cache scoring report scaling ready prepared labels \
 	parallel sweep chaos clean
 
 help: ## this list
@@ -43,6 +43,9 @@ cache: setup ## benchmarks/CACHE.md: what the teacher's cache costs beside the t
 
 scoring: setup ## benchmarks/SCORING.md: one histogram pass against a sweep of thresholds; EBD at its full size
 	python benchmarks/scoring.py
+
+report: setup ## benchmarks/REPORT.md: the report at 3000 photographs, page size, first paint, DVC (5 minutes)
+	python benchmarks/report.py
 
 scaling: setup ## benchmarks/SCALING.md: what an image costs to prepare, cache and score, by how many there are
 	python benchmarks/scaling.py

@@ -1,6 +1,7 @@
 """Scoring a method's maps on prepared sets: per image, per test set, and curves. 1 (or 255) = in focus."""
 
 import csv
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,12 @@ from numpy.typing import NDArray
 from components.data.prepared import PreparedSet
 from components.errors import InputError
 from components.metrics import IouReduction, MapCounts, count, mean_curve, set_scores
+from components.regions import REGIONS, region_errors, regions
 from components.storage import atomic_dir, write_json
 
 Upsample = Literal["nearest", "bilinear"]
+PER_IMAGE = ("test_set", "id", "mae", "f_beta", "f_beta_max", "iou", *(f"mae_{region}" for region in REGIONS))
+"""Columns of `per_image.csv`; the last ones are MAE within the regions of `components.regions`, at network size."""
 INTERPOLATION: dict[Upsample, int] = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
 
@@ -27,6 +31,7 @@ class SetScores:
         name: of the test set, e.g. "EBD(1305)".
         ids: of its images.
         counts: of each image, in the order of `ids`.
+        regions: MAE of each image within the regions of its photograph; empty where that is not there.
         scores: as `set_scores` gives them.
         precision, recall: float64 (256,), mean over images.
     """
@@ -34,6 +39,7 @@ class SetScores:
     name: str
     ids: list[str]
     counts: list[MapCounts]
+    regions: list[dict[str, float]]
     scores: dict[str, float]
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
@@ -72,9 +78,11 @@ def score_set(
     rows = sorted({int(row) for each in tests.values() for row in each})
     full: dict[int, MapCounts] = {}
     small: dict[int, MapCounts] = {}
+    within: dict[int, dict[str, float]] = {}
     for row in rows:
         label, prediction = prepared.full_label(row), maps(prepared.ids[row])
         full[row] = count(resize_map(prediction, label.shape, upsample), label)
+        within[row] = errors_within(prepared, row, prediction)
         if iou_size is not None:
             square = (iou_size, iou_size)
             small[row] = count(resize_map(prediction, square, "nearest"), resize_map(label, square, "nearest"))
@@ -85,7 +93,16 @@ def score_set(
         iou_counts = counts if iou_size is None else [small[int(row)] for row in chosen]
         precision, recall = mean_curve(counts)
         ids = [prepared.ids[int(row)] for row in chosen]
-        yield SetScores(name, ids, counts, set_scores(counts, iou_counts, iou), precision, recall)
+        inside = [within[int(row)] for row in chosen]
+        yield SetScores(name, ids, counts, inside, set_scores(counts, iou_counts, iou), precision, recall)
+
+
+def errors_within(prepared: PreparedSet, row: int, prediction: NDArray[np.uint8]) -> dict[str, float]:
+    """MAE within the regions of a photograph, at network size; nothing where there is no photograph."""
+    if not prepared.rows[row].image:
+        return {}
+    label = np.array(prepared.labels[row])
+    return region_errors(prediction, label, regions(np.array(prepared.images[row]), label))
 
 
 def write_scores(out: Path, scored: Sequence[SetScores]) -> None:
@@ -98,18 +115,21 @@ def write_scores(out: Path, scored: Sequence[SetScores]) -> None:
         raise InputError(f"{out}: no test set has any image to score; check the prepared sets' validation.json")
     with atomic_dir(out) as folder:
         write_json(folder / "summary.json", {each.name: each.scores for each in scored})
-        images = [
-            (each.name, name, *(f"{value:.8f}" for value in (counts.mae, counts.f_beta, counts.f_beta_max, counts.iou)))
-            for each in scored
-            for name, counts in zip(each.ids, each.counts, strict=True)
-        ]
-        _write_csv(folder / "per_image.csv", ("test_set", "id", "mae", "f_beta", "f_beta_max", "iou"), images)
+        _write_csv(folder / "per_image.csv", PER_IMAGE, [row for each in scored for row in image_rows(each)])
         points = [
             (each.name, threshold, f"{precision:.8f}", f"{recall:.8f}")
             for each in scored
             for threshold, (precision, recall) in enumerate(zip(each.precision, each.recall, strict=True))
         ]
         _write_csv(folder / "curves.csv", ("test_set", "threshold", "precision", "recall"), points)
+
+
+def image_rows(scored: SetScores) -> Iterator[tuple[str, ...]]:
+    """A test set's lines of `per_image.csv`; a region that a photograph does not have leaves its cell empty."""
+    for name, counts, inside in zip(scored.ids, scored.counts, scored.regions, strict=True):
+        values = [counts.mae, counts.f_beta, counts.f_beta_max, counts.iou]
+        values += [inside.get(region, math.nan) for region in REGIONS]
+        yield scored.name, name, *("" if math.isnan(value) else f"{value:.8f}" for value in values)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

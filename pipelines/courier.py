@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import environment, journal, locks, processes
+from pipelines import environment, executions, journal, locks, processes
 from pipelines.parcels import Parcel, Reproduction, parcels, reproductions, sweep
 from pipelines.showing import Showing
 
@@ -134,6 +134,7 @@ class Courier:
         parcel.experiment = tracker.experiment
         self.showing.show(parcel, events, parcel.run)
         if events[-1]["event"] == "end":
+            executions.keep(parcel, events[-1])
             parcel.discard()
             return True
         parcel.arrived(offset)

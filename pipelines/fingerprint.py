@@ -40,9 +40,7 @@ def fingerprint(dvc_stage: str | None, module: str, arguments: list[str], folder
     definition = pipeline.stages().get(name) if name else None
     if definition is None:
         return Fingerprint(dvc_stage, digest([module, arguments, everything(folder)]))
-    stage = resolve(*definition)
-    deps = {str(path): pipeline.content(str(path)) for path in stage.get("deps", ())}
-    return Fingerprint(name, digest([stage["cmd"], deps, pipeline.values(stage.get("params", ()))]))
+    return Fingerprint(name, pipeline.digest(definition))
 
 
 def digest(value: object) -> str:
@@ -88,6 +86,12 @@ class Pipeline:
             for key, item in items(resolve(definition["foreach"], self.scope)):
                 found[f"{name}@{key}"] = (definition["do"], self.scope | {"key": key, "item": item})
         return found
+
+    def digest(self, definition: tuple[dict[str, Any], dict[str, Any]]) -> str:
+        """Hash of what a stage depends on, 64 hex digits; `definition` is as `stages` gives it."""
+        stage = resolve(*definition)
+        deps = {str(path): self.content(str(path)) for path in stage.get("deps", ())}
+        return digest([stage["cmd"], deps, self.values(stage.get("params", ()))])
 
     def find(self, module: str, arguments: list[str]) -> str | None:
         """The stage whose command is `... -m module arguments`."""

@@ -6,15 +6,15 @@ EBD and not EBD(1305), which lies in it; of CUHK's two divisions the one of the 
 other one's test set were trained on.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from components.data.test_sets import WITHIN
+from components.report.provenance import StageFacts
 from components.storage import file_hash, read_json
 from components.summaries import Summary
+from pipelines.fingerprint import digest
 
 
 def counts(test_set: str, train: str) -> bool:
@@ -47,13 +47,8 @@ def ranked(summaries: Mapping[str, Summary], models: Path) -> Iterator[dict[str,
             yield {"name": run, "train": train, "weights": file_hash(weights), "mae": mae}
 
 
-def scored_on(lock: Sequence[Mapping[str, Any]], upsample: str) -> str:
-    """Hash (64 hex digits) of what a mean MAE was taken on: the prepared sets, by their entries of `dvc.lock`, and
-    how maps come to their size."""
-    prepared = [[entry["path"], entry["md5"]] for entry in lock if entry["stage"].startswith("prepare@")]
+def scored_on(stages: Sequence[StageFacts], upsample: str) -> str:
+    """Hash (64 hex digits) of what a mean MAE was taken on: the prepared sets, by what dvc.lock has of them, and how
+    maps come to their size."""
+    prepared = [[file.path, file.md5] for each in stages if each.name.startswith("prepare@") for file in each.writes]
     return digest([prepared, upsample])
-
-
-def digest(value: object) -> str:
-    """sha256 of a JSON value, 64 hex digits."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

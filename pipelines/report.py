@@ -1,17 +1,18 @@
 """Stage `report`: the paper's tables, ours beside them, curves, gallery and provenance on one page."""
 
+import os
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
 
 from components.params import EXTERNAL, load_params
 from components.report.page import build_report
+from components.report.provenance import StageFacts, stage_facts
 from components.summaries import Summary, find_summaries, write_summaries
-from pipelines.ranking import digest, ranked, scored_on
+from pipelines import executions
+from pipelines.fingerprint import Pipeline, digest, load
+from pipelines.ranking import ranked, scored_on
 from pipelines.stage import Stage, main
 
 PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "dvc", "prefect", "mlflow")
@@ -21,8 +22,7 @@ def report(
     stage: Stage, *, prepared: Path, predictions: Path, scores: Path, models: Path, summary: Path, out: Path
 ) -> None:
     """Build the page, and in `summary` the files that DVC compares, from what DVC holds; MLflow is not asked."""
-    params = load_params()
-    lock = lock_entries(Path("dvc.lock"))
+    params, made = load_params(), stages(Path())
     found = find_summaries(scores, params.evaluated)
     write_summaries(summary, found, scores, models)
     build_report(
@@ -37,14 +37,17 @@ def report(
         provenance={
             "commit": commit(),
             "params": params.model_dump(mode="json"),
-            "lock": lock,
+            "stages": made,
+            "executions": os.path.relpath(executions.path(), out.resolve()),
             "versions": {package: version(package) for package in PACKAGES},
         },
         runs=params.evaluated,
         beside={run: settings.beside for run, settings in params.published.items()},
+        progress=lambda done, total: stage.progress(done, total, "photographs"),
     )
-    stage.reproduction(metrics=summary_metrics(found), tags={"dvc.lock": digest(lock)}, folder=out)
-    data = scored_on(lock, params.resolved.upsample)
+    outputs = [[file.path, file.md5] for each in made for file in each.writes]
+    stage.reproduction(metrics=summary_metrics(found), tags={"dvc.lock": digest(outputs)}, folder=out)
+    data = scored_on(made, params.resolved.upsample)
     for each in ranked(found, models):
         stage.scored(experiment=params.name, test_data=data, **each)
 
@@ -65,17 +68,12 @@ def commit() -> str:
     return done.stdout.decode().strip() or "not a git checkout"
 
 
-def lock_entries(path: Path) -> list[dict[str, Any]]:
-    """Stage, path, md5 and size of every output in `dvc.lock`, by stage; this stage's own are not there yet."""
-    if not path.exists():
-        return []
-    stages = YAML(typ="safe", pure=True).load(path.read_text())["stages"]
-    return [
-        {"stage": name, "path": out["path"], "md5": out["md5"], "size": out["size"]}
-        for name, entry in sorted(stages.items())
-        if name != "report"
-        for out in entry["outs"]
-    ]
+def stages(folder: Path) -> list[StageFacts]:
+    """What dvc.lock has of every stage, by name; this one is not there yet, or is there as it was."""
+    pipeline = Pipeline(folder)
+    defined, locked = pipeline.stages(), load(folder / "dvc.lock").get("stages", {})
+    names = sorted(defined.keys() & locked.keys() - {"report"})
+    return [stage_facts(name, locked[name], pipeline.digest(defined[name])) for name in names]
 
 
 if __name__ == "__main__":

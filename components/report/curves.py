@@ -1,4 +1,4 @@
-"""Figures of the report: precision-recall curves (Fig. 7) and how training went."""
+"""Figures of the report: precision-recall curves and bars (both Fig. 7), and how training went."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.report.records import Column, RunRecord
-from components.report.svg import Line, line_chart
+from components.report.svg import Bars, Line, bar_chart, line_chart
 
 COLOURS = 10
+LEVELS = 256
+BARS = ("Precision", "Recall", "Fβ")
 
 HISTORY_TITLES = {
     "loss": "Loss",
@@ -65,6 +67,26 @@ def precision_recall(records: list[RunRecord], test_sets: list[str]) -> list[Fig
         )
         figures.append(Figure(test_set, chart))
     return figures
+
+
+def fig7_bars(records: list[RunRecord], test_sets: list[str]) -> list[Figure]:
+    """One figure a test set: mean precision and recall at the threshold 0.5, and F-beta; blurred region positive."""
+    chosen = styles(records)
+    figures = []
+    for test_set in test_sets:
+        drawn = [record for record in records if len(record.curves.get(test_set, ())) == LEVELS]
+        bars = [Bars(r.run, r.title, chosen[r.run], at_half(r, test_set)) for r in drawn]
+        if bars:
+            described = f"Precision, recall and F-beta on {test_set}: {', '.join(each.name for each in bars)}"
+            figures.append(Figure(test_set, bar_chart(bars, BARS, described=described)))
+    return figures
+
+
+def at_half(record: RunRecord, test_set: str) -> tuple[float, ...]:
+    """Precision and recall where a map says blurred with a probability of 0.5 or more, and F-beta of the set."""
+    recall, precision = record.curves[test_set][LEVELS // 2]
+    f_beta = record.value(test_set, "F_beta")
+    return float(precision), float(recall), math.nan if f_beta is None else f_beta
 
 
 def y_range(lines: list[Line]) -> tuple[float, float]:

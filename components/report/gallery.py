@@ -1,153 +1,150 @@
-"""Photographs with their labels and the runs' maps: which ones to show, and the pictures as data URIs.
+"""What the gallery's script knows: photographs, methods, metrics of each photograph, and the paper's questions.
 
-Polarity: 1 = in focus = white, in labels and maps.
+A value is a whole number of ten-thousandths, so that 3000 photographs of 25 methods fit into 3 MB of JSON.
 """
 
-import base64
-import io
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from markupsafe import Markup
 
-from components.data.maps import MapArchive
-from components.data.prepared import IndexRow, PreparedSet
-from components.report.paper_tables import label
-from components.report.records import RunRecord
+from components.regions import REGIONS
+from components.report.records import RunRecord, in_order
+from components.report.sheets import OWN, Photographs
 
-LIMIT = 24
-SIDE = 320
-SHOWN_RUNS = 6
-PAIR = ("dffnet", "d_dffnet")
-FIRST_RUNS = (*PAIR, "rdffnet", "pdnet", "d_pdnet", "hifst")
-SUBSETS = ("EBD(1305)",)
-"""Test sets whose photographs another test set shows already."""
+UNIT = 10_000
+DOF = ("shallow", "wide", "")
 
-
-@dataclass(frozen=True)
-class Panel:
-    """One picture of an example, and what is written beneath it."""
-
-    name: str
-    source: str
-    mae: float | None = None
-    iou: float | None = None
+METRICS = {
+    "mae": ("MAE", "lower"),
+    "f_beta": ("Fβ", "higher"),
+    "iou": ("IoU", "higher"),
+    **{f"mae_{region}": (f"MAE: {name.lower()}", "lower") for region, name in REGIONS.items()},
+}
+"""Columns of `per_image.csv` by which photographs can be sorted: name, and whether lower or higher is better."""
 
 
 @dataclass(frozen=True)
-class Example:
-    """One photograph of a test set: why it was chosen, its full size in pixels, and its panels."""
+class Question:
+    """A question that the paper answers with pictures: how the gallery looks to answer it here.
 
-    test_set: str
-    id: str
-    why: str
-    width: int
-    height: int
-    panels: tuple[Panel, ...]
-
-
-def encode(picture: Image.Image, kind: str) -> str:
-    """A picture, at most 320 pixels wide and high, as a data URI; `kind` is `png` or `jpeg`."""
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    options = {"quality": 85} if kind == "jpeg" else {"optimize": True}
-    picture.save(buffer, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def pick(differences: dict[str, float], wide: set[str], pair: tuple[str, str]) -> list[tuple[str, str]]:
-    """Photographs to show, as (id, why), each once: the two extremes, the median, and a wide-DOF one.
-
-    Args:
-        differences: image id -> MAE of the second run - MAE of the first (of one run alone: its MAE).
-        wide: ids of wide-DOF photographs.
-        pair: names of the two runs.
+    `pairs`: the two methods to compare, (before, after), the first of which that are both there is taken.
+    `metric`: what to sort by, after - before, largest gain first. `dof`: of the photographs, empty = any.
     """
-    order = sorted(differences, key=lambda image: (differences[image], image))
-    first, second = pair
-    lower, higher = f"{second} at its best against {first}", f"{second} at its worst against {first}"
-    if first == second:
-        lower, higher = f"lowest MAE of {first}", f"highest MAE of {first}"
-    wanted = [(order[0], lower), (order[-1], higher), (order[len(order) // 2], "median")]
-    if wide_order := [image for image in order if image in wide]:
-        wanted.append((wide_order[len(wide_order) // 2], "wide DOF, median"))
-    chosen: dict[str, str] = {}
-    for image, why in wanted:
-        chosen.setdefault(image, why)
-    return list(chosen.items())
+
+    key: str
+    name: str
+    figures: str
+    pairs: tuple[tuple[str, str], ...]
+    metric: str
+    view: str
+    dof: str = ""
 
 
-def differences(records: dict[str, RunRecord], test_set: str) -> tuple[dict[str, float], tuple[str, str]]:
-    """What to choose by: D-DFFNet - DFFNet where both are scored, else the first scored run's own MAE."""
-    scored = {run: record.per_image[test_set] for run, record in records.items() if test_set in record.per_image}
-    if set(PAIR) <= scored.keys():
-        before, after = (scored[run] for run in PAIR)
-        shared = before.keys() & after.keys()
-        return {image: after[image]["mae"] - before[image]["mae"] for image in shared}, PAIR
-    if not scored:
-        return {}, PAIR
-    run, scores = next(iter(scored.items()))
-    return {image: values["mae"] for image, values in scores.items()}, (run, run)
+QUESTIONS = (
+    Question(
+        "homogeneous",
+        "Homogeneous regions in focus",
+        "Figs. 1, 4, 8, 12, 13: distillation should stop them from being taken for blur",
+        (("dffnet", "d_dffnet"),),
+        "mae_homogeneous_in_focus",
+        "errors",
+    ),
+    Question(
+        "boundaries",
+        "DOF boundaries",
+        "Fig. 9, there for the DOF-edge loss: errors near the boundaries of the label",
+        (("d_dffnet_bce_bce", "d_dffnet_bce_el"), ("dffnet_bce", "dffnet"), ("dffnet", "d_dffnet")),
+        "mae_edge",
+        "slider",
+    ),
+    Question(
+        "wide",
+        "Wide DOF",
+        "Section IV: almost everything is in focus, near and far",
+        (("dffnet", "d_dffnet"),),
+        "mae",
+        "side",
+        "wide",
+    ),
+    Question(
+        "backbones",
+        "Backbones on wide DOF",
+        "Fig. 11: VGG16 against ResNeSt101",
+        (("d_dffnet_vgg16", "d_dffnet"),),
+        "mae",
+        "side",
+        "wide",
+    ),
+)
+
+Column = list[int | None]
 
 
-def shown_runs(records: dict[str, RunRecord]) -> list[str]:
-    """The runs of `FIRST_RUNS`, then the others in order; at most six."""
-    scored = [run for run, record in records.items() if record.per_image]
-    first = [run for run in FIRST_RUNS if run in scored]
-    return (first + [run for run in scored if run not in first])[:SHOWN_RUNS]
+def whole(value: float | None) -> int | None:
+    """A score in [0, 1] as ten-thousandths; None where there is none."""
+    return None if value is None or math.isnan(value) else round(value * UNIT)
 
 
-def map_panel(path: Path, record: RunRecord, test_set: str, row: IndexRow) -> Panel | None:
-    """A run's map of one photograph with its scores; None where the run has no map of it."""
-    if not path.is_file():
-        return None
-    with MapArchive(path) as archive:
-        if row.id not in archive.ids():
-            return None
-        picture = Image.fromarray(archive[row.id])
-    scores = record.per_image.get(test_set, {}).get(row.id, {})
-    return Panel(label(record.run), encode(picture, "png"), scores.get("mae"), scores.get("iou"))
+def scores_of(record: RunRecord, photographs: Sequence[Photographs]) -> dict[str, Column]:
+    """Metric -> its value on every photograph of the gallery; metrics that a run does not have are left out."""
+    found: list[Mapping[str, float]] = []
+    for each in photographs:
+        by_id: dict[str, Mapping[str, float]] = {}
+        for split in each.prepared.test_splits():
+            by_id |= record.per_image.get(split, {})
+        found += [by_id.get(each.prepared.rows[row].id, {}) for row in each.rows]
+    columns = {metric: [whole(values.get(metric)) for values in found] for metric in METRICS}
+    return {metric: column for metric, column in columns.items() if any(value is not None for value in column)}
 
 
-def own_panels(prepared: PreparedSet, index: int) -> list[Panel]:
-    """The photograph itself and its label."""
-    mask: NDArray[np.uint8] = np.array(prepared.labels[index]) * np.uint8(255)
-    photograph = Image.fromarray(np.array(prepared.images[index]))
-    return [Panel("Photograph", encode(photograph, "jpeg")), Panel("Label", encode(Image.fromarray(mask), "png"))]
-
-
-def set_examples(
-    prepared: PreparedSet, test_set: str, records: dict[str, RunRecord], predictions: Path
-) -> list[Example]:
-    """The examples of one test set."""
-    split = {prepared.rows[i].id: int(i) for i in prepared.split(test_set)}
-    by, pair = differences(records, test_set)
-    by = {image: value for image, value in by.items() if image in split}
-    if not by:
-        return []
-    wide = {image for image, i in split.items() if prepared.rows[i].dof == "wide"}
-    shown = [records[run] for run in shown_runs(records)]
-    examples = []
-    for image, why in pick(by, wide, (label(pair[0]), label(pair[1]))):
-        row = prepared.rows[split[image]]
-        maps = [map_panel(predictions / each.run / f"{prepared.name}.zip", each, test_set, row) for each in shown]
-        panels = (*own_panels(prepared, split[image]), *(panel for panel in maps if panel))
-        examples.append(Example(test_set, image, why, row.width, row.height, panels))
-    return examples
-
-
-def gallery(
-    sets: Sequence[PreparedSet], predictions: Path, records: list[RunRecord], test_sets: list[str]
-) -> dict[str, list[Example]]:
-    """Test set -> its examples, at most 24 in all; test sets without prepared photographs are left out."""
-    by_run = {record.run: record for record in records}
-    found: dict[str, list[Example]] = {}
-    for test_set in (name for name in test_sets if name not in SUBSETS):
-        for source in (each for each in sets if test_set in each.split_names):
-            room = LIMIT - sum(len(examples) for examples in found.values())
-            if examples := set_examples(source, test_set, by_run, predictions)[:room]:
-                found[test_set] = examples
+def questions_among(runs: Sequence[str], metrics: Sequence[str]) -> list[dict[str, str]]:
+    """The questions for which both methods and the metric are there."""
+    found = []
+    for each in QUESTIONS:
+        pair = next((pair for pair in each.pairs if set(pair) <= set(runs)), None)
+        if pair and each.metric in metrics:
+            facts = {"key": each.key, "name": each.name, "figures": each.figures, "view": each.view, "dof": each.dof}
+            found.append(facts | {"first": pair[0], "second": pair[1], "metric": each.metric})
     return found
+
+
+def gallery_data(photographs: Sequence[Photographs], records: Sequence[RunRecord]) -> dict[str, Any]:
+    """Everything that the script needs, ready for JSON; columns have an entry a photograph, all in one order."""
+    shown = {run for each in photographs for run in each.runs}
+    methods = [record for record in records if record.run in shown]
+    rows = [(number, each.prepared.rows[row], row) for number, each in enumerate(photographs) for row in each.rows]
+    tests = {split for each in photographs for split in each.prepared.test_splits()}
+    names = in_order({split for _, row, _ in rows for split in row.splits} & tests)
+    scores = {record.run: scores_of(record, photographs) for record in methods}
+    metrics = [metric for metric in METRICS if any(metric in columns for columns in scores.values())]
+    return {
+        "unit": UNIT,
+        "methods": [{"run": record.run, "name": record.title} for record in methods],
+        "metrics": [{"key": key, "name": METRICS[key][0], "better": METRICS[key][1]} for key in metrics],
+        "sets": names,
+        "folders": [
+            {"name": each.prepared.name, "side": each.side, "tiles": {run: OWN + i for i, run in enumerate(each.runs)}}
+            for each in photographs
+        ],
+        "photographs": {
+            "id": [row.id for _, row, _ in rows],
+            "folder": [number for number, _, _ in rows],
+            "row": [place for _, _, place in rows],
+            "sets": [[names.index(split) for split in row.splits if split in names] for _, row, _ in rows],
+            "dof": [DOF.index(row.dof) for _, row, _ in rows],
+            "focus": [round(row.in_focus * 1000) for _, row, _ in rows],
+            "shape": [round(1000 * row.width / row.height) for _, row, _ in rows],
+        },
+        "scores": scores,
+        "questions": questions_among([record.run for record in methods], metrics),
+    }
+
+
+def embedded(data: object) -> Markup:
+    """Data as JSON that can stand in a page: no `<` could end the element that holds it."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))

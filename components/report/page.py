@@ -1,42 +1,35 @@
-"""The report: one self-contained HTML page, and its tables as CSV and Markdown.
+"""The report: one HTML page with its pictures beside it, and its tables as CSV, Markdown and LaTeX.
 
 The same inputs give the same bytes: nothing on the page depends on the time or on the machine.
 """
 
-import base64
-import hashlib
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.data.table7 import COLUMNS, table7
+from components.data.table7 import table7
 from components.data.test_sets import TEST_SETS, is_rendered
-from components.report.curves import precision_recall, styles, training_figures
-from components.report.datasets import FACTS, duplicates_across, facts_of, open_sets
+from components.report.curves import fig7_bars, precision_recall, styles, training_figures
+from components.report.datasets import duplicates_across, facts_of, open_sets
 from components.report.departures import departures_table
-from components.report.gallery import gallery
+from components.report.gallery import embedded, gallery_data
 from components.report.gaps import causes, gaps_of_test_sets
-from components.report.paired import RESAMPLES, Pair, compare_pairs
-from components.report.paper_tables import TOLERANCE, label, paper_tables
+from components.report.paired import Difference, Pair, compare_pairs
+from components.report.paper_tables import label, paper_tables
+from components.report.provenance import StageFacts, stages_of
 from components.report.records import PublishedMaps, RunRecord, read_published_maps, read_run, scored_test_sets
+from components.report.rendering import NOT_COMPARABLE, pretty, readable_provenance, render
+from components.report.sheets import Photographs, photographs_of, write_sheets
 from components.report.svg import interval
-from components.report.tables import SOURCES, SYMBOL, Filling, Ground, Table, count_within, fill, runs_table
-from components.report.tables_text import WHOSE, as_csv, as_markdown, show, show_difference
+from components.report.tables import SOURCES, Filling, Ground, Table, count_within, fill, runs_table
+from components.report.tables_latex import as_latex
+from components.report.tables_text import WHOSE, as_csv, as_markdown
 from components.storage import atomic_dir
 
-HERE = Path(__file__).parent
 COMPARABLE = "paper"
 """The experiment's name under which its numbers are compared with the paper's."""
-
-NOT_COMPARABLE = (
-    "The images of this experiment are rendered stand-ins: its numbers are NOT comparable with the paper’s. "
-    "The paper’s numbers are shown for the shape of the tables only."
-)
 
 
 def build_report(
@@ -52,22 +45,26 @@ def build_report(
     provenance: Mapping[str, Any],
     runs: Sequence[str],
     beside: Mapping[str, str],
+    progress: Callable[[int, int], None],
 ) -> None:
-    """Write `index.html`, `tables.csv` and `tables.md` into the folder `out`, whole or not at all.
+    """Write `index.html`, `gallery/` and `tables.csv`, `.md` and `.tex` into the folder `out`, whole or not at all.
 
     Args:
         out: folder to make; an old one is replaced.
         name: of the experiment; only the runs of `paper` are measured against the paper's numbers.
-        scores: folder with `<run>/summary.json`, `per_image.csv`, `curves.csv`.
+        scores: folder with `<run>/summary.json`, `per_image.csv`, `curves.csv`; of further seeds
+            `seeds/<seed>/<run>/summary.json`.
         predictions: folder with `<run>/<set>.zip`.
         prepared: folder with the prepared sets.
         models: folder with `<run>/history.csv`, `card.json`.
         external: folder with the scores of published maps, a folder a method.
         departures: point -> this run's choice, see `departures_table`.
-        provenance: `commit`, `params` (text or mapping), `versions` (name -> version), `lock` (outputs of
-            `dvc.lock`, mappings with `stage`, `path`, `md5`, `size` in bytes); any other key is shown as it stands.
+        provenance: `commit`, `params` (text or mapping), `versions` (name -> version), `stages` (a list of
+            `StageFacts`), `executions` (a script of the checkout, relative to `out`, that the page loads where it is
+            there); any other key is shown as it stands.
         runs: names in the order to show them; what a run lacks is left out of the page.
         beside: run with the authors' weights -> the run of ours whose rows it shares.
+        progress: called with the number of photographs drawn, and of all.
 
     Raises:
         InputError: a file that is there is damaged.
@@ -77,6 +74,7 @@ def build_report(
     every = [*records, *(method.record for method in methods)]
     test_sets = scored_test_sets(every)
     sets = open_sets(prepared)
+    photographs = photographs_of(sets, predictions, records)
     ground = Ground(name == COMPARABLE, rendered_test_sets(prepared))
     fillings = all_fillings(records, methods, beside)
     tables = [
@@ -94,9 +92,11 @@ def build_report(
         "sets": [facts_of(data) for data in sets],
         "table7": table7(sets),
         "across": duplicates_across(sets),
-        "gallery": gallery(sets, predictions, records, test_sets),
+        "gallery": gallery_json(photographs, records),
+        "photographs": sum(len(each.rows) for each in photographs),
         "departures": departures_table(departures),
         "provenance": readable_provenance(provenance),
+        "origins": origins(every, provenance.get("stages", ())),
         **run_context(records, test_sets, tables[1:]),
         **curves_context(every, test_sets),
         **counts_context(every, test_sets, ground),
@@ -104,8 +104,12 @@ def build_report(
     page = render(context)
     with atomic_dir(out) as folder:
         (folder / "index.html").write_text(page, encoding="utf-8")
+        rows = (row for each in photographs for row in write_sheets(folder / "gallery", each, predictions))
+        for done, _ in enumerate(rows, start=1):
+            progress(done, context["photographs"])
         (folder / "tables.csv").write_text(as_csv(tables), encoding="utf-8")
         (folder / "tables.md").write_text(as_markdown(tables, preface(name, ground)), encoding="utf-8")
+        (folder / "tables.tex").write_text(as_latex(tables, NOT_COMPARABLE * bool(ground.rendered)), encoding="utf-8")
 
 
 def rendered_test_sets(prepared: Path) -> frozenset[str]:
@@ -130,6 +134,17 @@ def preface(name: str, ground: Ground) -> str:
     return f"# D-DFFNet reproduced: {name}{warning}"
 
 
+def gallery_json(photographs: Sequence[Photographs], records: Sequence[RunRecord]) -> Markup | None:
+    """What the gallery's script reads; None where no map has a score."""
+    data = gallery_data(photographs, records)
+    return embedded(data) if data["metrics"] else None
+
+
+def origins(records: Sequence[RunRecord], stages: Sequence[StageFacts]) -> list[tuple[RunRecord, list[StageFacts]]]:
+    """Everything that is scored, with the stages that made it."""
+    return [(record, stages_of(stages, record.run)) for record in records if record.summary]
+
+
 def run_context(records: list[RunRecord], test_sets: list[str], tables: Sequence[Table]) -> dict[str, Any]:
     """What the page shows of the runs apart from tables, curves and pictures."""
     pairs = compare_pairs(records, test_sets)
@@ -138,7 +153,8 @@ def run_context(records: list[RunRecord], test_sets: list[str], tables: Sequence
         "within": {WHOSE[source]: counts for source, counts in within.items() if counts[1]},
         "judged": any(table.is_judged for table in tables),
         "pairs": pairs,
-        "bars": {(pair.before, pair.after): bars(pair) for pair in pairs},
+        "intervals": {(pair.before, pair.after): intervals(pair) for pair in pairs},
+        "inside": {(pair.before, pair.after): intervals_inside(pair) for pair in pairs},
         "findings": [finding(pair) for pair in pairs],
         "backbones": {record.run: record.card.get("backbone") for record in records},
         "cards": [(record.run, pretty(record.card)) for record in records if record.card],
@@ -151,20 +167,32 @@ def curves_context(records: list[RunRecord], test_sets: list[str]) -> dict[str, 
     return {
         "runs_drawn": [(record.run, record.title, chosen[record.run]) for record in records if record.curves],
         "precision_recall": precision_recall(records, test_sets),
+        "bars": fig7_bars(records, test_sets),
         "training": training_figures(records),
         "trained": [(r.run, r.title, chosen[r.run]) for r in records if r.history],
     }
 
 
-def bars(pair: Pair) -> list[str]:
-    """The interval of each change of a pair, on one axis."""
-    reach = max(max(abs(each.low), abs(each.high)) for each in pair.changes) or 1.0
-    return [interval(each.mean, each.low, each.high, reach, each.verdict) for each in pair.changes]
+def drawn(differences: Sequence[Difference]) -> list[str]:
+    """The intervals of some differences, on one axis."""
+    reach = max((max(abs(each.low), abs(each.high)) for each in differences), default=0.0) or 1.0
+    return [interval(each.mean, each.low, each.high, reach, each.verdict) for each in differences]
+
+
+def intervals(pair: Pair) -> list[str]:
+    """The interval of each test set of a pair."""
+    return drawn([each.whole for each in pair.changes])
+
+
+def intervals_inside(pair: Pair) -> dict[tuple[str, str], str]:
+    """(Test set, region) -> its interval, all of a pair on one axis."""
+    inside = {(each.test_set, region): found for each in pair.changes for region, found in each.regions.items()}
+    return dict(zip(inside, drawn(list(inside.values())), strict=True))
 
 
 def finding(pair: Pair) -> str:
     """A pair in one sentence."""
-    verdicts = [each.verdict for each in pair.changes]
+    verdicts = [each.whole.verdict for each in pair.changes]
     words = {"lower": "lower", "higher": "higher", "unclear": "not told apart (95% interval)"}
     counts = {words[verdict]: verdicts.count(verdict) for verdict in words if verdict in verdicts}
     told = ", ".join(f"{word} on {count}" for word, count in counts.items())
@@ -184,51 +212,3 @@ def counts_context(records: list[RunRecord], test_sets: list[str], ground: Groun
         if len(plain) > 1:
             uneven.add(test_set)
     return {"images": images, "uneven": uneven}
-
-
-def pretty(value: object) -> str:
-    """A value as indented JSON; text as it stands."""
-    return value if isinstance(value, str) else json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-
-
-def readable_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """The known parts of the provenance, empty where they are not given, and the rest as `more`."""
-    known = {"commit": "", "params": "", "lock": [], "versions": {}}
-    parts = {key: provenance.get(key, default) for key, default in known.items()}
-    more = {key: pretty(value) for key, value in provenance.items() if key not in known}
-    return parts | {"params": pretty(parts["params"]), "more": more, "short": short_commit(parts["commit"])}
-
-
-def short_commit(commit: str) -> str:
-    """The first ten digits of a commit and a note of changes beside it; any other text as it stands."""
-    found = re.fullmatch(r"([0-9a-f]{10})[0-9a-f]*(-dirty)?", commit)
-    return found[1] + (" with changes" if found[2] else "") if found else commit
-
-
-def codes(text: str) -> Markup:
-    """A message with what stands in backquotes as code."""
-    plain, code = Markup("{}"), Markup("<code>{}</code>")
-    parts = text.split("`")
-    return Markup("").join((code if i % 2 else plain).format(part) for i, part in enumerate(parts))
-
-
-def render(context: Mapping[str, Any]) -> str:
-    """The page for a context; style and script are put into it, and its own policy forbids loading anything else."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    environment.filters |= {"score": show, "signed": show_difference, "label": label, "codes": codes}
-    script = (HERE / "script.js").read_text(encoding="utf-8")
-    return environment.get_template("template.html.j2").render(
-        context,
-        not_comparable=NOT_COMPARABLE,
-        style=(HERE / "style.css").read_text(encoding="utf-8"),
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        symbol=SYMBOL,
-        whose=WHOSE,
-        fact_names=list(FACTS),
-        table7_columns=COLUMNS,
-        tolerance=TOLERANCE,
-        resamples=RESAMPLES,
-    )

@@ -1,11 +1,16 @@
-"""What one change did: two runs that differ by it, compared image by image."""
+"""What one change did: two runs that differ by it, compared image by image, on all of it and region by region."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.regions import REGIONS
 from components.report.records import RunRecord
+
+Scores = dict[str, dict[str, float]]
+"""Image id -> key -> value."""
 
 RESAMPLES = 4000
 
@@ -24,19 +29,24 @@ PAIRS = (
 
 
 @dataclass(frozen=True)
-class Change:
-    """`after` - `before` on one test set.
+class Difference:
+    """Paired differences of an error, `after` - `before`; negative = better.
 
-    `mean`, `low`, `high`: paired mean difference of the images' MAE and its 95% interval; negative = better.
-    `metrics`: metric -> (before, after) of the test set.
+    `mean`, `low`, `high`: of the images' differences, with its 95% interval.
+    `fewer`, `more`: images on which the error is lower and higher; `p`: of the sign test on these.
     """
 
-    test_set: str
     images: int
     mean: float
     low: float
     high: float
-    metrics: dict[str, tuple[float | None, float | None]]
+    fewer: int
+    more: int
+
+    @property
+    def p(self) -> float:
+        """Two-sided sign test."""
+        return sign_test(self.fewer, self.more)
 
     @property
     def verdict(self) -> str:
@@ -44,6 +54,19 @@ class Change:
         if self.low <= 0 <= self.high:
             return "unclear"
         return "lower" if self.high < 0 else "higher"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Two runs on one test set: MAE of the whole images, and within each region that some image has.
+
+    `metrics`: metric -> (before, after) of the test set.
+    """
+
+    test_set: str
+    whole: Difference
+    regions: dict[str, Difference]
+    metrics: dict[str, tuple[float | None, float | None]]
 
 
 @dataclass(frozen=True)
@@ -68,16 +91,34 @@ def bootstrap_interval(differences: NDArray[np.float64], seed: int = 0) -> tuple
     return float(low), float(high)
 
 
+def sign_test(fewer: int, more: int) -> float:
+    """Two-sided p of a fair coin that falls `fewer` and `more` times on its sides, exact; images without a
+    difference are left out."""
+    tosses, least = fewer + more, min(fewer, more)
+    tail = sum(math.comb(tosses, k) for k in range(least + 1))
+    return float(min(1.0, 2 * tail / 2**tosses))
+
+
+def difference(before: Scores, after: Scores, key: str) -> Difference | None:
+    """Compare an error on the images that both have it of; None where there are none."""
+    both = [(before[i].get(key, math.nan), after[i].get(key, math.nan)) for i in sorted(before.keys() & after.keys())]
+    values = np.array([second - first for first, second in both], dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    counts = int((values < 0).sum()), int((values > 0).sum())
+    return Difference(len(values), float(values.mean()), *bootstrap_interval(values), *counts)
+
+
 def change(before: RunRecord, after: RunRecord, test_set: str) -> Change | None:
     """Compare two runs on the images that both are scored on; None where there are none."""
     first, second = before.per_image.get(test_set, {}), after.per_image.get(test_set, {})
-    shared = sorted(first.keys() & second.keys())
-    if not shared:
+    whole = difference(first, second, "mae")
+    if whole is None:
         return None
-    differences = np.array([second[image]["mae"] - first[image]["mae"] for image in shared])
-    low, high = bootstrap_interval(differences)
+    within = {region: difference(first, second, f"mae_{region}") for region in REGIONS}
     metrics = {name: (before.value(test_set, name), after.value(test_set, name)) for name in ("MAE", "F_beta", "IoU")}
-    return Change(test_set, len(shared), float(differences.mean()), low, high, metrics)
+    return Change(test_set, whole, {name: each for name, each in within.items() if each is not None}, metrics)
 
 
 def pairs_of(records: list[RunRecord]) -> list[tuple[str, str, str]]:

@@ -1,9 +1,10 @@
 """What the stages left of each run and of each method whose maps are published: scores, curves, history, card."""
 
 import csv
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,20 @@ from components.report.paper_tables import TEST_SETS, label
 from components.storage import read_json
 
 Column = NDArray[np.float64]
+Summary = dict[str, dict[str, float | None]]
+
+SEEDS = "seeds"
+"""Folder among the scores for those of other seeds: `seeds/<seed>/<run>/summary.json`."""
 
 SUMMARY_KEY = {"MAE": "mae", "F_beta": "f_beta", "IoU": "iou"}
 """The paper's name of a metric and the key it has in `summary.json`."""
+
+
+class Spread(NamedTuple):
+    """Standard deviation of a score over so many seeds."""
+
+    deviation: float
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class RunRecord:
     """
 
     run: str
-    summary: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    summary: Summary = field(default_factory=dict)
     per_image: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     curves: dict[str, Column] = field(default_factory=dict)
     history: dict[str, Column] = field(default_factory=dict)
@@ -39,15 +51,29 @@ class RunRecord:
     """Why it was not made or scored, where something it needs is not at hand."""
     name: str = ""
     """As it is shown, where that is not `label(run)`."""
+    seeds: tuple[Summary, ...] = ()
+    """`summary` of the same run trained with other seeds."""
 
     @property
     def title(self) -> str:
         """The name to show."""
         return self.name or label(self.run)
 
+    def values(self, test_set: str, metric: str) -> list[float]:
+        """The score of every seed that has one, this run's own first."""
+        found = [each.get(test_set, {}).get(SUMMARY_KEY[metric]) for each in (self.summary, *self.seeds)]
+        return [value for value in found if value is not None]
+
     def value(self, test_set: str, metric: str) -> float | None:
-        """The score of this run, None where there is none."""
-        return self.summary.get(test_set, {}).get(SUMMARY_KEY[metric])
+        """The score of this run, mean over its seeds; None where this run itself has none."""
+        if self.summary.get(test_set, {}).get(SUMMARY_KEY[metric]) is None:
+            return None
+        return float(np.mean(self.values(test_set, metric)))
+
+    def spread(self, test_set: str, metric: str) -> Spread | None:
+        """Standard deviation over seeds (n - 1), and how many; None unless there are two."""
+        values = self.values(test_set, metric)
+        return Spread(float(np.std(values, ddof=1)), len(values)) if len(values) > 1 else None
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -113,6 +139,7 @@ def read_run(run: str, scores: Path, models: Path) -> RunRecord:
         history=read_history(history) if history.is_file() else {},
         card=read_json(card) if card.is_file() else {},
         gap=gap_of(models / run) or gap_of(scores / run),
+        seeds=tuple(read_json(path) for path in sorted((scores / SEEDS).glob(f"*/{run}/summary.json"))),
     )
 
 
@@ -158,6 +185,10 @@ def read_maps_of(name: str, external: Path) -> PublishedMaps:
 
 
 def scored_test_sets(records: list[RunRecord]) -> list[str]:
-    """Test sets that any run is scored on: the paper's in its order, then others by name."""
-    found = {test_set for record in records for test_set in record.summary}
-    return [name for name in TEST_SETS if name in found] + sorted(found - set(TEST_SETS))
+    """Test sets that any run is scored on."""
+    return in_order({test_set for record in records for test_set in record.summary})
+
+
+def in_order(test_sets: Set[str]) -> list[str]:
+    """Test sets: the paper's in its order, then others by name."""
+    return [name for name in TEST_SETS if name in test_sets] + sorted(test_sets - set(TEST_SETS))

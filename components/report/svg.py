@@ -5,6 +5,7 @@ Colours, fonts and dark mode come from the page's style sheet through classes: `
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -90,13 +91,19 @@ def path(line: Line, x_axis: Axis, y_axis: Axis) -> str:
     return f'<path class="line {line.classes}" data-run="{run}" d="{data}"><title>{escape(line.name)}</title></path>'
 
 
-def grid(x_axis: Axis, y_axis: Axis) -> list[str]:
-    """Grid lines and tick labels."""
+def y_grid(y_axis: Axis) -> list[str]:
+    """Horizontal grid lines and their labels."""
     parts = []
     for value in ticks(y_axis.low, y_axis.high):
         y = float(y_axis.place(value))
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick end" x="{LEFT - 6}" y="{y + 3.5:.1f}">{tick_text(value)}</text>')
+    return parts
+
+
+def grid(x_axis: Axis, y_axis: Axis) -> list[str]:
+    """Grid lines and tick labels."""
+    parts = y_grid(y_axis)
     for value in ticks(x_axis.low, x_axis.high):
         x = float(x_axis.place(value))
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
@@ -133,6 +140,42 @@ def line_chart(
         "</svg>",
     ]
     return "".join(parts)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One run's bars: a value in [0, 1] for each group, NaN where there is none."""
+
+    run: str
+    name: str
+    classes: str
+    values: tuple[float, ...]
+
+
+def bar_chart(bars: list[Bars], groups: Sequence[str], *, described: str) -> str:
+    """Bars beside each other in groups, on an axis from 0 to 1."""
+    y_axis = Axis(0, 1, HEIGHT - BOTTOM, TOP)
+    across = (WIDTH - LEFT - RIGHT) / len(groups)
+    width = across * 0.86 / len(bars)
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(described)}">']
+    parts += y_grid(y_axis)
+    for i, group in enumerate(groups):
+        left = LEFT + across * (i + 0.07)
+        parts += [bar(each, i, left + j * width, width, y_axis) for j, each in enumerate(bars)]
+        middle = LEFT + across * (i + 0.5)
+        parts.append(f'<text class="axis mid" x="{middle:.1f}" y="{HEIGHT - BOTTOM + 18}">{escape(group)}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def bar(bars: Bars, group: int, x: float, width: float, y_axis: Axis) -> str:
+    """One bar with its value as its title; nothing where there is no value."""
+    value = bars.values[group]
+    if not math.isfinite(value):
+        return ""
+    top, gap = float(y_axis.place(value)), min(1.0, width * 0.2)
+    place = f'x="{x:.1f}" y="{top:.1f}" width="{width - gap:.1f}" height="{y_axis.start - top:.1f}"'
+    title = f"<title>{escape(bars.name)}: {value:.3f}</title>"
+    return f'<rect class="column {bars.classes}" data-run="{escape(bars.run)}" {place}>{title}</rect>'
 
 
 def interval(mean: float, low: float, high: float, reach: float, verdict: str) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from components.data.test_sets import TEST_SETS
 from components.report.paper_tables import ABSENT, METRICS, TOLERANCE, Key, PaperRow, PaperTable
-from components.report.records import RunRecord
+from components.report.records import RunRecord, Spread
 
 SYMBOL = {"MAE": "MAE ↓", "F_beta": "Fβ ↑", "IoU": "IoU ↑"}
 BESIDE = ("I", "II", "III")
@@ -57,7 +57,8 @@ class Ground:
 class Cell:
     """One number beside the paper's; `within` is None where the two are not comparable.
 
-    `count`: photographs scored and published, where some are missing.
+    `count`: photographs scored and published, where some are missing. `spread`: over seeds, where there are several;
+    `value` is then their mean.
     """
 
     key: Key
@@ -67,6 +68,7 @@ class Cell:
     within: bool | None = None
     best: bool = False
     count: tuple[int, int] | None = None
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ class Line:
         """Photographs scored and published of each test set of which some are missing, None for the others."""
         return {cell.key[0]: cell.count for cell in self.cells}
 
+    @property
+    def seeds(self) -> int:
+        """How many seeds the values are means over, at most."""
+        return max((cell.spread.seeds for cell in self.cells if cell.spread), default=1)
+
     def is_partial(self, test_sets: Collection[str]) -> bool:
         """Whether photographs of some of these test sets are missing."""
         return any(count for test_set, count in self.counts.items() if test_set in test_sets)
@@ -98,8 +105,8 @@ class Row:
 
     @property
     def height(self) -> int:
-        """Lines on the page: the paper's, and two or three for each of `lines`."""
-        return 1 + sum(3 if line.is_partial(line.counts) else 2 for line in self.lines)
+        """Lines on the page: the paper's, and two to four for each of `lines`."""
+        return 1 + sum(2 + line.is_partial(line.counts) + (line.seeds > 1) for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -144,20 +151,21 @@ def compare(
     *,
     comparable: bool,
     count: tuple[int, int] | None = None,
+    spread: Spread | None = None,
 ) -> Cell:
     """One cell: the difference where both have a value, and whether it is within tolerance where comparable.
 
-    `count`: photographs scored and published, if known.
+    `count`: photographs scored and published, if known. `spread`: of `value` over seeds.
     """
     if value is None:
         return Cell(key, paper, None)
     is_best = best is not None and round(value, 3) == best
     partial = count if count and count[0] < count[1] else None
     if paper is None:
-        return Cell(key, None, value, best=is_best, count=partial)
+        return Cell(key, None, value, best=is_best, count=partial, spread=spread)
     difference = round(round(value, 3) - paper, 3)
     within = abs(difference) <= TOLERANCE[key[1]] if comparable else None
-    return Cell(key, paper, value, difference, within, is_best, partial)
+    return Cell(key, paper, value, difference, within, is_best, partial, spread)
 
 
 def line_of(filling: Filling, printed: dict[Key, float | None], best: dict[Key, float | None], ground: Ground) -> Line:
@@ -171,6 +179,7 @@ def line_of(filling: Filling, printed: dict[Key, float | None], best: dict[Key, 
             best[key],
             comparable=ground.compares(filling, key[0]),
             count=ground.count(record, key[0]),
+            spread=record.spread(*key),
         )
         for key, paper in printed.items()
     ]

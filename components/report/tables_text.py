@@ -14,7 +14,7 @@ WHOSE: dict[Source, str] = {
 }
 COLUMNS = (
     *("table", "row", "method", "stage1_loss", "stage2_loss", "train", "run", "source", "test_set", "metric"),
-    *("paper", "value", "difference", "within_tolerance", "images", "not_run"),
+    *("paper", "value", "deviation", "seeds", "difference", "within_tolerance", "images", "not_run"),
 )
 
 
@@ -50,7 +50,7 @@ def csv_lines(table: Table) -> list[list[str]]:
         facts = [table.number, str(paper.number), paper.method, paper.stage1_loss, paper.stage2_loss, paper.train]
         for line in (*([empty_line(row)] if row.absent else []), *row.lines):
             for cell in line.cells:
-                values = [cell.paper, cell.value, cell.difference, cell.within]
+                values = [cell.paper, cell.value, *(cell.spread or (None, None)), cell.difference, cell.within]
                 texts = ["" if value is None else str(value) for value in values]
                 count = f"{cell.count[0]} of {cell.count[1]}" if cell.count else ""
                 absent = row.absent if cell.value is None else ""
@@ -59,7 +59,10 @@ def csv_lines(table: Table) -> list[list[str]]:
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """All tables as CSV, scores at full precision; `images`: scored and published, where some are missing."""
+    """All tables as CSV, scores at full precision.
+
+    `images`: scored and published, where some are missing. `deviation`: over so many `seeds`, where there are several.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -73,6 +76,7 @@ def markdown_cell(cell: Cell) -> str:
     if cell.value is None:
         return show(cell.paper)
     value = f"**{show(cell.value)}**" if cell.best else show(cell.value)
+    value += f" ± {show(cell.spread.deviation)}" if cell.spread else ""
     mark = {True: " ✓", False: " ✗", None: ""}[cell.within]
     remarks = [] if cell.difference is None else [f"{show_difference(cell.difference)}{mark}"]
     remarks += [f"{cell.count[0]} of {cell.count[1]} images"] if cell.count and cell.key[1] == METRICS[0] else []

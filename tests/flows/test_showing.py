@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.executions import ASSIGNED
 from pipelines.parcels import Parcel
 from pipelines.showing import WIDTH, FlowRun, Showing, artifacts, picture
 from tests.flows.conftest import Checkout, Wire, ask, until
@@ -47,9 +48,16 @@ def test_progress_pictures_and_tables_of_a_stage(checkout: Checkout, prefect_api
     assert image["type"] == "image"
     assert "white = in focus" in image["description"]
     assert np.array_equal(pixels(image["data"]), np.arange(12, dtype=np.uint8).reshape(3, 4))
-    run = checkout.tracked().stages["toy@first"].info
+    tracked = checkout.tracked().stages["toy@first"]
+    run, tags = tracked.info, tracked.data.tags
     address = f"http://127.0.0.1:5999/#/experiments/{run.experiment_id}/runs/{run.run_id}"
     assert found["toy-first-mlflow"]["data"] == f"[toy@first in MLflow]({address})"
+    kept = json.loads((checkout.root / ".dbdflow/executions.js").read_text().removeprefix(ASSIGNED).rstrip(";\n"))
+    execution = kept[tags["dvc.deps_hash"]]  # what the report's page shows of it
+    assert (execution["stage"], execution["mlflow"]) == ("toy@first", address)
+    flow = tags["prefect.flow_run_id"]
+    assert execution["prefect"] == f"{prefect_api.removesuffix('/api')}/runs/flow-run/{flow}"
+    assert execution["seconds"] == pytest.approx((run.end_time - run.start_time) / 1000, abs=0.06)
 
 
 def pixels(address: str) -> np.ndarray:

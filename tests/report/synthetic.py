@@ -11,7 +11,10 @@ from PIL import Image
 from components.availability import Gap, mark
 from components.data.maps import write_maps
 from components.data.prepared import COLUMNS
+from components.evaluation import PER_IMAGE
 from components.metrics import count, mean_curve, set_scores
+from components.regions import REGIONS, region_errors, regions
+from components.report.provenance import stage_facts
 
 SETS = {
     "cuhk": {"CUHK-TE-1": 8, "CUHK-TE-2": 0},
@@ -26,11 +29,11 @@ NOISE |= {"published_dffnet_cuhk1": 0.3, "published_d_dffnet_cuhk1": 0.24}
 
 
 def scene(rng, size, wide):
-    """A photograph and its label, 1 = in focus: a textured disc on a smooth ground."""
+    """A photograph and its label, 1 = in focus: a disc, its lower half textured, on a smooth ground."""
     y, x = np.mgrid[:size, :size] / size
     cx, cy, radius = rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.35)
     inside = ((x - cx) ** 2 + (y - cy) ** 2 < radius**2) | wide
-    texture = 0.5 + 0.5 * np.sin(40 * x + 3 * rng.random()) * np.sin(34 * y)
+    texture = np.where(y > cy, 0.5 + 0.5 * np.sin(40 * x + 3 * rng.random()) * np.sin(34 * y), 0.5)
     ground = 0.35 + 0.4 * y
     colour = rng.uniform(0.5, 1, 3)
     grey = np.where(inside, 0.25 + 0.7 * texture, ground)[..., None]
@@ -74,14 +77,16 @@ def write_csv(path, columns, rows):
 
 
 def write_scores(folder, scored):
-    """`scored`: test set -> (ids, counts)."""
+    """`scored`: test set -> (ids, counts, errors within regions)."""
     summary, per_image, curves = {}, [], []
-    for test_set, (ids, counts) in scored.items():
+    for test_set, (ids, counts, inside) in scored.items():
         summary[test_set] = set_scores(counts, counts, "pooled")
-        per_image += [[test_set, i, c.mae, c.f_beta, c.f_beta_max, c.iou] for i, c in zip(ids, counts, strict=True)]
+        for i, c, r in zip(ids, counts, inside, strict=True):
+            errors = ["" if np.isnan(r[region]) else r[region] for region in REGIONS]
+            per_image.append([test_set, i, c.mae, c.f_beta, c.f_beta_max, c.iou, *errors])
         precision, recall = mean_curve(counts)
         curves += [[test_set, t, p, r] for t, (p, r) in enumerate(zip(precision, recall, strict=True))]
-    write_csv(folder / "per_image.csv", ["test_set", "id", "mae", "f_beta", "f_beta_max", "iou"], per_image)
+    write_csv(folder / "per_image.csv", PER_IMAGE, per_image)
     write_csv(folder / "curves.csv", ["test_set", "threshold", "precision", "recall"], curves)
     (folder / "summary.json").write_text(json.dumps(summary))
 
@@ -115,6 +120,7 @@ def write_experiment(root: Path, *, runs=MINIATURE_RUNS, sets=SETS, size=64, tim
         splits = [[next(iter(test_sets))] + (["EBD(1305)"] if name == "ebd" and d == "shallow" else []) for d in dof]
         labels = np.stack([label for _, label in made])
         images = np.stack([image for image, _ in made])
+        masks = [regions(image, label) for image, label in zip(images, labels, strict=True)]
         folder = root / "prepared" / name
         write_prepared(
             folder, name=name, images=images, labels=labels, splits=splits, dof=dof, found={"rendered": rendered}
@@ -124,9 +130,10 @@ def write_experiment(root: Path, *, runs=MINIATURE_RUNS, sets=SETS, size=64, tim
             ids = [f"{name}{i:03d}" for i in range(total)]
             write_maps(root / "predictions" / run / f"{name}.zip", zip(ids, maps, strict=True))
             counts = [count(each, label) for each, label in zip(maps, labels, strict=True)]
+            inside = [region_errors(*each) for each in zip(maps, labels, masks, strict=True)]
             for split in dict.fromkeys(s for row in splits for s in row):
                 rows = [i for i in range(total) if split in splits[i]]
-                scored[run][split] = [ids[i] for i in rows], [counts[i] for i in rows]
+                scored[run][split] = tuple([column[i] for i in rows] for column in (ids, counts, inside))
     for run in runs:
         write_scores(root / "scores" / run, scored[run])
         if run.startswith("published_"):
@@ -228,17 +235,34 @@ def set_images(root, runs, images):
 BESIDE = {"published_dffnet_cuhk1": "dffnet", "published_d_dffnet_cuhk1": "d_dffnet"}
 
 
+STAGES = [
+    (
+        "prepare@cuhk",
+        {
+            "cmd": "python -m pipelines.prepare --set cuhk",
+            "outs": [{"path": "data/prepared/cuhk", "md5": "0f343b0931126a20f133d67c2b018a3b.dir", "size": 1234567}],
+        },
+        "a" * 64,
+    ),
+    (
+        "evaluate@d_dffnet",
+        {
+            "cmd": "python -m pipelines.evaluate\n--run d_dffnet",
+            "deps": [
+                {"path": "components/metrics.py", "md5": "11", "size": 5},
+                {"path": "data/predictions/d_dffnet", "md5": "22.dir", "size": 6000},
+            ],
+            "params": {"params.yaml": {"departures.iou": "pooled", "image_size": 64}},
+            "outs": [{"path": "data/scores/d_dffnet", "md5": "33.dir", "size": 7000}],
+        },
+        "b" * 64,
+    ),
+]
 PROVENANCE = {
     "commit": "0123456789abcdef0123456789abcdef01234567",
     "params": "name: miniature\nseed: 1\n",
-    "lock": [
-        {
-            "stage": "prepare@cuhk",
-            "path": "data/prepared/cuhk",
-            "md5": "0f343b0931126a20f133d67c2b018a3b.dir",
-            "size": 1234567,
-        }
-    ],
+    "stages": [stage_facts(name, entry, digest) for name, entry, digest in STAGES],
+    "executions": "../executions.js",
     "versions": {"python": "3.11.2", "torch": "2.15.0", "numpy": "2.4.1"},
 }
 DEPARTURES = {
@@ -262,4 +286,5 @@ def arguments(root: Path, name="miniature", runs=MINIATURE_RUNS):
         "departures": DEPARTURES,
         "provenance": PROVENANCE,
         "runs": runs,
+        "progress": lambda done, total: None,
     }

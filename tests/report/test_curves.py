@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from components.report.curves import precision_recall, styles, training_figures
+from components.report.curves import fig7_bars, precision_recall, styles, training_figures
 from components.report.records import RunRecord
 from components.report.svg import Axis, Line, interval, line_chart, padded, path, tick_text, ticks
 
@@ -91,3 +91,19 @@ def test_training_figures_by_stage_and_column():
         2: ["Loss", "Distillation weight β", "Learning rate"],
     }
     assert points(figures[1][0].svg, "dffnet")[0][0] == 46.0
+
+
+def test_bars_are_precision_and_recall_at_a_half_and_f_beta():
+    """Full height is 220 pixels: 1 at 12, 0 at 232."""
+    curve = np.zeros((256, 2))
+    curve[128] = [0.5, 0.25]  # recall, precision where 255 - map >= 128
+    scored = RunRecord("dffnet", curves={"EBD": curve}, summary={"EBD": {"f_beta": 0.75}})
+    other = RunRecord("x", curves={"EBD": curve[:3]}, summary={"EBD": {"f_beta": 0.75}})
+    (figure,) = fig7_bars([scored, other], ["CTCUG", "EBD"])
+    places = re.findall(r'data-run="(\w+)" x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', figure.svg)
+    assert places == [("dffnet", "177.0", "55.0"), ("dffnet", "122.0", "110.0"), ("dffnet", "67.0", "165.0")]
+
+
+def test_a_bar_without_a_value_is_not_drawn():
+    (figure,) = fig7_bars([RunRecord("dffnet", curves={"EBD": np.ones((256, 2))})], ["EBD"])
+    assert figure.svg.count("<rect") == 2

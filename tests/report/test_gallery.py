@@ -1,98 +1,115 @@
-"""Which photographs are shown, and that the pictures are what they are called."""
+"""What the gallery's script is told, and that the pictures beside the page are what they are called."""
 
-import base64
-import io
+import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from components.data.maps import MapArchive
+from components.data.maps import MapArchive, write_maps
 from components.data.prepared import PreparedSet
 from components.report.datasets import open_sets
-from components.report.gallery import LIMIT, gallery, pick, shown_runs
-from components.report.records import RunRecord, read_run, scored_test_sets
+from components.report.gallery import embedded, gallery_data, questions_among, whole
+from components.report.records import read_run
+from components.report.sheets import MISSING, photographs_of, write_sheets
 from tests.report import synthetic
-
-
-def pixels(source):
-    return np.array(Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1]))))
 
 
 def load(root, runs=synthetic.MINIATURE_RUNS):
     records = [read_run(run, root / "scores", root / "models") for run in runs]
-    return gallery(open_sets(root / "prepared"), root / "predictions", records, scored_test_sets(records))
+    photographs = photographs_of(open_sets(root / "prepared"), root / "predictions", records)
+    return photographs, gallery_data(photographs, records)
 
 
-def test_extremes_median_and_wide():
-    differences = {"a": -0.2, "b": 0.3, "c": 0.0, "d": 0.1, "e": -0.1}
-    chosen = pick(differences, {"d", "e"}, ("X", "Y"))
-    assert chosen == [
-        ("a", "Y at its best against X"),
-        ("b", "Y at its worst against X"),
-        ("c", "median"),
-        ("d", "wide DOF, median"),
-    ]
+@pytest.fixture(scope="module")
+def data(experiment):
+    return load(experiment)[1]
 
 
-def test_a_photograph_is_shown_once_and_ties_go_by_id():
-    assert pick({"b": 0.1, "a": 0.1}, set(), ("X", "X")) == [("a", "lowest MAE of X"), ("b", "highest MAE of X")]
+def tiles(path, side):
+    picture = np.array(Image.open(path))
+    assert picture.shape[1:] == (side, 3)
+    return picture.reshape(-1, side, side, 3)
 
 
-def test_the_choice_follows_the_difference_of_the_pair(experiment):
-    runs = {run: read_run(run, experiment / "scores", experiment / "models") for run in ("dffnet", "d_dffnet")}
-    before, after = (runs[run].per_image["CTCUG"] for run in ("dffnet", "d_dffnet"))
-    difference = {image: after[image]["mae"] - before[image]["mae"] for image in before}
-    examples = load(experiment)["CTCUG"]
-    assert examples[0].id == min(difference, key=difference.get)
-    assert examples[1].id == max(difference, key=difference.get)
-
-
-def test_pictures_are_the_label_and_the_maps(experiment):
-    example = load(experiment)["EBD"][0]
+def test_a_sheet_holds_photograph_label_and_maps_in_their_places(experiment, data):
     prepared = PreparedSet.load(experiment / "prepared/ebd")
-    index = prepared.ids.index(example.id)
-    panels = {panel.name: panel for panel in example.panels}
-    assert np.array_equal(pixels(panels["Label"].source), np.array(prepared.labels[index]) * 255)
+    row = 4
+    found = tiles(experiment / f"report/gallery/ebd/{row}.jpg", 64)
+    places = next(folder["tiles"] for folder in data["folders"] if folder["name"] == "ebd")
+    assert len(found) == 2 + len(places)
     with MapArchive(experiment / "predictions/d_dffnet/ebd.zip") as maps:
-        assert np.array_equal(pixels(panels["D-DFFNet"].source), maps[example.id])
-    photograph = np.array(prepared.images[index]).astype(float)
-    assert np.abs(pixels(panels["Photograph"].source) - photograph).mean() < 6  # JPEG
+        expected = [prepared.images[row], prepared.labels[row] * 255, maps[prepared.ids[row]]]
+    for place, picture in zip((0, 1, places["d_dffnet"]), expected, strict=True):
+        grey = picture if picture.ndim == 3 else picture[..., None]
+        assert np.abs(found[place].astype(float) - grey).mean() < 6, place  # JPEG
 
 
-def test_scores_beneath_are_the_images_own(experiment):
-    example = load(experiment)["DUT-TE"][1]
-    scores = read_run("pdnet", experiment / "scores", experiment / "models").per_image["DUT-TE"][example.id]
-    panel = next(panel for panel in example.panels if panel.name == "PDNet")
-    assert (panel.mae, panel.iou) == (scores["mae"], scores["iou"])
+def test_every_test_photograph_is_there_once_with_the_test_sets_that_have_it(experiment, data):
+    photographs = data["photographs"]
+    assert data["sets"] == ["CUHK-TE-1", "DUT-TE", "CTCUG", "EBD", "EBD(1305)"]
+    assert len(photographs["id"]) == 8 + 7 + 6 + 9
+    of = dict(zip(photographs["id"], photographs["sets"], strict=True))
+    assert (of["ebd000"], of["ebd008"], of["dut003"]) == ([3, 4], [3], [1])
+    dof = dict(zip(photographs["id"], photographs["dof"], strict=True))
+    assert (dof["ebd000"], dof["ebd008"]) == (0, 1)
+    assert sorted(path.name for path in (experiment / "report/gallery/dut").iterdir()) == [f"{i}.jpg" for i in range(6)]
 
 
-def test_wide_photographs_are_shown_and_subsets_are_not(experiment):
-    found = load(experiment)
-    assert "EBD(1305)" not in found
-    assert any(example.why == "wide DOF, median" for example in found["EBD"])
-    assert sum(len(examples) for examples in found.values()) <= LIMIT
+def test_scores_are_the_photographs_own_in_ten_thousandths(experiment, data):
+    scores = read_run("pdnet", experiment / "scores", experiment / "models").per_image["DUT-TE"]["dut001"]
+    place = data["photographs"]["id"].index("dut001")
+    for metric in ("mae", "iou", "mae_edge", "mae_homogeneous_in_focus"):
+        assert data["scores"]["pdnet"][metric][place] == round(scores[metric] * 10_000)
+    assert [whole(value) for value in (0.12344, 1.0, float("nan"), None)] == [1234, 10_000, None, None]
 
 
-def test_large_pictures_are_made_smaller(tmp_path):
-    synthetic.write_experiment(tmp_path, runs=["hifst"], sets={"dut": {"DUT-TE": 2}}, size=400)
-    example = load(tmp_path, ["hifst"])["DUT-TE"][0]
-    assert [pixels(panel.source).shape[:2] for panel in example.panels] == [(320, 320)] * 3
+def test_ids_of_two_sets_may_be_the_same(tmp_path):
+    synthetic.write_experiment(tmp_path, runs=["hifst"], sets={"dut": {"DUT-TE": 2}, "ctcug": {"CTCUG": 2}}, size=16)
+    for name in ("dut", "ctcug"):  # both call theirs a and b
+        for path in (tmp_path / "prepared" / name / "index.csv", tmp_path / "scores/hifst/per_image.csv"):
+            path.write_text(path.read_text().replace(f"{name}000", "a").replace(f"{name}001", "b"))
+        with MapArchive(tmp_path / f"predictions/hifst/{name}.zip") as maps:
+            pair = [maps[f"{name}000"], maps[f"{name}001"]]
+        write_maps(tmp_path / f"predictions/hifst/{name}.zip", zip("ab", pair, strict=True))
+    data = load(tmp_path, ["hifst"])[1]
+    scores = read_run("hifst", tmp_path / "scores", tmp_path / "models").per_image
+    assert data["photographs"]["id"] == ["a", "b", "a", "b"]
+    expected = [scores[split][image]["mae"] for split in ("CTCUG", "DUT-TE") for image in "ab"]
+    assert data["scores"]["hifst"]["mae"] == [whole(value) for value in expected]
 
 
-def test_no_more_than_the_limit(tmp_path):
-    sets = {f"set{i}": {f"TEST-{i}": 3} for i in range(9)}
-    synthetic.write_experiment(tmp_path, runs=["hifst"], sets=sets, size=16)
-    assert [len(examples) for examples in load(tmp_path, ["hifst"]).values()] == [3] * 8
-    assert LIMIT == 24
+def test_a_photograph_without_a_map_and_large_ones(tmp_path):
+    synthetic.write_experiment(tmp_path, runs=["hifst", "dffnet"], sets={"dut": {"DUT-TE": 2}}, size=400)
+    archive = tmp_path / "predictions/dffnet/dut.zip"
+    with MapArchive(archive) as maps:
+        kept = maps["dut001"]
+    write_maps(archive, [("dut001", kept)])
+    photographs, _ = load(tmp_path, ["hifst", "dffnet"])
+    assert list(write_sheets(tmp_path / "gallery", photographs[0], tmp_path / "predictions")) == [0, 1]
+    first = tiles(tmp_path / "gallery/dut/0.jpg", 320)
+    assert len(first) == 4
+    assert np.all(np.abs(first[3].astype(int) - MISSING) <= 2)
+    assert np.abs(tiles(tmp_path / "gallery/dut/1.jpg", 320)[3].astype(int) - MISSING).mean() > 20
 
 
-def test_a_set_without_maps_still_shows_photograph_and_label(experiment, tmp_path):
+def test_without_maps_there_is_no_gallery(experiment, tmp_path):
     records = [read_run("dffnet", experiment / "scores", experiment / "models")]
-    found = gallery(open_sets(experiment / "prepared"), tmp_path, records, ["CTCUG"])
-    assert [panel.name for panel in found["CTCUG"][0].panels] == ["Photograph", "Label"]
+    assert photographs_of(open_sets(experiment / "prepared"), tmp_path, records) == []
 
 
-def test_at_most_six_runs_the_best_known_first():
-    scored = {"EBD": {"a": {"mae": 0.1}}}
-    runs = {run: RunRecord(run, per_image=scored) for run in ("hifst", "x", "y", "z", "pdnet", "d_dffnet", "dffnet")}
-    assert shown_runs(runs) == ["dffnet", "d_dffnet", "pdnet", "hifst", "x", "y"]
+def test_the_papers_questions_take_the_first_pair_that_is_there():
+    metrics = ["mae", "mae_edge"]
+    asked = {each["key"]: each for each in questions_among(["dffnet", "d_dffnet", "d_dffnet_vgg16"], metrics)}
+    assert list(asked) == ["boundaries", "wide", "backbones"]  # nothing is scored on homogeneous regions
+    assert (asked["boundaries"]["first"], asked["boundaries"]["second"]) == ("dffnet", "d_dffnet")
+    assert (asked["backbones"]["first"], asked["backbones"]["dof"]) == ("d_dffnet_vgg16", "wide")
+    more = questions_among(["dffnet", "d_dffnet_bce_bce", "d_dffnet_bce_el", "d_dffnet"], metrics)
+    assert (more[0]["first"], more[0]["second"]) == ("d_dffnet_bce_bce", "d_dffnet_bce_el")
+    assert questions_among(["dffnet"], metrics) == []
+
+
+def test_data_cannot_end_the_element_that_holds_it():
+    text = str(embedded({"id": "</script><b>"}))
+    assert "<" not in text
+    assert json.loads(text) == {"id": "</script><b>"}

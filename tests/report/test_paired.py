@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.report.paired import bootstrap_interval, change, compare_pairs, pairs_of
+from components.report.paired import bootstrap_interval, change, compare_pairs, difference, pairs_of, sign_test
 from components.report.records import RunRecord
 
 
@@ -41,9 +41,10 @@ def test_interval_is_the_same_every_time():
 def test_change_is_after_less_before_on_shared_images():
     before, after = record("dffnet", [0.5, 0.3, 0.9]), record("d_dffnet", [0.4, 0.2])
     found = change(before, after, "EBD")
-    assert found.images == 2
-    assert found.mean == pytest.approx(-0.1)
-    assert found.verdict == "lower"
+    assert found.whole.images == 2
+    assert found.whole.mean == pytest.approx(-0.1)
+    assert (found.whole.fewer, found.whole.more, found.whole.verdict) == (2, 0, "lower")
+    assert found.regions == {}
     assert found.metrics["F_beta"] == (0.9, 0.9)
     assert change(before, after, "CTCUG") is None
 
@@ -51,7 +52,7 @@ def test_change_is_after_less_before_on_shared_images():
 @pytest.mark.parametrize(("maes", "verdict"), [([0.6, 0.4], "higher"), ([0.4, 0.6], "unclear")])
 def test_verdict(maes, verdict):
     before = [0.5, 0.3] if verdict == "higher" else [0.5, 0.5]
-    assert change(record("a", before), record("b", maes), "EBD").verdict == verdict
+    assert change(record("a", before), record("b", maes), "EBD").whole.verdict == verdict
 
 
 def test_pairs_among_the_runs_and_of_new_students():
@@ -63,3 +64,21 @@ def test_pairs_among_the_runs_and_of_new_students():
 def test_a_listed_pair_comes_once_although_its_card_names_the_teacher():
     runs = [record("dffnet", [0.2]), record("d_dffnet", [0.1], card={"teacher": "dffnet"})]
     assert [(pair.before, pair.after) for pair in compare_pairs(runs, ["EBD"])] == [("dffnet", "d_dffnet")]
+
+
+@pytest.mark.parametrize(
+    ("fewer", "more", "p"),
+    [(0, 0, 1), (1, 0, 1), (5, 5, 1), (5, 0, 2 / 32), (0, 5, 2 / 32), (8, 1, 20 / 512), (1500, 1500, 1)],
+)
+def test_sign_test_by_hand(fewer, more, p):
+    """9 tosses, 1 or fewer on a side: (1 + 9) / 512, twice."""
+    assert sign_test(fewer, more) == pytest.approx(p)
+
+
+def test_a_region_is_compared_on_the_images_that_have_it():
+    before = {"a": {"mae_edge": 0.5}, "b": {"mae_edge": 0.5}, "c": {"mae_edge": float("nan")}, "d": {"mae_edge": 0.5}}
+    after = {"a": {"mae_edge": 0.4}, "b": {"mae_edge": 0.5}, "c": {"mae_edge": 0.1}, "e": {"mae_edge": 0.1}}
+    found = difference(before, after, "mae_edge")
+    assert (found.images, found.fewer, found.more) == (2, 1, 0)  # a tie counts for neither side
+    assert found.mean == pytest.approx(-0.05)
+    assert difference(before, after, "mae_textured") is None

@@ -68,3 +68,14 @@ def test_published_maps_say_what_is_scored_and_what_is_not(tmp_path):
 
 def test_no_published_maps_are_none(tmp_path):
     assert read_published_maps(tmp_path) == []
+
+
+def test_scores_of_other_seeds_are_read_beside_the_runs_own(tmp_path):
+    for folder, mae in (("a", 0.3), ("seeds/1/a", 0.1), ("seeds/2/a", 0.2), ("seeds/1/b", 0.9)):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "summary.json").write_text(f'{{"EBD": {{"mae": {mae}}}}}')
+    found = read_run("a", tmp_path, tmp_path)
+    assert found.values("EBD", "MAE") == [0.3, 0.1, 0.2]
+    assert found.value("EBD", "MAE") == pytest.approx(0.2)
+    assert found.spread("EBD", "MAE") == (pytest.approx(0.1), 3)
+    assert read_run("c", tmp_path, tmp_path).value("EBD", "MAE") is None

@@ -1,5 +1,7 @@
 """Scores beside the paper's: whose, differences, tolerance, what may be compared, best, reasons."""
 
+from dataclasses import replace
+
 import pytest
 
 from components.availability import Gap
@@ -176,3 +178,14 @@ def test_everything_that_is_scored_is_shown_with_or_without_a_row_in_the_paper()
         ("external/x", 0.3, False),
     ]
     assert table.groups == [("MINE", 3)]
+
+
+def test_several_seeds_are_their_mean_and_spread_and_the_mean_is_judged():
+    seeds = ({"CUHK-TE-1": {"mae": 0.038, "f_beta": 0.97}}, {"CUHK-TE-1": {"mae": 0.042}})
+    filled = by_run(fill(TABLE_I, ours(replace(record("dffnet", 0.046, f_beta=0.96), seeds=seeds)), PAPER))["dffnet"]
+    mae, f_beta, iou = filled.lines[0].cells[:3]
+    assert (mae.value, mae.difference, mae.within) == (pytest.approx(0.042), 0.003, True)
+    assert mae.spread == (pytest.approx(0.004), 3)
+    assert f_beta.spread == (pytest.approx(0.01 / 2**0.5), 2)
+    assert iou.spread is None  # of one seed alone
+    assert (filled.lines[0].seeds, filled.height) == (3, 4)

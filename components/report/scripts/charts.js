@@ -1,18 +1,18 @@
 "use strict";
 // Legend buttons show, hide and point out a run in every figure; printing opens what is folded.
-const linesOf = (run) => document.querySelectorAll(`path[data-run="${CSS.escape(run)}"]`);
-for (const button of document.querySelectorAll("button[data-run]")) {
+const drawnOf = (run) => document.querySelectorAll(`.chart [data-run="${CSS.escape(run)}"]`);
+for (const button of document.querySelectorAll(".legend button[data-run]")) {
   const run = button.dataset.run;
   const point = (on) => {
     document.body.classList.toggle("pointing", on);
-    for (const line of linesOf(run)) line.classList.toggle("pointed", on);
+    for (const part of drawnOf(run)) part.classList.toggle("pointed", on);
   };
   button.addEventListener("click", () => {
     const shown = button.getAttribute("aria-pressed") !== "true";
-    for (const twin of document.querySelectorAll(`button[data-run="${CSS.escape(run)}"]`)) {
+    for (const twin of document.querySelectorAll(`.legend button[data-run="${CSS.escape(run)}"]`)) {
       twin.setAttribute("aria-pressed", String(shown));
     }
-    for (const line of linesOf(run)) line.classList.toggle("hidden", !shown);
+    for (const part of drawnOf(run)) part.classList.toggle("hidden", !shown);
   });
   button.addEventListener("mouseenter", () => point(true));
   button.addEventListener("mouseleave", () => point(false));
@@ -21,7 +21,7 @@ for (const button of document.querySelectorAll("button[data-run]")) {
 }
 const folded = [];
 addEventListener("beforeprint", () => {
-  for (const part of document.querySelectorAll("details:not([open])")) {
+  for (const part of document.querySelectorAll("details.prints:not([open])")) {
     part.open = true;
     folded.push(part);
   }
