@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from components.report.provenance import File, StageFacts
 from components.storage import write_json
 from pipelines.ranking import mean_mae, ranked, scored_on
 from pipelines.registry import registered_name
@@ -35,12 +36,17 @@ def test_only_what_was_trained_here_is_ranked(tmp_path: Path) -> None:
     assert found == [{"name": "ours", "train": "CUHK-TR-1", "weights": weights, "mae": 0.5}]
 
 
+def prepared(md5: str) -> StageFacts:
+    """A stage that wrote one file of this hash."""
+    return StageFacts("prepare@ebd", "", "", (), (File("data/prepared/ebd", md5, 1),), 0, {})
+
+
 def test_scores_compare_on_the_same_photographs_by_the_same_rule() -> None:
-    lock = [{"stage": "prepare@ebd", "path": "data/prepared/ebd", "md5": "a"}]
-    more = [*lock, {"stage": "train_stage1@dffnet", "path": "data/models/dffnet", "md5": "b"}]
-    assert scored_on(lock, "nearest") == scored_on(more, "nearest")
-    others = {scored_on(lock, "bilinear"), scored_on([lock[0] | {"md5": "c"}], "nearest")}
-    assert scored_on(lock, "nearest") not in others
+    trained = StageFacts("train_stage1@dffnet", "", "", (), (File("data/models/dffnet", "b", 1),), 0, {})
+    found = scored_on([prepared("a")], "nearest")
+    assert found == scored_on([prepared("a"), trained], "nearest")
+    others = {scored_on([prepared("a")], "bilinear"), scored_on([prepared("c")], "nearest")}
+    assert found not in others
     assert len(others) == 2
 
 
