@@ -24,9 +24,12 @@ POSITIVE = click.Choice(["focus", "blur"])
 ELSEWHERE = {
     "import": "pipelines.incoming",
     "label": "pipelines.label",
+    "pull": "pipelines.pull",
+    "push": "pipelines.push",
     "reproduce": "pipelines.reproduce_command",
     "status": "pipelines.status",
     "up": "pipelines.up",
+    "verify": "pipelines.verify",
 }
 """Commands that lie in modules of their own (`command`), imported when they are asked for: some take half a second."""
 

@@ -1,0 +1,102 @@
+"""A branch is followed: a commit that matters, one that does not, one that fails; real repositories, no server."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.errors import InputError
+from pipelines.stopping import Stop
+from pipelines.watching import Branch, Follower, Seen
+from tests.flows.conftest import Checkout
+
+STAGES = {
+    "first": {"cmd": "echo first >> $RAN; cp data/in.txt data/first", "deps": ["data/in.txt"], "outs": ["data/first"]},
+    "second": {
+        "cmd": "echo second >> $RAN; grep epochs params.yaml > data/second",
+        "deps": ["data/first"],
+        "params": ["toy.epochs"],
+        "outs": ["data/second"],
+    },
+}
+
+
+class Followed:
+    """A repository that others push to, and a checkout that follows its branch `main`."""
+
+    def __init__(self, checkout: Checkout, ran: Path) -> None:
+        self.checkout, self.ran = checkout, ran
+        self.writer = Checkout(checkout.root.with_name("writer"))
+        self.git(checkout, "branch", "--move", "main")
+        self.git(checkout, "clone", "--quiet", str(checkout.root), str(self.writer.root))
+        self.git(self.writer, "config", "user.email", "toy@example.invalid")
+        self.git(self.writer, "config", "user.name", "toy")
+        self.git(checkout, "remote", "add", "origin", str(self.writer.root))
+        self.branch = Branch("origin", "main")
+
+    def git(self, checkout: Checkout, *words: str) -> str:
+        done = checkout.run("git", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def commit(self, path: str, text: str) -> str:
+        self.writer.write(path, text)
+        self.git(self.writer, "add", path)
+        self.git(self.writer, "commit", "--quiet", "--message", f"changes {path}")
+        return self.git(self.writer, "rev-parse", "HEAD").strip()
+
+    def look(self) -> list[Seen]:
+        return [seen for seen, _ in Follower(self.branch, say=lambda line: None).follow(Stop())]
+
+    def stages(self) -> list[str]:
+        """Those that ran since this was asked last."""
+        found = self.ran.read_text().split() if self.ran.exists() else []
+        self.ran.unlink(missing_ok=True)
+        return sorted(found)
+
+
+@pytest.fixture
+def followed(checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Followed:
+    monkeypatch.setenv("RAN", str(tmp_path / "ran"))
+    checkout.write("dvc.yaml", json.dumps({"stages": STAGES}))
+    assert checkout.run("git", "commit", "--quiet", "--all", "--message", "stages").returncode == 0
+    return Followed(checkout, tmp_path / "ran")
+
+
+def test_a_commit_that_matters_is_reproduced_and_one_that_does_not_is_not(followed: Followed) -> None:
+    (first,) = followed.look()
+    assert (first.status, first.subject) == ("FINISHED", "stages")
+    assert followed.stages() == ["first", "second"]
+    assert followed.look() == [], "the branch is where it was"
+
+    readme = followed.commit("README.md", "hello")
+    (seen,) = followed.look()
+    assert (seen.commit, seen.status, seen.experiment) == (readme, "UNCHANGED", None)
+    assert followed.stages() == []
+
+    params = (followed.writer.root / "params.yaml").read_text().replace("epochs: 3", "epochs: 4")
+    changed = followed.commit("params.yaml", params)
+    (seen,) = followed.look()
+    assert (seen.commit, seen.status) == (changed, "FINISHED")
+    assert seen.told.startswith("2 stages, 1 out of date: 1 ran, in ")
+    assert followed.stages() == ["second"]
+    assert followed.branch.last() == seen
+    listed = followed.checkout.run("dvc", "exp", "list", "--name-only", "--all-commits").stdout.split()
+    assert {first.experiment, seen.experiment} <= {*listed}
+    assert followed.git(followed.checkout, "status", "--porcelain", "--untracked-files=no") == ""
+    assert not (followed.checkout.root / "dvc.lock").exists()
+    assert list((followed.checkout.root / ".dbdflow/experiments").iterdir()) == []
+
+
+def test_a_commit_that_fails_is_told_once_and_the_next_one_counts(followed: Followed) -> None:
+    stages = json.loads(json.dumps(STAGES))
+    stages["first"]["cmd"] = "echo 'error: no room' >&2; exit 2"
+    followed.commit("dvc.yaml", json.dumps({"stages": stages}))
+    (seen,) = followed.look()
+    assert (seen.status, "first: no room" in seen.told) == ("FAILED", True)
+    assert followed.look() == []
+    followed.commit("dvc.yaml", "stages: [")
+    (seen,) = followed.look()
+    assert (seen.status, "dvc.yaml" in seen.told) == ("FAILED", True)
+    with pytest.raises(InputError, match="couldn't find remote ref refs/heads/none"):
+        next(Follower(Branch("origin", "none")).follow(Stop()))
