@@ -80,6 +80,11 @@ class Clone:
         shutil.rmtree(self.folder)
 
 
+def changed_files(root: Path) -> str:
+    """The workspace's changes to tracked files, `params.yaml` apart, as a patch."""
+    return git(root, "diff", "--binary", "HEAD", "--", ".", ":!params.yaml")
+
+
 def share_inboxes(source: Path, target: Path) -> None:
     """Give another checkout what lies in the inboxes and git ignores, as far as it lacks it."""
     for file in ignored(source):

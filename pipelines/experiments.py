@@ -17,7 +17,7 @@ from typing import Any
 
 from components.errors import InputError
 from pipelines import environment
-from pipelines.clone import Clone, Say, git, share_inboxes
+from pipelines.clone import Clone, Say, changed_files, git, share_inboxes
 from pipelines.reproduction import Around, Summary, plainly, reproduce, told_plan
 from pipelines.stopping import Stop
 
@@ -76,11 +76,6 @@ def of_request(root: Path, request: Request, suffix: str = "") -> Clone:
     name = f"{request.preset or 'set'}-{hashlib.sha256(told).hexdigest()[:10]}"
     folder = environment.state() / "experiments" / f"{name}{suffix}"
     return Clone(root, folder, head, changes, params, lock=root / "dvc.lock")
-
-
-def changed_files(root: Path) -> str:
-    """The workspace's changes to tracked files, `params.yaml` apart, as a patch."""
-    return git(root, "diff", "--binary", "HEAD", "--", ".", ":!params.yaml")
 
 
 def changed_params(root: Path, request: Request) -> str:

@@ -115,7 +115,7 @@ class Launcher:
 
     def _read(self, stage: str, process: "subprocess.Popen[bytes]", lines: list[str]) -> None:
         assert process.stdout is not None
-        with self.log(stage).open("ab") as log:
+        with process.stdout, self.log(stage).open("ab") as log:
             for raw in process.stdout:
                 log.write(raw)
                 log.flush()

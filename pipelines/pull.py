@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,17 +49,24 @@ def pull(root: Path, words: Sequence[str], remote: str | None, *, force: bool) -
             found = transfer(store, wanted, store.fetch, "pull")
             fetched += len(wanted) - len(found)
             troubles += found
-        whole = put_in_place(repo, store, outs, force)
+        whole = put_in_place(root, repo, store, outs, force=force)
     return troubles, fetched, whole
 
 
-def put_in_place(repo: object, store: Store, outs: Sequence[Output], force: bool) -> int:
+def put_in_place(
+    root: Path,
+    repo: Any,  # noqa: ANN401 (DVC is untyped)
+    store: Store,
+    outs: Sequence[Output],
+    *,
+    force: bool,
+) -> int:
     """Check out the outputs that are whole in the cache; how many."""
     _, files = store.places(outs)
     broken = {out for oid, using in files.items() if not store.has(oid) for out, _ in using}
-    whole = [out.path for out in outs if store.has(out.oid) and out not in broken]
+    whole = [str(root / out.path) for out in outs if store.has(out.oid) and out not in broken]
     if whole:
-        repo.checkout(targets=whole, force=force)  # type: ignore[attr-defined]
+        repo.checkout(targets=whole, force=force)
     return len(whole)
 
 

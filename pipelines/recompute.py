@@ -153,8 +153,8 @@ class Bench:
         try:
             with Repo(str(self.root), _wait_for_lock=True) as repo:
                 if inputs:
-                    repo.checkout(targets=[out.path for out in inputs], force=True)
-                status = repo.status(targets=[stage])
+                    repo.checkout(targets=[str(self.root / out.path) for out in inputs], force=True)
+                status = repo.status(targets=[f"{self.root / 'dvc.yaml'}:{stage}"])
         except DvcException as error:
             return str(error).replace("\n", " ").strip()
         entries = [each for found in status.values() for each in found if set(each) != {"changed outs"}]

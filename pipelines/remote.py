@@ -89,7 +89,8 @@ class Store:
 
     def present(self, oids: Iterable[str]) -> set[str]:
         """Those that the remote has, by their names."""
-        return set(self.remote.oids_exist(list(oids), jobs=self.jobs))
+        with asking(self):
+            return set(self.remote.oids_exist(list(oids), jobs=self.jobs))
 
     def fetch(self, oid: str) -> str | None:
         """Bring an object into the cache; what is the matter with it, if anything."""
@@ -132,7 +133,7 @@ def opened(root: Path, name: str | None, command: str) -> Iterator[tuple[Any, St
     """DVC on a checkout, and its remote `name` (by default the default one).
 
     Raises:
-        InputError: no such remote; it does not answer or lets nobody in.
+        InputError: no such remote, or DVC cannot use the checkout or the remote as they are.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -144,16 +145,25 @@ def opened(root: Path, name: str | None, command: str) -> Iterator[tuple[Any, St
                 yield repo, store
             finally:
                 shutil.rmtree(store.arriving, ignore_errors=True)
-    except (InputError, KeyboardInterrupt):
-        raise
     except DvcException as error:
         raise InputError(f"{command}: {str(error).strip()}; docs/sharing.md shows how a remote is named") from error
-    except Exception as error:  # every kind of remote has errors of its own
+
+
+@contextmanager
+def asking(store: Store) -> Iterator[None]:
+    """Each kind of remote has errors of its own; here they are all one message.
+
+    Raises:
+        InputError: the remote cannot be reached, lets nobody in, or fails.
+    """
+    try:
+        yield
+    except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        raise InputError(f"{command}: the remote does not do what is asked ({message}); {HINT}") from error
-
-
-HINT = "look at its address (`dvc remote list`), the network, and the credentials in your environment"
+        raise InputError(
+            f"{store.remote.fs.unstrip_protocol(store.remote.path)} does not do what is asked ({message}); look at its "
+            "address (`dvc remote list`), the network, and the credentials in your environment"
+        ) from error
 
 
 def transfer(store: Store, places: Places, move: Callable[[str], str | None], told: str) -> list[Trouble]:
@@ -161,11 +171,12 @@ def transfer(store: Store, places: Places, move: Callable[[str], str | None], to
     found: list[Trouble] = []
     store.arriving.mkdir(parents=True, exist_ok=True)
     progress = Progress(told)
-    for done, (oid, message) in enumerate(at_once(move, places, store.jobs), 1):
-        progress.show(done, len(places), "objects")
-        if message:
-            named = ", ".join(f"{out.path}{f'/{file}' if file else ''}" for out, file in places[oid])
-            found.append(Trouble(tuple(out for out, _ in places[oid]), f"{named}: {message}"))
+    with asking(store):
+        for done, (oid, message) in enumerate(at_once(move, places, store.jobs), 1):
+            progress.show(done, len(places), "objects")
+            if message:
+                named = ", ".join(f"{out.path}{f'/{file}' if file else ''}" for out, file in places[oid])
+                found.append(Trouble(tuple(out for out, _ in places[oid]), f"{named}: {message}"))
     return found
 
 

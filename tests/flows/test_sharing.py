@@ -1,8 +1,8 @@
 """`dbdflow push` and `pull`: a small real repository, a real S3 server on the loopback, folders as remotes."""
 
 import hashlib
-import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli import main
-from tests.flows.conftest import Checkout, free_port, until
+from tests.flows.conftest import Checkout, free_port, reproduced, until
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's, of its own library
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
 STAGES = {
@@ -39,15 +41,22 @@ def object_of(content: bytes) -> str:
     return f"files/md5/{name[:2]}/{name[2:]}"
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAN", os.devnull)
+        return reproduced(tmp_path_factory.mktemp("template") / "checkout", STAGES).root
+
+
 @pytest.fixture
-def shared_by(checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+def shared_by(checkout: Checkout, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     """The repository, reproduced and committed, with a folder for its remote."""
     monkeypatch.setenv("RAN", str(tmp_path / "ran"))
-    checkout.write("dvc.yaml", json.dumps({"stages": STAGES}))
-    name_remote(checkout, f"url = {tmp_path / 'remote'}")
-    assert checkout.run("dvc", "repro").returncode == 0
-    commit(checkout)
-    return checkout
+    found = Checkout(tmp_path / "shared")
+    shutil.copytree(template, found.root)
+    name_remote(found, f"url = {tmp_path / 'remote'}")
+    commit(found)
+    return found
 
 
 def name_remote(checkout: Checkout, *lines: str) -> None:
@@ -83,21 +92,29 @@ def bucket() -> Iterator[str]:
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         address = f"http://127.0.0.1:{port}/outputs"
-        until(lambda: put(address), 60)
-        yield address
-        server.kill()
+        try:
+            until(lambda: put(address), 60)
+            yield address
+        finally:
+            server.kill()
+
+
+SIGNED = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, Signature=0",
+    "Content-Type": "application/octet-stream",
+}
 
 
 def put(address: str, content: bytes = b"") -> bool:
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, content, method="PUT"), timeout=5):
+        with urllib.request.urlopen(urllib.request.Request(address, content, SIGNED, method="PUT"), timeout=5):
             return True
     except (OSError, HTTPError):
         return False
 
 
 def test_outputs_go_to_s3_and_come_back_and_a_flipped_byte_is_named(
-    shared_by: Checkout, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared_by: Checkout, bucket: str, tmp_path: Path
 ) -> None:
     name_remote(shared_by, "url = s3://outputs/store", f"endpointurl = {bucket.removesuffix('/outputs')}")
     commit(shared_by)
@@ -112,11 +129,9 @@ def test_outputs_go_to_s3_and_come_back_and_a_flipped_byte_is_named(
     assert pulled.stdout.startswith("2 outputs in place, 4 objects fetched and checked, in ")
     assert other.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
     assert (other.root / "data/total").read_text() == "1 2 37\n"
-    assert (tmp_path / "ran").read_text() == "first\nsecond\n", "nothing was run"
+    assert not (tmp_path / "ran").exists(), "nothing was run"
 
     where = object_of(b"1 2 3")
-    with urllib.request.urlopen(f"{bucket}/store/{where}", timeout=5) as answer:
-        assert answer.read() == b"1 2 3"
     assert put(f"{bucket}/store/{where}", FLIPPED)
     third = clone(shared_by, "third")
     damaged = third.run(DBDFLOW, "pull", **keys)
@@ -190,7 +205,11 @@ def test_what_is_damaged_in_a_folder_is_named_and_put_right(
     [
         (["url = /nowhere"], ["pull", "data/aut"], "data/aut: no output or stage of dvc.lock, e.g. data/total"),
         (["url = /nowhere"], ["pull", "-r", "other"], "pull: config file error: remote 'other' doesn't exist"),
-        (["url = s3://outputs", "endpointurl = http://127.0.0.1:9"], ["push"], "the remote does not do what is asked"),
+        (
+            ["url = s3://outputs", "endpointurl = http://127.0.0.1:9"],
+            ["push"],
+            "s3://outputs/files/md5 does not do what is asked (EndpointConnectionError",
+        ),
     ],
 )
 def test_what_cannot_be_shared_is_one_message(

@@ -1,7 +1,7 @@
 """`dbdflow verify` on a small real repository: what comes out again, what does not, and that nothing is touched."""
 
-import json
 import re
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.numbers import apart
-from tests.flows.conftest import Checkout, until
+from tests.flows.conftest import Checkout, reproduced, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
 STAGES = {
@@ -25,15 +25,22 @@ STAGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOLD", "nothing")
+        patch.setenv("DRIFT", "0")
+        return reproduced(tmp_path_factory.mktemp("template") / "checkout", STAGES).root
+
+
 @pytest.fixture
-def recorded(checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+def recorded(checkout: Checkout, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     """The repository, reproduced; `dvc.lock` is there, not committed."""
     monkeypatch.setenv("HOLD", str(tmp_path / "hold"))
     monkeypatch.setenv("DRIFT", "0")
-    checkout.write("dvc.yaml", json.dumps({"stages": STAGES}))
-    assert checkout.run("git", "commit", "--quiet", "--all", "--message", "stages").returncode == 0
-    assert checkout.run("dvc", "repro").returncode == 0
-    return checkout
+    found = Checkout(tmp_path / "recorded")
+    shutil.copytree(template, found.root)
+    return found
 
 
 def contents(root: Path) -> dict[str, tuple[bytes, int]]:

@@ -10,6 +10,8 @@ from pipelines.stopping import Stop
 from pipelines.watching import Branch, Follower, Seen
 from tests.flows.conftest import Checkout
 
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's, of its own library
+
 STAGES = {
     "first": {"cmd": "echo first >> $RAN; cp data/in.txt data/first", "deps": ["data/in.txt"], "outs": ["data/first"]},
     "second": {
