@@ -2,7 +2,8 @@
 
 JSON and CSV: every number, by its key or row and column. `.npy`, `.safetensors` and pictures: every value of every
 array. A difference is |a - b| / max(1, |a|, |b|); 8-bit values are taken as a / 255, and one level of them is
-rounding. Anything else, and text in JSON or CSV that is no hash, has no numbers.
+rounding. Text may name another git commit (the report does). Anything else, and text in JSON or CSV that is no hash,
+has no numbers.
 """
 
 import csv
@@ -11,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 HASH = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 """A hash of other bytes follows from them; it says nothing by itself."""
+
+
+COMMIT = re.compile(r"\b[0-9a-f]{10}(?:[0-9a-f]{30})?\b(?:-dirty| with changes)?")
 
 
 @dataclass(frozen=True, order=True)
@@ -35,7 +40,7 @@ SAME = Apart(0.0, "")
 
 
 def apart(before: Path, now: Path, kind: str) -> Apart:
-    """The largest difference between two files of one kind (`.json`, `.csv` ..; a cache's files have none)."""
+    """The largest difference between two files of one kind (`.json`, `.csv` ..; a file in the cache has no suffix)."""
     compare = KINDS.get(kind)
     if compare is None:
         return Apart(math.inf, "other bytes, no numbers to compare")
@@ -136,11 +141,23 @@ def arrays(before: "Array", now: "Array", where: str) -> Apart:
     return Apart(largest, f"{where} by {largest:.1e}".strip())
 
 
+def text_files(before: Path, now: Path) -> Iterator[Apart]:
+    old, new = (COMMIT.sub("", path.read_text(encoding="utf-8")).splitlines() for path in (before, now))
+    if old == new:
+        yield Apart(0.0, "names another commit")
+        return
+    lines = zip_longest(old, new)
+    yield Apart(math.inf, f"other text from line {next(n for n, (a, b) in enumerate(lines, 1) if a != b)} on")
+
+
 KINDS: dict[str, Callable[[Path, Path], Iterator[Apart]]] = {
     ".json": json_files,
     ".csv": csv_files,
     ".npy": npy_files,
     ".safetensors": weight_files,
+    ".html": text_files,
+    ".md": text_files,
+    ".txt": text_files,
     ".png": pictures,
     ".bmp": pictures,
 }

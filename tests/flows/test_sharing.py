@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 
 import pytest
 from click.testing import CliRunner
+from dvc.repo import Repo
 
 from pipelines.cli import main
 from tests.flows.conftest import Checkout, free_port, reproduced, until
@@ -127,7 +128,8 @@ def test_outputs_go_to_s3_and_come_back_and_a_flipped_byte_is_named(
     pulled = other.run(DBDFLOW, "pull", **keys)
     assert (pulled.returncode, pulled.stderr) == (0, "")
     assert pulled.stdout.startswith("2 outputs in place, 4 objects fetched and checked, in ")
-    assert other.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
+    with Repo(str(other.root)) as repo:
+        assert repo.status() == {}
     assert (other.root / "data/total").read_text() == "1 2 37\n"
     assert not (tmp_path / "ran").exists(), "nothing was run"
 
@@ -157,7 +159,7 @@ def test_no_address_of_the_network_is_asked_for_credentials(shared_by: Checkout,
             metadata.accept()
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "Unable to locate credentials" in done.stderr
+    assert "does not do what is asked (NoCredentialsError: Unable to locate credentials); look at" in done.stderr
 
 
 def port_of(listening: socket.socket) -> int:
@@ -205,18 +207,12 @@ def test_what_is_damaged_in_a_folder_is_named_and_put_right(
     [
         (["url = /nowhere"], ["pull", "data/aut"], "data/aut: no output or stage of dvc.lock, e.g. data/total"),
         (["url = /nowhere"], ["pull", "-r", "other"], "pull: config file error: remote 'other' doesn't exist"),
-        (
-            ["url = s3://outputs", "endpointurl = http://127.0.0.1:9"],
-            ["push"],
-            "s3://outputs/files/md5 does not do what is asked (EndpointConnectionError",
-        ),
     ],
 )
 def test_what_cannot_be_shared_is_one_message(
     shared_by: Checkout, monkeypatch: pytest.MonkeyPatch, lines: list[str], words: list[str], message: str
 ) -> None:
     name_remote(shared_by, *lines)
-    monkeypatch.setattr(os, "environ", os.environ | {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"})
     code, said = called(shared_by, monkeypatch, *words)
     assert code == 2
     assert message in said

@@ -13,15 +13,14 @@ from pipelines.numbers import apart
 from tests.flows.conftest import Checkout, reproduced, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
+SCORES = 'printf \'{"set": "A", "mae": 0.5%s}\' $DRIFT > data/'
 STAGES = {
     "same": {"cmd": "mkdir data/same && cp data/in.txt data/same/a", "deps": ["data/in.txt"], "outs": ["data/same"]},
-    "near": {
-        "cmd": 'mkdir data/near && printf \'{"mae": 0.5%03d, "set": "A"}\' $DRIFT > data/near/scores.json',
-        "deps": ["data/same"],
-        "outs": ["data/near"],
-    },
-    "time": {"cmd": "date +%s%N > data/time", "deps": ["data/same"], "outs": ["data/time"]},
-    "held": {"cmd": "while [ -e $HOLD ]; do sleep 0.1; done; echo > data/held", "outs": ["data/held"]},
+    "near": {"cmd": f"mkdir data/near && {SCORES}near/scores.json", "deps": ["data/same"], "outs": ["data/near"]},
+    "time": {"cmd": "date +'{\"ns\": %s%N}' > data/time.json", "deps": ["data/same"], "outs": ["data/time.json"]},
+    "lost": {"cmd": "mkdir data/lost && echo > data/lost/b", "outs": ["data/lost"]},
+    "after": {"cmd": "while [ -e $HOLD ]; do sleep 0.1; done; echo > data/after", "outs": ["data/after"]},
+    "without": {"cmd": "cp data/lost/b data/without", "deps": ["data/lost"], "outs": ["data/without"]},
 }
 
 
@@ -29,7 +28,7 @@ STAGES = {
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOLD", "nothing")
-        patch.setenv("DRIFT", "0")
+        patch.setenv("DRIFT", "000")
         return reproduced(tmp_path_factory.mktemp("template") / "checkout", STAGES).root
 
 
@@ -37,7 +36,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recorded(checkout: Checkout, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     """The repository, reproduced; `dvc.lock` is there, not committed."""
     monkeypatch.setenv("HOLD", str(tmp_path / "hold"))
-    monkeypatch.setenv("DRIFT", "0")
+    monkeypatch.setenv("DRIFT", "000")
     found = Checkout(tmp_path / "recorded")
     shutil.copytree(template, found.root)
     return found
@@ -55,38 +54,35 @@ def verdicts(text: str) -> dict[str, str]:
 
 
 def test_each_stage_comes_out_again_or_is_named_and_nothing_is_touched(recorded: Checkout) -> None:
+    (listing,) = [path for path in (recorded.root / ".dvc/cache").rglob("*.dir") if b'"b"' in path.read_bytes()]
+    listing.unlink()
     before = contents(recorded.root)
-    done = recorded.run(DBDFLOW, "verify", "--all", DRIFT="1")
-    assert done.returncode == 1, done.stderr
+    done = recorded.run(DBDFLOW, "verify", "--sample", "4", "--seed", "3", "same", "near", "time", "without")
+    assert (done.returncode, done.stderr) == (1, "")
     said = verdicts(done.stdout)
-    assert said["same"] == "same bytes"
-    assert said["held"] == "same bytes"
-    assert said["near"] == "same numbers (largest difference 1.0e-04: data/near/scores.json: mae 0.5 -> 0.5001)"
-    assert said["time"] == "different (data/time: other bytes, no numbers to compare)"
+    assert re.fullmatch(r"different \(data/time\.json: ns \S+ -> \S+\)", said.pop("time"))
+    assert said == {
+        "same": "same bytes",
+        "near": "same numbers (largest difference 1.0e-04: data/near/scores.json: mae 0.5 -> 0.5001)",
+        "without": "not checked (its input data/lost is not in the cache; `dbdflow pull data/lost` fetches it)",
+    }
+    assert "(--sample 4 --seed 3)" in done.stdout.splitlines()[-1]
     assert contents(recorded.root) == before
     assert not (recorded.root / ".dbdflow/verify").exists()
 
-    strict = recorded.run(DBDFLOW, "verify", "near", "--tolerance", "1e-5", DRIFT="1")
-    assert strict.returncode == 1
-    assert verdicts(strict.stdout) == {"near": "different (data/near/scores.json: mae 0.5 -> 0.5001)"}
 
-
-def test_a_sample_follows_its_seed_and_what_lacks_its_inputs_is_told(recorded: Checkout) -> None:
-    (listing,) = [path for path in (recorded.root / ".dvc/cache").rglob("*.dir") if b'"a"' in path.read_bytes()]
-    listing.unlink()
-    done = recorded.run(DBDFLOW, "verify", "--sample", "9", "--seed", "3")
+def test_what_is_out_of_date_is_not_checked(recorded: Checkout) -> None:
+    recorded.write("data/in.txt", "1 2 4")
+    done = recorded.run(DBDFLOW, "verify", "same", "without")
     assert done.returncode == 3
-    said = verdicts(done.stdout)
-    lacks = "not checked (its input data/same is not in the cache; `dbdflow pull data/same` fetches it)"
-    assert said == {"same": "same bytes", "held": "same bytes", "near": lacks, "time": lacks}
-    assert "(--sample 9 --seed 3)" in done.stdout
+    assert verdicts(done.stdout)["same"] == "not checked (out of date: data/in.txt changed)"
 
 
 def test_ctrl_c_ends_it_and_leaves_nothing(recorded: Checkout, tmp_path: Path) -> None:
     (tmp_path / "hold").touch()
     before = contents(recorded.root)
-    with recorded.start(DBDFLOW, "verify", "held", PYTHONUNBUFFERED="1") as process:
-        until(lambda: list(recorded.root.glob(".dbdflow/logs/verify/*/held.log")))
+    with recorded.start(DBDFLOW, "verify", "after", PYTHONUNBUFFERED="1") as process:
+        until(lambda: list(recorded.root.glob(".dbdflow/logs/verify/*/after.log")))
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (130, "")
@@ -105,7 +101,14 @@ def test_ctrl_c_ends_it_and_leaves_nothing(recorded: Checkout, tmp_path: Path) -
         (".csv", (b"id,mae\nx,0.25\n", b"id,mae\nx,0.5\n"), 0.25, "row 2.mae 0.25 -> 0.5"),
         (".json", (b'{"a": NaN}', b'{"a": 1}'), np.inf, "a nan -> 1"),
         (".json", (b"{", b"{}"), np.inf, "cannot be read"),
-        (".html", (b"a", b"b"), np.inf, "other bytes, no numbers to compare"),
+        (
+            ".html",
+            (b"a <b>%s</b>" % (b"0" * 10), b"a <b>%s with changes</b>" % (b"1" * 10)),
+            0.0,
+            "names another commit",
+        ),
+        (".html", (b"a\nb", b"a\nc"), np.inf, "other text from line 2 on"),
+        (".bin", (b"a", b"b"), np.inf, "other bytes, no numbers to compare"),
     ],
 )
 def test_how_far_two_files_are_apart(
