@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipelines.progress import duration
-from pipelines.remote import Output, Store, Trouble, opened, recorded, transfer
+from pipelines.remote import Output, Store, Trouble, check_out, opened, recorded, transfer
 
 
 @click.command("pull")
@@ -49,24 +49,16 @@ def pull(root: Path, words: Sequence[str], remote: str | None, *, force: bool) -
             found = transfer(store, wanted, store.fetch, "pull")
             fetched += len(wanted) - len(found)
             troubles += found
-        whole = put_in_place(root, repo, store, outs, force=force)
+        whole = put_in_place(repo, store, outs, force=force)
     return troubles, fetched, whole
 
 
-def put_in_place(
-    root: Path,
-    repo: Any,  # noqa: ANN401 (DVC is untyped)
-    store: Store,
-    outs: Sequence[Output],
-    *,
-    force: bool,
-) -> int:
+def put_in_place(repo: Any, store: Store, outs: Sequence[Output], *, force: bool) -> int:  # noqa: ANN401
     """Check out the outputs that are whole in the cache; how many."""
     _, files = store.places(outs)
     broken = {out for oid, using in files.items() if not store.has(oid) for out, _ in using}
-    whole = [str(root / out.path) for out in outs if store.has(out.oid) and out not in broken]
-    if whole:
-        repo.checkout(targets=whole, force=force)
+    whole = [out.path for out in outs if store.has(out.oid) and out not in broken]
+    check_out(repo, whole, force=force)
     return len(whole)
 
 

@@ -20,7 +20,7 @@ from pipelines.clone import Clone, cache_of, changed_files, git
 from pipelines.fingerprint import load
 from pipelines.launch import Launcher
 from pipelines.numbers import SAME, Apart, apart
-from pipelines.remote import LISTING, Output, md5, recorded
+from pipelines.remote import LISTING, Output, check_out, md5, recorded
 from pipelines.reproduction import child_environment, new_logs
 from pipelines.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
 from pipelines.stopping import Stop
@@ -152,9 +152,10 @@ class Bench:
             return f"its input {lacking[0]} is not in the cache; `dbdflow pull {lacking[0]}` fetches it"
         try:
             with Repo(str(self.root), _wait_for_lock=True) as repo:
-                if inputs:
-                    repo.checkout(targets=[str(self.root / out.path) for out in inputs], force=True)
-                status = repo.status(targets=[f"{self.root / 'dvc.yaml'}:{stage}"])
+                check_out(repo, [out.path for out in inputs], force=True)
+                (known,) = [each for each in repo.index.stages if dag.named(each.addressing) == stage] or [None]
+                with repo.lock:
+                    status = known.status() if known else {stage: [f"dvc.yaml has no stage {stage}"]}
         except DvcException as error:
             return str(error).replace("\n", " ").strip()
         entries = [each for found in status.values() for each in found if set(each) != {"changed outs"}]

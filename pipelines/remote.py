@@ -166,6 +166,19 @@ def asking(store: Store) -> Iterator[None]:
         ) from error
 
 
+def check_out(repo: Any, paths: Iterable[str], *, force: bool) -> None:  # noqa: ANN401
+    """Put outputs in place as `dvc.lock` has them (targets of DVC's own checkout are looked for from where one is).
+
+    Raises:
+        DvcException: an object is not in the cache; what is in place is nowhere else, and `force` is not given.
+    """
+    wanted = {str(Path(repo.root_dir, path)) for path in paths}
+    with repo.lock:
+        for out in repo.index.outs:
+            if out.fs_path in wanted:
+                out.checkout(force=force)
+
+
 def transfer(store: Store, places: Places, move: Callable[[str], str | None], told: str) -> list[Trouble]:
     """Fetch or send objects, several at once; what could not be had."""
     found: list[Trouble] = []
