@@ -52,6 +52,14 @@ class Clone:
         new = self.folder.with_name(f".{self.folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         new.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._fill(new)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        new.rename(self.folder)
+
+    def _fill(self, new: Path) -> None:
         git(self.root, "clone", "--quiet", "--shared", "--no-checkout", str(self.root), str(new))
         git(new, "checkout", "--quiet", "--detach", self.head)
         if self.changes:
@@ -59,7 +67,6 @@ class Clone:
         if self.params is not None:
             (new / "params.yaml").write_text(self.params, encoding="utf-8")
         self._share(new)
-        new.rename(self.folder)
 
     def _share(self, new: Path) -> None:
         """Give the clone DVC's cache and what git ignores in the inboxes; check out what the cache has."""

@@ -105,6 +105,7 @@ def test_a_commit_that_fails_is_told_once_and_the_next_one_counts(followed: Foll
     assert followed.look() == []
     followed.commit("dvc.yaml", "stages: [")
     (seen,) = followed.look()
-    assert (seen.status, "dvc.yaml" in seen.told) == ("FAILED", True)
+    assert (seen.status, " failed: " in seen.told) == ("FAILED", True)
+    assert list((followed.checkout.root / ".dbdflow/experiments").iterdir()) == []
     with pytest.raises(InputError, match="couldn't find remote ref refs/heads/none"):
         next(Follower(Branch("origin", "none")).follow(Stop()))
