@@ -146,7 +146,7 @@ def opened(root: Path, name: str | None, command: str) -> Iterator[tuple[Any, St
             finally:
                 shutil.rmtree(store.arriving, ignore_errors=True)
     except DvcException as error:
-        raise InputError(f"{command}: {str(error).strip()}; docs/sharing.md shows how a remote is named") from error
+        raise InputError(f"{command}: {' '.join(str(error).split())} (docs/sharing.md shows how)") from error
 
 
 @contextmanager
@@ -170,13 +170,22 @@ def check_out(repo: Any, paths: Iterable[str], *, force: bool) -> None:  # noqa:
     """Put outputs in place as `dvc.lock` has them (targets of DVC's own checkout are looked for from where one is).
 
     Raises:
-        DvcException: an object is not in the cache; what is in place is nowhere else, and `force` is not given.
+        InputError: what is in place is nowhere else, and `force` is not given.
+        DvcException: an object is not in the cache.
     """
+    from dvc.exceptions import ConfirmRemoveError
+
     wanted = {str(Path(repo.root_dir, path)) for path in paths}
     with repo.lock:
         for out in repo.index.outs:
             if out.fs_path in wanted:
-                out.checkout(force=force)
+                try:
+                    out.checkout(force=force)
+                except ConfirmRemoveError as error:
+                    raise InputError(
+                        f"{out.fs_path}: it was changed, and what is there is nowhere else; keep a copy of it, then "
+                        "`--force` puts the recorded one in its place"
+                    ) from error
 
 
 def transfer(store: Store, places: Places, move: Callable[[str], str | None], told: str) -> list[Trouble]:
