@@ -133,7 +133,7 @@ class Bench:
         self.console.begin(stage, ["computed again"])
         begun = time.monotonic()
         done = self._run(stage)
-        if done is None or done.status == "interrupted":
+        if done is None or self.stop.is_set():
             return None
         log = self.launcher.log(stage)
         verdict = self._compare(stage) if done.well else Verdict(stage, "failed", f"{done.cause}; log: {log}")
