@@ -4,8 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce up test check lock seeds variants steps candidates cache scoring report scaling ready prepared labels \
-	parallel sweep chaos clean
+.PHONY: help setup reproduce push pull up test check lock seeds variants steps candidates cache scoring report scaling ready \
+	prepared labels parallel sweep chaos clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -22,6 +22,12 @@ $(READY): requirements.lock pyproject.toml
 reproduce: setup ## the whole DAG by params.yaml (as shipped: the miniature), up to data/report/index.html
 	dbdflow reproduce
 	@echo "report: $(CURDIR)/data/report/index.html"
+
+push: setup ## the outputs that dvc.lock records, to the DVC remote (docs/sharing.md says how to name one)
+	dbdflow push
+
+pull: setup ## the same from the remote, on another machine; nothing is run
+	dbdflow pull
 
 up: setup ## Prefect's and MLflow's servers and pages, and a worker; Ctrl-C ends all
 	dbdflow up

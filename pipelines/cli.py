@@ -24,10 +24,13 @@ POSITIVE = click.Choice(["focus", "blur"])
 ELSEWHERE = {
     "import": "pipelines.incoming",
     "label": "pipelines.label",
+    "pull": "pipelines.pull",
+    "push": "pipelines.push",
     "reproduce": "pipelines.reproduce_command",
     "status": "pipelines.status",
     "sweep": "pipelines.sweep",
     "up": "pipelines.up",
+    "verify": "pipelines.verify",
 }
 """Commands that lie in modules of their own (`command`), imported when they are asked for: some take half a second."""
 

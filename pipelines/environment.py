@@ -31,6 +31,12 @@ PREFECT = {
 }
 """Defaults that the caller's environment may override."""
 
+AMAZON = {"AWS_EC2_METADATA_DISABLED": "true"}
+"""S3's credentials come from the caller's environment or files; the address 169.254.169.254 is not asked for them.
+
+On a machine of Amazon's that has a role of its own, the caller sets it to `false`.
+"""
+
 HOMES = {
     "PREFECT_HOME": "prefect",
     "MPLCONFIGDIR": "cache/matplotlib",
@@ -64,7 +70,7 @@ def apply() -> None:
     for name in ("no_proxy", "NO_PROXY"):  # the loopback is never asked for through a proxy
         kept = [word for word in os.environ.get(name, "").split(",") if word and word not in LOOPBACK]
         os.environ[name] = ",".join([*kept, *LOOPBACK])
-    for name, value in PREFECT.items():
+    for name, value in (PREFECT | AMAZON).items():
         os.environ.setdefault(name, value)
     for name, folder in HOMES.items():
         os.environ.setdefault(name, str(state() / folder))

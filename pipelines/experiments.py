@@ -10,23 +10,16 @@ import hashlib
 import io
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
 from pipelines import environment
-from pipelines.journal import link_or_copy
+from pipelines.clone import Clone, Say, changed_files, git, share_inboxes
 from pipelines.reproduction import Around, Summary, plainly, reproduce, told_plan
 from pipelines.stopping import Stop
-
-INBOXES = ("data/archives", "data/external")
-"""What a person brings in: ignored by git, so that a clone lacks it."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ def run(request: Request, *, around: Around = plainly, stop: Stop | None = None,
     root = environment.root()
     if not request.experiment:
         return reproduce(root, only=request.only, jobs=request.jobs, say=say, around=around, stop=stop)
-    clone = Clone(root, request)
+    clone = of_request(root, request)
     clone.make(say)
     summary = reproduce(clone.folder, only=request.only, jobs=request.jobs, say=say, around=around, stop=stop)
     share_inboxes(clone.folder, root)  # what was fetched on the way is the workspace's too
@@ -68,7 +61,7 @@ def plan(request: Request) -> list[str]:
     root = environment.root()
     if not request.experiment:
         return told_plan(root, request.only)
-    clone = Clone(root, request, suffix="-dry")
+    clone = of_request(root, request, suffix="-dry")
     try:
         clone.make(lambda line: None)
         return told_plan(clone.folder, request.only)
@@ -76,55 +69,14 @@ def plan(request: Request) -> list[str]:
         shutil.rmtree(clone.folder, ignore_errors=True)
 
 
-class Clone:
-    """The checkout of one experiment, named after all that it starts from."""
-
-    def __init__(self, root: Path, request: Request, suffix: str = "") -> None:
-        self.root = root
-        self.params = changed_params(root, request)
-        self.head = git(root, "rev-parse", "HEAD").strip()
-        self.changes = git(root, "diff", "--binary", "HEAD", "--", ".", ":!params.yaml")
-        told = json.dumps([self.head, self.changes, self.params]).encode()
-        self.name = f"{request.preset or 'set'}-{hashlib.sha256(told).hexdigest()[:10]}"
-        self.folder = environment.state() / "experiments" / f"{self.name}{suffix}"
-
-    def make(self, say: Say) -> None:
-        """Clone the repository, unless an interrupted run of the same request left its clone."""
-        if self.folder.exists():
-            say(f"{self.folder}: goes on where it was")
-            return
-        say(f"{self.folder}: an experiment, the workspace stays as it is")
-        new = self.folder.with_name(f".{self.folder.name}.new")
-        shutil.rmtree(new, ignore_errors=True)
-        new.parent.mkdir(parents=True, exist_ok=True)
-        git(self.root, "clone", "--quiet", "--shared", "--no-checkout", str(self.root), str(new))
-        git(new, "checkout", "--quiet", "--detach", self.head)
-        if self.changes:
-            git(new, "apply", "--whitespace=nowarn", "-", given=self.changes)
-        (new / "params.yaml").write_text(self.params, encoding="utf-8")
-        self._share(new)
-        new.rename(self.folder)
-
-    def _share(self, new: Path) -> None:
-        """Give the clone DVC's cache and what git ignores in the inboxes; check out what the cache has."""
-        from configobj import ConfigObj  # DVC's own format; `dvc config` takes a second
-
-        local = ConfigObj(str(self.root / ".dvc" / "config.local"))
-        local["cache"] = {**local.get("cache", {}), "dir": str(cache_of(self.root))}
-        local.filename = str(new / ".dvc" / "config.local")
-        local.write()
-        share_inboxes(self.root, new)
-        if (self.root / "dvc.lock").exists():  # also where git does not know it yet
-            shutil.copy2(self.root / "dvc.lock", new / "dvc.lock")
-            dvc(new, "checkout", "--quiet", "--force", "--allow-missing")
-
-    def save(self) -> None:
-        """Make a DVC experiment of the clone, known to the repository."""
-        dvc(self.folder, "exp", "save", "--force", "--name", self.name)
-        git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder)
+def of_request(root: Path, request: Request, suffix: str = "") -> Clone:
+    """The clone for a request, named after all that it starts from; it begins with the workspace's `dvc.lock`."""
+    params = changed_params(root, request)
+    head, changes = git(root, "rev-parse", "HEAD").strip(), changed_files(root)
+    told = json.dumps([head, changes, params]).encode()
+    name = f"{request.preset or 'set'}-{hashlib.sha256(told).hexdigest()[:10]}"
+    folder = environment.state() / "experiments" / f"{name}{suffix}"
+    return Clone(root, folder, head, changes, params, lock=root / "dvc.lock")
 
 
 def changed_params(root: Path, request: Request) -> str:
@@ -164,44 +116,3 @@ def put(params: dict[str, Any], key: str, value: object) -> None:
             inner = params[name] = {}
         params = inner
     params[last] = value
-
-
-def share_inboxes(source: Path, target: Path) -> None:
-    """Give another checkout what lies in the inboxes and git ignores, as far as it lacks it."""
-    for file in ignored(source):
-        if not (target / file).exists():
-            (target / file).parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(source / file, target / file)
-
-
-def ignored(root: Path) -> list[str]:
-    """Files of the inboxes that git ignores, relative to the checkout."""
-    told = git(root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *INBOXES)
-    return [name for name in told.split("\0") if name]
-
-
-def cache_of(root: Path) -> Path:
-    from dvc.repo import Repo
-
-    with Repo(str(root)) as repo:
-        return Path(repo.cache.local.path).parents[1]  # DVC 3 keeps files under `files/md5`
-
-
-def git(folder: Path, *words: str, given: str | None = None) -> str:
-    return called(folder, ["git", *words], given)
-
-
-def dvc(folder: Path, *words: str) -> str:
-    return called(folder, [sys.executable, "-m", "dvc", *words], None)
-
-
-def called(folder: Path, command: Sequence[str], given: str | None) -> str:
-    """Output of a command that has to succeed.
-
-    Raises:
-        InputError: it did not.
-    """
-    done = subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {(done.stderr or done.stdout).strip()}")
-    return done.stdout

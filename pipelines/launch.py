@@ -62,6 +62,7 @@ class Launcher:
         stop: set: what runs is ended.
         environment: of every stage's process.
         tell: is told every line.
+        options: of `dvc repro`, before the stage.
     """
 
     root: Path
@@ -69,6 +70,7 @@ class Launcher:
     stop: Stop
     environment: Mapping[str, str]
     tell: Tell
+    options: tuple[str, ...] = ()
 
     def log(self, stage: str) -> Path:
         return self.logs / f"{stage}.log"
@@ -90,7 +92,7 @@ class Launcher:
         """Run DVC on a stage; SIGTERM to both, then SIGKILL, when told to stop or out of time."""
         if self.stop.is_set():
             return Ended(None, "", stopped=True)
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-s", stage]
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-s", *self.options, stage]
         process = processes.start_tied(
             command,
             cwd=self.root,
@@ -113,7 +115,7 @@ class Launcher:
 
     def _read(self, stage: str, process: "subprocess.Popen[bytes]", lines: list[str]) -> None:
         assert process.stdout is not None
-        with self.log(stage).open("ab") as log:
+        with process.stdout, self.log(stage).open("ab") as log:
             for raw in process.stdout:
                 log.write(raw)
                 log.flush()

@@ -186,9 +186,9 @@ def child_environment(terminal: bool) -> dict[str, str]:
     }
 
 
-def new_logs() -> Path:
-    """A folder for the logs of one reproduction; the oldest ones go."""
-    folder = environment.state() / "logs" / "reproduce"
+def new_logs(kind: str = "reproduce") -> Path:
+    """A folder for the logs of one reproduction (or other command); the oldest ones go."""
+    folder = environment.state() / "logs" / kind
     folder.mkdir(parents=True, exist_ok=True)
     for old in sorted(folder.iterdir())[: -LOGS_KEPT + 1]:
         shutil.rmtree(old, ignore_errors=True)

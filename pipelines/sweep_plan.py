@@ -6,8 +6,9 @@ from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pipelines.clone import Clone
 from pipelines.dag import Dag
-from pipelines.experiments import Clone, Request
+from pipelines.experiments import Request, of_request
 from pipelines.fingerprint import Pipeline, content_hash, digest, resolve
 
 Axes = Mapping[str, Sequence[Any]]
@@ -49,7 +50,7 @@ def points_of(root: Path, axes: Axes) -> list[Point]:
         InputError: an unknown key, or a value that does not fit.
     """
     combinations = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-    return [Point(values, Clone(root, Request(values=values))) for values in combinations]
+    return [Point(values, of_request(root, Request(values=values))) for values in combinations]
 
 
 def identities(folder: Path, upstream: Mapping[str, frozenset[str]]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 from components.over_seeds import Sample, tables
 from components.storage import atomic_dir, atomic_path
 from pipelines import dag, environment, recovery
-from pipelines.experiments import dvc, share_inboxes
+from pipelines.clone import dvc, share_inboxes
 from pipelines.fingerprint import digest, load
 from pipelines.launch import Launcher
 from pipelines.reproduction import Around, Summary, child_environment, last_seconds, new_logs, plainly

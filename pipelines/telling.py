@@ -42,11 +42,12 @@ class Console:
             elif TOLD.search(line):
                 self._say(f"{stage}: {line}")
 
-    def end(self, done: Done) -> None:
+    def end(self, done: Done, how: str | None = None) -> None:
+        """A stage ended; `how`, in words, if there is more to say than its status does."""
         with self._lock:
             self.running.pop(done.stage, None)
             self.ended += 1
-            how = MARKS.get(done.status, f"{done.status.upper()}: {done.cause}")
+            how = how or MARKS.get(done.status, f"{done.status.upper()}: {done.cause}")
             self._say(f"{done.stage}: {how} after {duration(done.seconds)} [{self.ended}/{self.total}]")
 
     def say(self, line: str) -> None:

@@ -288,6 +288,21 @@ def prepare_repository(checkout: Checkout) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def reproduced(root: Path, stages: dict[str, Any]) -> Checkout:
+    """A git and DVC repository of shell stages, reproduced by `dvc repro`; everything but `dvc.lock` is committed."""
+    found = Checkout(root)
+    found.write("dvc.yaml", json.dumps({"stages": stages}))
+    found.write("params.yaml", "toy: {epochs: 3}\n")
+    found.write("data/in.txt", "1 2 3")
+    found.write(".gitignore", ".dbdflow\n")
+    found.write(".dvc/config", "[core]\n    analytics = false\n    check_update = false\n")
+    found.write(".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")
+    prepare_repository(found)
+    done = found.run(sys.executable, "-m", "dvc", "repro")
+    assert done.returncode == 0, done.stderr
+    return found
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -321,7 +336,7 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.wait()
 
 
-def ask(url: str, body: dict[str, Any] | None = None) -> Any:
+def ask(url: str, body: dict[str, Any] | list[Any] | None = None) -> Any:
     """What a server answers; one that has just started may be busy for a while (503)."""
     data = None if body is None else json.dumps(body).encode()
     sent = urllib.request.Request(url, data, {"Content-Type": "application/json"})

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -405,9 +407,14 @@ def test_prefect_can_cancel_what_a_console_runs(dag: Checkout, prefect_api: str)
 
 @pytest.fixture
 def worker(dag: Checkout, prefect_api: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A real worker in the checkout, and the deployment `reproduce/small`."""
-    deployment = {"name": "small", "entrypoint": "pipelines/reproduce.py:reproduce", "work_pool": {"name": "small"}}
-    dag.write("prefect.yaml", json.dumps({"name": "toy", "pull": None, "deployments": [deployment]}))
+    """A real worker in the checkout, the deployment `reproduce/small`, and the project's own that follows a branch."""
+    pool = {"work_pool": {"name": "small"}}
+    small = {"name": "small", "entrypoint": "pipelines/reproduce.py:reproduce"} | pool
+    shipped = YAML(typ="safe").load((PROJECT / "prefect.yaml").read_text())["deployments"]
+    (follows,) = [each for each in shipped if each["entrypoint"] == "pipelines/watch.py:watch"]
+    follows |= {"parameters": {"remote": ".", "branch": "main"}} | pool
+    dag.write("prefect.yaml", json.dumps({"name": "toy", "pull": None, "deployments": [small, follows]}))
+    assert dag.run("git", "branch", "--move", "main").returncode == 0
     shutil.copy(PROJECT / "prefect.toml", dag.root)
     prefect = (sys.executable, "-m", "prefect")
     told = {
@@ -437,12 +444,24 @@ def run_deployment(api: str, parameters: dict[str, Any]) -> str:
     return str(ask(f"{api}/deployments/{deployment['id']}/create_flow_run", body)["id"])
 
 
+def follow_by_event(api: str) -> dict[str, Any]:
+    """The end of the flow run that an event starts."""
+    event = {"event": "dbdflow.push", "resource": {"prefect.resource.id": "dbdflow.branch"}, "id": str(uuid4())}
+    ask(f"{api}/events", [event | {"occurred": datetime.now(UTC).isoformat()}])
+    deployment = ask(f"{api}/deployments/name/watch/branch")["id"]
+    until(lambda: flow_runs(api, deployment_id={"any_": [deployment]}, state={"type": {"any_": ["COMPLETED"]}}))
+    return flow_runs(api, deployment_id={"any_": [deployment]})[0]["state"]
+
+
 def test_a_worker_runs_the_deployment_and_a_killed_one_leaves_nothing(
     dag: Checkout, prefect_api: str, worker: "subprocess.Popen[bytes]"
 ) -> None:
     run = run_deployment(prefect_api, {"jobs": 2})
     until(lambda: ask(f"{prefect_api}/flow_runs/{run}")["state_type"] == "COMPLETED")
     assert set(lock(dag)) == {"toy@first", "toy@second", "total"}
+
+    state = follow_by_event(prefect_api)
+    assert state["message"].endswith("changed: nothing that a stage depends on has changed")
 
     choose(dag, "rate: 0.1", "rate: 0.3")
     dag.write("hold", "")

@@ -1,0 +1,138 @@
+"""A second checkout of the repository that shares DVC's cache, for work that leaves the workspace alone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.errors import InputError
+from pipelines.journal import link_or_copy
+
+INBOXES = ("data/archives", "data/external")
+"""What a person brings in: ignored by git, so that a clone lacks it."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Clone:
+    """Another checkout of the repository, under `.dbdflow`.
+
+    Attributes:
+        root: the user's checkout.
+        folder: the clone; the name of the experiment that it becomes is that of the folder.
+        head: the commit that is checked out.
+        changes: patch of tracked files over that commit.
+        params: text of `params.yaml`, None for the commit's own.
+        lock: the `dvc.lock` that it begins with, None for the commit's own.
+        everything: whether it begins with all outputs that the cache has.
+    """
+
+    root: Path
+    folder: Path
+    head: str
+    changes: str = ""
+    params: str | None = None
+    lock: Path | None = None
+    everything: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def make(self, say: Say) -> None:
+        """Clone the repository, unless an interrupted run of the same request left its clone."""
+        if self.folder.exists():
+            say(f"{self.folder}: goes on where it was")
+            return
+        say(f"{self.folder}: an experiment, the workspace stays as it is")
+        new = self.folder.with_name(f".{self.folder.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._fill(new)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        new.rename(self.folder)
+
+    def _fill(self, new: Path) -> None:
+        git(self.root, "clone", "--quiet", "--shared", "--no-checkout", str(self.root), str(new))
+        git(new, "checkout", "--quiet", "--detach", self.head)
+        if self.changes:
+            git(new, "apply", "--whitespace=nowarn", "-", given=self.changes)
+        if self.params is not None:
+            (new / "params.yaml").write_text(self.params, encoding="utf-8")
+        self._share(new)
+
+    def _share(self, new: Path) -> None:
+        """Give the clone DVC's cache and what git ignores in the inboxes; check out what the cache has."""
+        from configobj import ConfigObj  # DVC's own format; `dvc config` takes a second
+
+        local = ConfigObj(str(self.root / ".dvc" / "config.local"))
+        local["cache"] = {**local.get("cache", {}), "dir": str(cache_of(self.root))}
+        local.filename = str(new / ".dvc" / "config.local")
+        local.write()
+        share_inboxes(self.root, new)
+        if self.lock is not None and self.lock.exists():
+            shutil.copy2(self.lock, new / "dvc.lock")
+        if self.everything and (new / "dvc.lock").exists():
+            dvc(new, "checkout", "--quiet", "--force", "--allow-missing")
+
+    def save(self) -> None:
+        """Make a DVC experiment of the clone, known to the repository."""
+        dvc(self.folder, "exp", "save", "--force", "--name", self.name)
+        git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+def changed_files(root: Path) -> str:
+    """The workspace's changes to tracked files, `params.yaml` apart, as a patch."""
+    return git(root, "diff", "--binary", "HEAD", "--", ".", ":!params.yaml")
+
+
+def share_inboxes(source: Path, target: Path) -> None:
+    """Give another checkout what lies in the inboxes and git ignores, as far as it lacks it."""
+    for file in ignored(source):
+        if not (target / file).exists():
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(source / file, target / file)
+
+
+def ignored(root: Path) -> list[str]:
+    """Files of the inboxes that git ignores, relative to the checkout."""
+    told = git(root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *INBOXES)
+    return [name for name in told.split("\0") if name]
+
+
+def cache_of(root: Path) -> Path:
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        return Path(repo.cache.local.path).parents[1]  # DVC 3 keeps files under `files/md5`
+
+
+def git(folder: Path, *words: str, given: str | None = None) -> str:
+    return called(folder, ["git", *words], given)
+
+
+def dvc(folder: Path, *words: str) -> str:
+    return called(folder, [sys.executable, "-m", "dvc", *words], None)
+
+
+def called(folder: Path, command: Sequence[str], given: str | None) -> str:
+    """Output of a command that has to succeed.
+
+    Raises:
+        InputError: it did not.
+    """
+    env = os.environ | {"GIT_TERMINAL_PROMPT": "0"}  # nobody is there to answer
+    done = subprocess.run(command, cwd=folder, env=env, input=given, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
