@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.over_seeds import Sample, tables
+from components.over_seeds import SEED, Sample, settings, tables
 from components.storage import atomic_dir, atomic_path
 from pipelines import dag, environment, recovery
 from pipelines.clone import dvc, share_inboxes
@@ -24,7 +24,8 @@ from pipelines.launch import Launcher
 from pipelines.reproduction import Around, Summary, child_environment, last_seconds, new_logs, plainly
 from pipelines.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
 from pipelines.stopping import Stop
-from pipelines.sweep_plan import Axes, Node, Plan, Point, axes_told, plan, points_of
+from pipelines.sweep_plan import Axes, Node, Plan, Point, axes_told, plan, points_of, told
+from pipelines.sweep_report import report_over_seeds
 from pipelines.telling import Console
 from pipelines.walk import Done, Walk
 
@@ -81,6 +82,7 @@ class Sweep:
         self.folder.mkdir(parents=True, exist_ok=True)
         with recovery.alone(self.folder, self.say, stop):
             if not self.waiting:
+                self.finish()
                 stages = sum(len(load(self.kept(point) / "dvc.lock")["stages"]) for point in self.points)
                 return Summary({}, stages, time.monotonic() - begun, None, stop)
             for point in self.waiting:
@@ -94,16 +96,24 @@ class Sweep:
                     running.bring(number, running.graphs[number].upstream)
                     self.keep(point)
             if self.is_done():
-                self.tables()
+                self.finish()
         return Summary(done, len(running.plan.nodes), time.monotonic() - begun, running.logs, stop)
 
-    def tables(self) -> Path:
-        """Write the tables over seeds; the one for a person."""
+    def finish(self) -> None:
+        """Write what is about all points, as far as it is not there, and let go of the clones."""
         samples = [Sample(point.values, self.kept(point) / "scores") for point in self.points]
-        return tables(samples, self.folder, f"Sweep {axes_told(self.axes)}")
+        tables(samples, self.folder, f"Sweep {axes_told(self.axes)}")
+        for setting, seeds in settings(samples):
+            points = [self.points[samples.index(sample)] for sample in seeds.values()]
+            kept = {point.values.get(SEED): self.kept(point) for point in points}
+            part = {"name": self.name, "axes": axes_told(self.axes)}
+            out = self.folder / "report" / (told(setting) or "as it is")
+            report_over_seeds(points[0].clone, kept, out, part, self.say)
+        for point in self.points:
+            shutil.rmtree(point.clone.folder, ignore_errors=True)
 
     def keep(self, point: Point) -> None:
-        """Save a point as an experiment, keep what the tables need, and let go of its clone."""
+        """Save a point as an experiment, and keep what the tables need."""
         clone = point.clone
         share_inboxes(clone.folder, self.root)
         scores, lock = clone.folder / "data" / "scores", clone.folder / "dvc.lock"
@@ -113,7 +123,6 @@ class Sweep:
             if scores.exists():
                 shutil.copytree(scores, new / "scores")
             clone.save()
-        clone.remove()
         self.say(f"experiment {clone.name}: {point.title}")
 
 
