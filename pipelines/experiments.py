@@ -10,17 +10,16 @@ import hashlib
 import io
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
-from pipelines import environment
+from pipelines import costs, environment
 from pipelines.journal import link_or_copy
 from pipelines.reproduction import Around, Summary, plainly, reproduce, told_plan
+from pipelines.revisions import clone_at, dvc, git
 from pipelines.stopping import Stop
 
 INBOXES = ("data/archives", "data/external")
@@ -52,7 +51,7 @@ def run(request: Request, *, around: Around = plainly, stop: Stop | None = None,
     root = environment.root()
     if not request.experiment:
         return reproduce(root, only=request.only, jobs=request.jobs, say=say, around=around, stop=stop)
-    clone = Clone(root, request)
+    clone = asked_clone(root, request)
     clone.make(say)
     summary = reproduce(clone.folder, only=request.only, jobs=request.jobs, say=say, around=around, stop=stop)
     share_inboxes(clone.folder, root)  # what was fetched on the way is the workspace's too
@@ -67,7 +66,7 @@ def plan(request: Request) -> list[str]:
     root = environment.root()
     if not request.experiment:
         return told_plan(root, request.only)
-    clone = Clone(root, request, suffix="-dry")
+    clone = asked_clone(root, request, suffix="-dry")
     try:
         clone.make(lambda line: None)
         return told_plan(clone.folder, request.only)
@@ -76,19 +75,34 @@ def plan(request: Request) -> list[str]:
 
 
 class Clone:
-    """The checkout of one experiment, named after all that it starts from."""
+    """A checkout beside the workspace that shares its objects, DVC's cache and its inboxes.
 
-    def __init__(self, root: Path, request: Request, suffix: str = "") -> None:
-        self.root = root
-        self.params = changed_params(root, request)
-        self.head = git(root, "rev-parse", "HEAD").strip()
-        self.changes = git(root, "diff", "--binary", "HEAD", "--", ".", ":!params.yaml")
-        told = json.dumps([self.head, self.changes, self.params]).encode()
-        self.name = f"{request.preset or 'set'}-{hashlib.sha256(told).hexdigest()[:10]}"
-        self.folder = environment.state() / "experiments" / f"{self.name}{suffix}"
+    Args:
+        root: the repository.
+        name: of the DVC experiment that it becomes, and of its folder but for a `suffix`.
+        head: commit that is checked out.
+        params: text of params.yaml in the place of the commit's.
+        changes: git diff that is applied.
+        lock: dvc.lock in the place of the commit's, also where git does not know it yet.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        *,
+        head: str,
+        params: str | None = None,
+        changes: str = "",
+        lock: bytes | None = None,
+        suffix: str = "",
+    ) -> None:
+        self.root, self.name, self.head = root, name, head
+        self.params, self.changes, self.lock = params, changes, lock
+        self.folder = environment.state() / "experiments" / f"{name}{suffix}"
 
     def make(self, say: Say) -> None:
-        """Clone the repository, unless an interrupted run of the same request left its clone."""
+        """Clone the repository, unless an interrupted run of the same name left its clone."""
         if self.folder.exists():
             say(f"{self.folder}: goes on where it was")
             return
@@ -96,11 +110,11 @@ class Clone:
         new = self.folder.with_name(f".{self.folder.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         new.parent.mkdir(parents=True, exist_ok=True)
-        git(self.root, "clone", "--quiet", "--shared", "--no-checkout", str(self.root), str(new))
-        git(new, "checkout", "--quiet", "--detach", self.head)
+        clone_at(self.root, new, self.head)
         if self.changes:
             git(new, "apply", "--whitespace=nowarn", "-", given=self.changes)
-        (new / "params.yaml").write_text(self.params, encoding="utf-8")
+        if self.params is not None:
+            (new / "params.yaml").write_text(self.params, encoding="utf-8")
         self._share(new)
         new.rename(self.folder)
 
@@ -111,15 +125,35 @@ class Clone:
             shutil.copy2(local, new / ".dvc" / "config.local")
         dvc(new, "config", "--local", "cache.dir", str(cache_of(self.root)))
         share_inboxes(self.root, new)
-        if (self.root / "dvc.lock").exists():  # also where git does not know it yet
-            shutil.copy2(self.root / "dvc.lock", new / "dvc.lock")
+        if self.lock is not None:
+            (new / "dvc.lock").write_bytes(self.lock)
+        if (new / "dvc.lock").exists():
             dvc(new, "checkout", "--quiet", "--force", "--allow-missing")
 
     def save(self) -> None:
         """Make a DVC experiment of the clone, known to the repository, and remove the clone."""
-        dvc(self.folder, "exp", "save", "--force", "--name", self.name)
+        kept = ["--include-untracked", costs.FILE] if (self.folder / costs.FILE).exists() else []
+        dvc(self.folder, "exp", "save", "--force", "--name", self.name, *kept)
         git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
+        self.remove()
+
+    def remove(self) -> None:
         shutil.rmtree(self.folder)
+
+
+def asked_clone(root: Path, request: Request, suffix: str = "") -> Clone:
+    """The checkout for a request, named after all that it starts from.
+
+    Raises:
+        InputError: a preset or key that does not exist, a value out of range, no git repository.
+    """
+    params = changed_params(root, request)
+    head = git(root, "rev-parse", "HEAD").strip()
+    changes = git(root, "diff", "--binary", "HEAD", "--", ".", ":!params.yaml")
+    told = json.dumps([head, changes, params]).encode()
+    name = f"{request.preset or 'set'}-{hashlib.sha256(told).hexdigest()[:10]}"
+    lock = (root / "dvc.lock").read_bytes() if (root / "dvc.lock").exists() else None
+    return Clone(root, name, head=head, params=params, changes=changes, lock=lock, suffix=suffix)
 
 
 def changed_params(root: Path, request: Request) -> str:
@@ -180,23 +214,3 @@ def cache_of(root: Path) -> Path:
 
     with Repo(str(root)) as repo:
         return Path(repo.cache.local.path).parents[1]  # DVC 3 keeps files under `files/md5`
-
-
-def git(folder: Path, *words: str, given: str | None = None) -> str:
-    return called(folder, ["git", *words], given)
-
-
-def dvc(folder: Path, *words: str) -> str:
-    return called(folder, [sys.executable, "-m", "dvc", *words], None)
-
-
-def called(folder: Path, command: Sequence[str], given: str | None) -> str:
-    """Output of a command that has to succeed.
-
-    Raises:
-        InputError: it did not.
-    """
-    done = subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {(done.stderr or done.stdout).strip()}")
-    return done.stdout

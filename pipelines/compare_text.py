@@ -1,0 +1,164 @@
+"""A comparison of two revisions in words: lines for a terminal, and Markdown."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from pipelines.ci_plan import cell
+from pipelines.compare import BEYOND, METRICS, Comparison, MetricChange, StageChange
+from pipelines.compare_pictures import Pictures
+from pipelines.telling import brief
+
+ABSENT = "–"
+CURVES_SHOWN = 10
+
+
+def number(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.4f}"
+
+
+def signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def legend(comparison: Comparison) -> str:
+    """How to read the marks."""
+    beyond = f"beyond {BEYOND:.2f} standard deviations over seeds, twice that of a difference of two runs"
+    return f"F_beta and IoU: blurred region positive. {comparison.seeds}" + (
+        f"; marked: {beyond}."
+        if any(each.spread is not None for each in comparison.metrics)
+        else "; nothing is marked."
+    )
+
+
+def stage_words(change: StageChange) -> str:
+    """What happened to a stage."""
+    if change.kind != "rerun":
+        return change.kind
+    return brief(change.why, 4) + ("; its outputs are the same" if change.same else "")
+
+
+def by_row(comparison: Comparison, runs: Iterable[str]) -> dict[tuple[str, str], list[MetricChange]]:
+    """(run, test set) -> its scores, in the order of `METRICS`."""
+    wanted, rows = set(runs), dict[tuple[str, str], list[MetricChange]]()
+    for each in comparison.metrics:
+        if each.run in wanted:
+            rows.setdefault((each.run, each.test_set), []).append(each)
+    return rows
+
+
+def unmoved(comparison: Comparison) -> list[str]:
+    """Runs whose every score is the same on both sides."""
+    moved = set(comparison.moved)
+    return [run for run in dict.fromkeys(each.run for each in comparison.metrics) if run not in moved]
+
+
+def lines(comparison: Comparison, pictures: Pictures) -> Iterator[str]:
+    """For a terminal."""
+    yield f"{comparison.before.short} -> {comparison.after.short}"
+    yield from (f"! {gap}" for gap in (*comparison.gaps, *pictures.gaps))
+    yield f"\nparams: {len(comparison.params) or 'none'} changed"
+    for param in comparison.params:
+        yield f"  {param.key}: {param.before or 'absent'} -> {param.after or 'absent'}"
+    yield f"\nstages: {len(comparison.stages) or 'none'} with another result or other sources"
+    wide = max((len(each.stage) for each in comparison.stages), default=0)
+    yield from (f"  {each.stage:{wide}}  {stage_words(each)}" for each in comparison.stages)
+    yield from metric_lines(comparison)
+    yield from curve_lines(comparison)
+    yield from picture_lines(pictures)
+
+
+def metric_lines(comparison: Comparison) -> Iterator[str]:
+    """Scores of the runs that moved, a line each."""
+    moved = comparison.moved
+    yield f"\nmetrics: {len(moved)} of {len(moved) + len(unmoved(comparison))} runs moved"
+    for (run, test_set), changes in by_row(comparison, moved).items():
+        for each in changes:
+            told = "" if each.difference is None else signed(each.difference) + (" *" if each.exceeds else "")
+            what = f"{run} {test_set} {METRICS[each.metric]}"
+            yield f"  {what:40}  {number(each.before)} -> {number(each.after)}  {told}".rstrip()
+    yield f"  ({legend(comparison)})"
+
+
+def curve_lines(comparison: Comparison) -> Iterator[str]:
+    if comparison.curves:
+        yield f"\nprecision-recall curves: {len(comparison.curves)} moved; at one threshold at most by"
+    for each in comparison.curves[:CURVES_SHOWN]:
+        yield f"  {each.run} {each.test_set}: precision {each.precision:.4f}, recall {each.recall:.4f}"
+
+
+def picture_lines(pictures: Pictures) -> Iterator[str]:
+    if pictures.compared:
+        yield f"\nmaps: {pictures.changed} of {pictures.compared} made anew differ; mean absolute difference (0..1)"
+    for each in pictures.most:
+        yield f"  {each.run} {each.dataset} {each.id}: {each.difference:.4f}"
+
+
+def markdown(comparison: Comparison, pictures: Pictures, link: Callable[[str], str]) -> Iterator[str]:
+    """In Markdown; `link` makes the link or picture of a strip's file name."""
+    yield from (f"> {cell(gap)}\n" for gap in (*comparison.gaps, *pictures.gaps))
+    yield "### Params\n"
+    rows = [[f"`{cell(each.key)}`", code(each.before), code(each.after)] for each in comparison.params]
+    yield from table(("key", "before", "after"), rows, "None changed.")
+    yield "\n### Stages\n"
+    rows = [[f"`{each.stage}`", cell(stage_words(each))] for each in comparison.stages]
+    yield from table(("stage", "why"), rows, "No stage has another result.")
+    yield "\n### Metrics\n"
+    yield from metrics_markdown(comparison)
+    if comparison.curves:
+        yield "\n### Precision-recall curves\n"
+        told = [(each.run, each.test_set, f"{each.precision:.4f}", f"{each.recall:.4f}") for each in comparison.curves]
+        head = ("run", "test set", "largest change of precision at one threshold", "of recall")
+        yield from table(head, [[cell(word) for word in row] for row in told[:CURVES_SHOWN]], "")
+    if pictures.compared:
+        yield f"\n### Pictures\n\n{pictures.changed} of {pictures.compared} maps made anew differ. Those that changed "
+        yield "most, by mean absolute difference (0..1); photograph, label, before, after, difference:\n"
+        found = [(each.run, each.dataset, each.id, f"{each.difference:.4f}", link(each.file)) for each in pictures.most]
+        yield from table(("run", "set", "photograph", "difference", ""), [list(row) for row in found], "")
+
+
+def metrics_markdown(comparison: Comparison) -> Iterator[str]:
+    """A row for each run and test set; those of runs that did not move folded away."""
+    if not comparison.metrics:
+        yield "No scores on either side."
+        return
+    head = ("run", "test set", *METRICS.values())
+    moved, still = comparison.moved, unmoved(comparison)
+    told = [[cell(run), cell(test), *cells(changes)] for (run, test), changes in by_row(comparison, moved).items()]
+    yield from table(head, told, "Every score is the same.")
+    yield f"\n{cell(legend(comparison))}"
+    if still:
+        yield f"\n<details><summary>{len(still)} runs did not move: {cell(', '.join(still))}</summary>\n"
+        same = by_row(comparison, still)
+        yield from table(head, [[cell(run), cell(test), *cells(changes)] for (run, test), changes in same.items()], "")
+        yield "\n</details>"
+
+
+def cells(changes: Iterable[MetricChange]) -> list[str]:
+    """One row's scores: before, after and difference, in bold where another seed would hardly make it."""
+    found: Mapping[str, MetricChange] = {each.metric: each for each in changes}
+    return [score(found.get(metric)) for metric in METRICS]
+
+
+def score(change: MetricChange | None) -> str:
+    if change is None:
+        return ABSENT
+    if change.difference == 0:
+        return number(change.after)
+    told = f"{number(change.before)} → {number(change.after)}"
+    if change.difference is None:
+        return told
+    return f"{told} ({f'**{signed(change.difference)}**' if change.exceeds else signed(change.difference)})"
+
+
+def code(text: str | None) -> str:
+    return "absent" if text is None else f"`{cell(text).replace('`', '')}`"
+
+
+def table(head: Iterable[str], rows: list[list[str]], empty: str) -> Iterator[str]:
+    """A Markdown table; the words `empty` where it has no rows."""
+    if not rows:
+        yield empty
+        return
+    names = list(head)
+    yield f"| {' | '.join(names)} |"
+    yield "|" + "---|" * len(names)
+    yield from (f"| {' | '.join(row)} |" for row in rows)
