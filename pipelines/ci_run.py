@@ -1,6 +1,6 @@
-"""The results of a commit as CI makes them: what exists is pulled, what is missing runs, in a clone beside the workspace.
+"""A commit's result as CI makes it: what exists is pulled, what is missing runs, in a clone beside the workspace.
 
-They end as a DVC experiment named after commit and preset, which `ci comment` and `diff` read; the workspace, its
+It ends as a DVC experiment named after commit and preset, which `ci comment` and `diff` read; the workspace, its
 params.yaml and its dvc.lock stay as they are.
 """
 

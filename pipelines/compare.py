@@ -176,10 +176,10 @@ def metric_changes(
         old, new = (side[run].summary if run in side else {} for side in (before, after))
         for test_set in dict.fromkeys([*new, *old]):
             for metric in METRICS:
-                values = [side.get(test_set, {}).get(metric) for side in (old, new)]
-                if values != [None, None]:
+                first, second = (side.get(test_set, {}).get(metric) for side in (old, new))
+                if first is not None or second is not None:
                     own = spread.get(run, {}).get(test_set, {}).get(metric)
-                    yield MetricChange(run, test_set, metric, *values, own)
+                    yield MetricChange(run, test_set, metric, first, second, own)
 
 
 def curve_changes(before: Mapping[str, RunRecord], after: Mapping[str, RunRecord]) -> Iterator[CurveChange]:

@@ -68,7 +68,7 @@ def precision_recall(comparison: Comparison, drawn: list[str]) -> Iterator[Figur
     tests = dict.fromkeys(test for run in drawn for test in comparison.after.records[run].curves)
     for test in tests:
         lines = [
-            line(run, i, kind, whose, record.curves[test][:, 0], record.curves[test][:, 1])
+            line(run, f"s{i % COLOURS} {kind}", whose, record.curves[test][:, 0], record.curves[test][:, 1])
             for i, run in enumerate(drawn)
             for kind, whose, record in sides(comparison, run)
             if test in record.curves
@@ -82,7 +82,7 @@ def histories(comparison: Comparison, drawn: list[str]) -> Iterator[Figure]:
     """A figure for each column of the trainings' histories, the runs that moved, before and after."""
     for column, title in HISTORY_TITLES.items():
         lines = [
-            line(run, i, kind, whose, record.history["epoch"], record.history[column])
+            line(run, f"s{i % COLOURS} {kind}", whose, record.history["epoch"], record.history[column])
             for i, run in enumerate(drawn)
             for kind, whose, record in sides(comparison, run)
             if column in record.history
@@ -93,5 +93,5 @@ def histories(comparison: Comparison, drawn: list[str]) -> Iterator[Figure]:
             yield Figure(title, chart)
 
 
-def line(run: str, number: int, kind: str, whose: str, x: Column, y: Column) -> Line:
-    return Line(run, f"{run}, {whose}", f"s{number % COLOURS} {kind}", x, y)
+def line(run: str, classes: str, whose: str, x: Column, y: Column) -> Line:
+    return Line(run, f"{run}, {whose}", classes, x, y)

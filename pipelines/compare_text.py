@@ -21,12 +21,9 @@ def signed(value: float) -> str:
 
 def legend(comparison: Comparison) -> str:
     """How to read the marks."""
-    beyond = f"beyond {BEYOND:.2f} standard deviations over seeds, twice that of a difference of two runs"
-    return f"F_beta and IoU: blurred region positive. {comparison.seeds}" + (
-        f"; marked: {beyond}."
-        if any(each.spread is not None for each in comparison.metrics)
-        else "; nothing is marked."
-    )
+    beyond = f"marked: beyond {BEYOND:.2f} standard deviations, twice that of a difference of two runs"
+    judged = any(each.spread is not None for each in comparison.metrics)
+    return f"F_beta and IoU: blurred region positive; {comparison.seeds}; {beyond if judged else 'nothing is marked'}"
 
 
 def stage_words(change: StageChange) -> str:

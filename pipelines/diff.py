@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write it as a self-contained page.")
 @click.option("--pictures", "most", type=click.IntRange(0), default=8, show_default=True, help="Maps to show.")
 def command(*, before: str, after: str | None, markdown: Path | None, html: Path | None, most: int) -> None:
-    """Params, stages, metrics, curves and pictures of two revisions or DVC experiments; [REV]: by default the workspace.
+    """What differs between two revisions or DVC experiments: params, stages, metrics, curves, pictures.
 
+    The second is the workspace where it is not named.
     Results are read from DVC's cache (or its remote) by each revision's dvc.lock: nothing is checked out or run.
     """
     from pipelines import environment
