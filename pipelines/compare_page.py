@@ -14,7 +14,7 @@ from components.report.records import Column, RunRecord
 from components.report.svg import Line, line_chart
 from pipelines.compare import METRICS, Comparison
 from pipelines.compare_pictures import Picture, Pictures
-from pipelines.compare_text import by_row, legend, number, score, signed, stage_words, unmoved
+from pipelines.compare_text import by_row, legend, number, signed, stage_words, unmoved
 
 SIDES = ("dashed", "solid")  # before, after
 COLOURS = 10
@@ -29,7 +29,7 @@ def render(comparison: Comparison, pictures: Pictures) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"number": number, "signed": signed, "stage_words": stage_words, "score": score}
+    environment.filters |= {"number": number, "signed": signed, "stage_words": stage_words, "codes": report.codes}
     drawn = [run for run in comparison.moved if run in comparison.before.records and run in comparison.after.records]
     return environment.get_template("compare.html.j2").render(
         comparison=comparison,

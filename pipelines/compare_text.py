@@ -64,14 +64,14 @@ def lines(comparison: Comparison, pictures: Pictures) -> Iterator[str]:
 
 
 def metric_lines(comparison: Comparison) -> Iterator[str]:
-    """Scores of the runs that moved, a line each."""
+    """Scores of the runs that moved, a line a test set."""
     moved = comparison.moved
     yield f"\nmetrics: {len(moved)} of {len(moved) + len(unmoved(comparison))} runs moved"
-    for (run, test_set), changes in by_row(comparison, moved).items():
-        for each in changes:
-            told = "" if each.difference is None else signed(each.difference) + (" *" if each.exceeds else "")
-            what = f"{run} {test_set} {METRICS[each.metric]}"
-            yield f"  {what:40}  {number(each.before)} -> {number(each.after)}  {told}".rstrip()
+    rows = by_row(comparison, moved)
+    wide = max((len(f"{run} {test_set}") for run, test_set in rows), default=0)
+    for (run, test_set), changes in rows.items():
+        told = (f"{METRICS[each.metric]} {score(each, '{}*')}" for each in changes)
+        yield f"  {f'{run} {test_set}':{wide}}  {'  '.join(told)}"
     yield f"  ({legend(comparison)})"
 
 
@@ -106,8 +106,8 @@ def markdown(comparison: Comparison, pictures: Pictures, link: Callable[[str], s
         head = ("run", "test set", "largest change of precision at one threshold", "of recall")
         yield from table(head, [[cell(word) for word in row] for row in told[:CURVES_SHOWN]], "")
     if pictures.compared:
-        yield f"\n### Pictures\n\n{pictures.changed} of {pictures.compared} maps made anew differ. Those that changed "
-        yield "most, by mean absolute difference (0..1); photograph, label, before, after, difference:\n"
+        yield f"\n### Pictures\n\n{pictures.changed} of {pictures.compared} maps made anew differ. Most changed, by mean "
+        yield "absolute difference (0..1); each picture: photograph, label, before, after, difference.\n"
         found = [(each.run, each.dataset, each.id, f"{each.difference:.4f}", link(each.file)) for each in pictures.most]
         yield from table(("run", "set", "photograph", "difference", ""), [list(row) for row in found], "")
 
@@ -135,7 +135,8 @@ def cells(changes: Iterable[MetricChange]) -> list[str]:
     return [score(found.get(metric)) for metric in METRICS]
 
 
-def score(change: MetricChange | None) -> str:
+def score(change: MetricChange | None, mark: str = "**{}**") -> str:
+    """Before, after and difference; `mark` is put around one that another seed would hardly make."""
     if change is None:
         return ABSENT
     if change.difference == 0:
@@ -143,7 +144,8 @@ def score(change: MetricChange | None) -> str:
     told = f"{number(change.before)} → {number(change.after)}"
     if change.difference is None:
         return told
-    return f"{told} ({f'**{signed(change.difference)}**' if change.exceeds else signed(change.difference)})"
+    by = signed(change.difference)
+    return f"{told} ({mark.format(by) if change.exceeds else by})"
 
 
 def code(text: str | None) -> str:

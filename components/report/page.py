@@ -23,6 +23,7 @@ from components.report.gallery import gallery
 from components.report.gaps import causes, gaps_of_test_sets
 from components.report.paired import RESAMPLES, Pair, compare_pairs
 from components.report.paper_tables import TOLERANCE, label, paper_tables
+from components.report.plain import write_plain
 from components.report.records import PublishedMaps, RunRecord, read_published_maps, read_run, scored_test_sets
 from components.report.svg import interval
 from components.report.tables import SOURCES, SYMBOL, Filling, Ground, Table, count_within, fill, runs_table
@@ -53,7 +54,7 @@ def build_report(
     runs: Sequence[str],
     beside: Mapping[str, str],
 ) -> None:
-    """Write `index.html`, `tables.csv` and `tables.md` into the folder `out`, whole or not at all.
+    """Write the page, its tables and its numbers as plain files into the folder `out`, whole or not at all.
 
     Args:
         out: folder to make; an old one is replaced.
@@ -106,6 +107,7 @@ def build_report(
         (folder / "index.html").write_text(page, encoding="utf-8")
         (folder / "tables.csv").write_text(as_csv(tables), encoding="utf-8")
         (folder / "tables.md").write_text(as_markdown(tables, preface(name, ground)), encoding="utf-8")
+        write_plain(folder, every)
 
 
 def rendered_test_sets(prepared: Path) -> frozenset[str]:
