@@ -12,6 +12,7 @@ from pipelines import costs, dag
 from pipelines.costs import Costs
 from pipelines.fingerprint import load
 from pipelines.incoming import EXTERNAL
+from pipelines.markdown import code, plain, table
 from pipelines.revisions import changed_lines, checked_out, commit_of
 from pipelines.telling import brief
 
@@ -124,16 +125,11 @@ def markdown(plan: Plan) -> Iterator[str]:
     """The plan in lines of Markdown."""
     yield f"**{verdict(plan)}**"
     if plan.to_do:
-        yield from ("", "| stage | why | last time |", "|---|---|---|")
-    for stage, why in plan.to_do.items():
-        note = " (its result is in dvc.lock)" if stage in plan.made else ""
-        yield f"| `{stage}` | {cell(brief(why, 4))}{note} | {plan.costs.get(stage, 'not timed yet')} |"
-    yield from (f"\n{line}" for line in notes(plan))
-
-
-def cell(text: str) -> str:
-    """Text that does not break a Markdown table, and names nobody."""
-    return text.replace("|", "\\|").replace("\n", " ").replace("@", "@\u200b").replace("<", "&lt;")
+        last = {stage: str(plan.costs.get(stage, "not timed yet")) for stage in plan.to_do}
+        noted = {stage: " (its result is in dvc.lock)" if stage in plan.made else "" for stage in plan.to_do}
+        rows = [(code(s), code(brief(why, 4)) + noted[s], plain(last[s])) for s, why in plan.to_do.items()]
+        yield from ("", *table(("stage", "why", "last time"), rows))
+    yield from (f"\n{plain(line)}" for line in notes(plan))
 
 
 def verdict(plan: Plan) -> str:

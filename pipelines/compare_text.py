@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from pipelines.ci_plan import cell
 from pipelines.compare import BEYOND, METRICS, Comparison, MetricChange, StageChange
 from pipelines.compare_pictures import Pictures
+from pipelines.markdown import code, plain, table
 from pipelines.telling import brief
 
 ABSENT = "–"
@@ -91,25 +91,17 @@ def picture_lines(pictures: Pictures) -> Iterator[str]:
 
 def markdown(comparison: Comparison, pictures: Pictures, link: Callable[[str], str]) -> Iterator[str]:
     """In Markdown; `link` makes the link or picture of a strip's file name."""
-    yield from (f"> {cell(gap)}\n" for gap in (*comparison.gaps, *pictures.gaps))
+    yield from (f"> {plain(gap)}\n" for gap in (*comparison.gaps, *pictures.gaps))
     yield "### Params\n"
-    rows = [[f"`{cell(each.key)}`", code(each.before), code(each.after)] for each in comparison.params]
-    yield from table(("key", "before", "after"), rows, "None changed.")
+    params = [(code(each.key), code(each.before or ""), code(each.after or "")) for each in comparison.params]
+    yield from table(("key", "before", "after"), params, "None changed.")
     yield "\n### Stages\n"
-    rows = [[f"`{each.stage}`", cell(stage_words(each))] for each in comparison.stages]
-    yield from table(("stage", "why"), rows, "No stage has another result.")
+    stages = [(code(each.stage), code(stage_words(each))) for each in comparison.stages]
+    yield from table(("stage", "why"), stages, "No stage has another result.")
     yield "\n### Metrics\n"
     yield from metrics_markdown(comparison)
-    if comparison.curves:
-        yield "\n### Precision-recall curves\n"
-        told = [(each.run, each.test_set, f"{each.precision:.4f}", f"{each.recall:.4f}") for each in comparison.curves]
-        head = ("run", "test set", "largest change of precision at one threshold", "of recall")
-        yield from table(head, [[cell(word) for word in row] for row in told[:CURVES_SHOWN]], "")
-    if pictures.compared:
-        yield f"\n### Pictures\n\n{pictures.changed} of {pictures.compared} maps made anew differ. Most changed, by mean "
-        yield "absolute difference (0..1); each picture: photograph, label, before, after, difference.\n"
-        found = [(each.run, each.dataset, each.id, f"{each.difference:.4f}", link(each.file)) for each in pictures.most]
-        yield from table(("run", "set", "photograph", "difference", ""), [list(row) for row in found], "")
+    yield from curves_markdown(comparison)
+    yield from pictures_markdown(pictures, link)
 
 
 def metrics_markdown(comparison: Comparison) -> Iterator[str]:
@@ -117,16 +109,42 @@ def metrics_markdown(comparison: Comparison) -> Iterator[str]:
     if not comparison.metrics:
         yield "No scores on either side."
         return
-    head = ("run", "test set", *METRICS.values())
-    moved, still = comparison.moved, unmoved(comparison)
-    told = [[cell(run), cell(test), *cells(changes)] for (run, test), changes in by_row(comparison, moved).items()]
-    yield from table(head, told, "Every score is the same.")
-    yield f"\n{cell(legend(comparison))}"
-    if still:
-        yield f"\n<details><summary>{len(still)} runs did not move: {cell(', '.join(still))}</summary>\n"
-        same = by_row(comparison, still)
-        yield from table(head, [[cell(run), cell(test), *cells(changes)] for (run, test), changes in same.items()], "")
+    yield from scores_markdown(comparison, comparison.moved)
+    yield f"\n{plain(legend(comparison))}"
+    if still := unmoved(comparison):
+        yield f"\n<details><summary>{len(still)} runs did not move: {plain(', '.join(still))}</summary>\n"
+        yield from scores_markdown(comparison, still)
         yield "\n</details>"
+
+
+def scores_markdown(comparison: Comparison, runs: Iterable[str]) -> Iterator[str]:
+    rows = by_row(comparison, runs).items()
+    told = [(plain(run), plain(test_set), *cells(changes)) for (run, test_set), changes in rows]
+    yield from table(("run", "test set", *METRICS.values()), told, "Every score is the same.")
+
+
+def curves_markdown(comparison: Comparison) -> Iterator[str]:
+    if not comparison.curves:
+        return
+    yield "\n### Precision-recall curves\n"
+    head = ("run", "test set", "largest change of precision at one threshold", "of recall")
+    if (more := len(comparison.curves) - CURVES_SHOWN) > 0:
+        yield f"The {CURVES_SHOWN} that moved most; {more} more did.\n"
+    shown = comparison.curves[:CURVES_SHOWN]
+    rows = [(plain(each.run), plain(each.test_set), f"{each.precision:.4f}", f"{each.recall:.4f}") for each in shown]
+    yield from table(head, rows)
+
+
+def pictures_markdown(pictures: Pictures, link: Callable[[str], str]) -> Iterator[str]:
+    if not pictures.compared:
+        return
+    yield f"\n### Pictures\n\n{pictures.changed} of {pictures.compared} maps made anew differ. Most changed, by "
+    yield "mean absolute difference (0..1). In each: photograph, label, map before, map after, difference.\n"
+    rows = [
+        (plain(each.run), plain(each.dataset), plain(each.id), f"{each.difference:.4f}", link(each.file))
+        for each in pictures.most
+    ]
+    yield from table(("run", "set", "photograph", "difference", ""), rows)
 
 
 def cells(changes: Iterable[MetricChange]) -> list[str]:
@@ -146,18 +164,3 @@ def score(change: MetricChange | None, mark: str = "**{}**") -> str:
         return told
     by = signed(change.difference)
     return f"{told} ({mark.format(by) if change.exceeds else by})"
-
-
-def code(text: str | None) -> str:
-    return "absent" if text is None else f"`{cell(text).replace('`', '')}`"
-
-
-def table(head: Iterable[str], rows: list[list[str]], empty: str) -> Iterator[str]:
-    """A Markdown table; the words `empty` where it has no rows."""
-    if not rows:
-        yield empty
-        return
-    names = list(head)
-    yield f"| {' | '.join(names)} |"
-    yield "|" + "---|" * len(names)
-    yield from (f"| {' | '.join(row)} |" for row in rows)
