@@ -3,17 +3,19 @@
 No outputs are needed, as `dvc repro --allow-missing` needs none: what dvc.lock of the base says of them counts.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.errors import InputError
 from pipelines import costs, dag
 from pipelines.costs import Costs
-from pipelines.fingerprint import load
+from pipelines.fingerprint import Pipeline
 from pipelines.incoming import EXTERNAL
 from pipelines.markdown import code, plain, table
-from pipelines.revisions import changed_lines, checked_out, commit_of
+from pipelines.revisions import changed_lines, checked_out, commit_of, short
 from pipelines.telling import brief
 
 LOCK = "dvc.lock"
@@ -53,8 +55,7 @@ def make_plan(root: Path, base: str, head: str) -> Plan:
     with checked_out(root, before) as folder:
         locked = (folder / LOCK).exists()
         lock = (folder / LOCK).read_bytes() if locked else lock_of_files(folder)
-        known = costs.read(folder / costs.FILE)
-        listed = list(load(folder / LOCK).get("stages", {}))
+        known, listed = costs.read(folder / costs.FILE), list(Pipeline(folder).stages())
     with checked_out(root, after) as folder:
         own = (folder / LOCK).read_bytes() if (folder / LOCK).exists() else None
         (folder / LOCK).write_bytes(lock)
@@ -66,7 +67,7 @@ def make_plan(root: Path, base: str, head: str) -> Plan:
             made = frozenset(to_do.keys() - judged(dag.read(folder, data=False), root, before, after).to_do().keys())
         known = costs.left() | known | costs.read(folder / costs.FILE)
     gone = [stage for stage in listed if stage not in found.upstream]
-    return Plan(base, head, to_do, len(found.upstream), gone, made, locked, known)
+    return Plan(short(base), short(head), to_do, len(found.upstream), gone, made, locked, known)
 
 
 def lock_of_files(folder: Path) -> bytes:
@@ -77,13 +78,19 @@ def lock_of_files(folder: Path) -> bytes:
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.stage.serialize import to_lockfile
 
+    entries: dict[str, Any] = {}
     try:
         with Repo(str(folder)) as repo:
-            repo.commit(force=True, allow_missing=True, relink=False)
+            for stage in repo.index.stages:
+                for dep in stage.deps:
+                    if dep.exists:
+                        dep.save()
+                entries |= to_lockfile(stage)
     except DvcException as error:
         raise InputError(f"DVC cannot read {folder}: {error}") from error
-    return (folder / LOCK).read_bytes() if (folder / LOCK).exists() else b""
+    return json.dumps({"schema": "2.0", "stages": entries}).encode()  # JSON is YAML too
 
 
 def judged(found: dag.Dag, root: Path, base: str, head: str) -> dag.Dag:

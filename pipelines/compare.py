@@ -31,6 +31,12 @@ class ParamChange:
     before: str | None
     after: str | None
 
+    @property
+    def words(self) -> tuple[str, str]:
+        """Both values as they are shown."""
+        before, after = ("absent" if value is None else value for value in (self.before, self.after))
+        return before, after
+
 
 @dataclass(frozen=True)
 class StageChange:

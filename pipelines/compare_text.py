@@ -54,7 +54,7 @@ def lines(comparison: Comparison, pictures: Pictures) -> Iterator[str]:
     yield from (f"! {gap}" for gap in (*comparison.gaps, *pictures.gaps))
     yield f"\nparams: {len(comparison.params) or 'none'} changed"
     for param in comparison.params:
-        yield f"  {param.key}: {param.before or 'absent'} -> {param.after or 'absent'}"
+        yield f"  {param.key}: {' -> '.join(param.words)}"
     yield f"\nstages: {len(comparison.stages) or 'none'} with another result or other sources"
     wide = max((len(each.stage) for each in comparison.stages), default=0)
     yield from (f"  {each.stage:{wide}}  {stage_words(each)}" for each in comparison.stages)
@@ -93,7 +93,7 @@ def markdown(comparison: Comparison, pictures: Pictures, link: Callable[[str], s
     """In Markdown; `link` makes the link or picture of a strip's file name."""
     yield from (f"> {plain(gap)}\n" for gap in (*comparison.gaps, *pictures.gaps))
     yield "### Params\n"
-    params = [(code(each.key), code(each.before or ""), code(each.after or "")) for each in comparison.params]
+    params = [(code(each.key), *map(code, each.words)) for each in comparison.params]
     yield from table(("key", "before", "after"), params, "None changed.")
     yield "\n### Stages\n"
     stages = [(code(each.stage), code(stage_words(each))) for each in comparison.stages]

@@ -125,7 +125,8 @@ def made_anew(lock: dict[str, Any], upstream: Mapping[str, frozenset[str]]) -> I
     outs = {out["path"]: out.get("md5") for stage in upstream for out in lock.get(stage, {}).get("outs", ())}
     for stage in upstream:
         for dep in lock.get(stage, {}).get("deps", ()):
-            if dep["path"] in outs and dep.get("md5") != outs[dep["path"]]:
+            used, made = dep.get("md5"), outs.get(dep["path"])
+            if used and made and used != made:
                 yield stage, f"{dep['path']} was made anew since"
 
 

@@ -1,5 +1,6 @@
 """Revisions of the checkout: what a name means to git or DVC, and the files of a revision in a folder of their own."""
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,11 @@ def commit_of(root: Path, name: str) -> str:
             "`dvc exp list`; in CI check out the whole history, `fetch-depth: 0`)"
         )
     return found
+
+
+def short(name: str) -> str:
+    """A revision's name to show: a whole hash by its first ten digits."""
+    return name[:10] if re.fullmatch(r"[0-9a-f]{40}", name) else name
 
 
 def clone_at(root: Path, folder: Path, commit: str) -> None:

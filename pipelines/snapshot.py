@@ -16,7 +16,7 @@ from pipelines.experiments import cache_of
 from pipelines.fingerprint import load
 from pipelines.journal import flatten
 from pipelines.outputs import Outputs, fetch
-from pipelines.revisions import checked_out, commit_of
+from pipelines.revisions import checked_out, commit_of, short
 
 SCORES, MODELS, PREDICTIONS, PREPARED = "data/scores", "data/models", "data/predictions", "data/prepared"
 SMALL = (".json", ".csv")
@@ -50,8 +50,8 @@ class Snapshot:
 
     @property
     def short(self) -> str:
-        """The name, a hash cut to ten digits."""
-        return self.name[:10] if len(self.name) == 40 and self.name.isalnum() else self.name
+        """The name to show."""
+        return short(self.name)
 
     def without_result(self, why: str) -> "Snapshot":
         """The same revision, nothing of whose result counts."""
