@@ -10,8 +10,8 @@ import click
 
 from components.errors import InputError
 
-MARKER = "<!-- dbdflow: one comment, brought up to date -->"
-"""First line of the comment, by which CI finds it again."""
+MARKER = "<!-- dbdflow ci: {} -->"
+"""First line of the comment on a preset's result, by which CI finds it again (.github/workflows/comment.yml)."""
 LONGEST = 65_000  # characters; GitHub takes 65 536
 PICTURES = 6
 
@@ -78,7 +78,7 @@ def comment(*, base: str, head: str | None, preset: str | None, link: str | None
     write_page(found, pictures, out.parent / "diff.html")
     report = copy_report(after, out.parent / "report.html")
     lines = [
-        MARKER,
+        MARKER.format(preset or "params"),
         f"## dbdflow: {found.before.short} → {found.after.short}\n",
         "### Plan\n",
         *ci_plan.markdown(ci_plan.make_plan(root, base, head or "HEAD")),
