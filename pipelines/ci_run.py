@@ -15,7 +15,7 @@ from pipelines.dag import Dag
 from pipelines.experiments import Clone
 from pipelines.fingerprint import load
 from pipelines.outputs import has_remote
-from pipelines.reproduction import Summary, reproduce
+from pipelines.reproduction import reproduce
 from pipelines.revisions import commit_of, dvc, experiment_commit, git
 from pipelines.stopping import Stop
 
@@ -58,17 +58,17 @@ def run(root: Path, revision: str, asked: Asked, *, stop: Stop, say: Callable[[s
     summary = reproduce(clone.folder, jobs=asked.jobs, say=say, stop=stop, look=pulled)
     say("\n".join([f"{revision}:", *summary.lines()]))
     if summary.status == "FINISHED":
-        finish(clone, summary, push=asked.push, say=say)
+        finish(clone, push=asked.push, say=say)
     return summary.code
 
 
-def finish(clone: Clone, summary: Summary, *, push: bool, say: Callable[[str], None]) -> None:
+def finish(clone: Clone, *, push: bool, say: Callable[[str], None]) -> None:
     """Push what came out of a clone if asked to, and keep it as an experiment; what git has already needs none."""
     if push and has_remote(clone.folder):
         dvc(clone.folder, "push", "--run-cache")
     changed = git(clone.folder, "status", "--porcelain", "--", "dvc.lock", "params.yaml")
     experiments.share_inboxes(clone.folder, clone.root)
-    if changed or summary.done:
+    if changed:
         clone.save()
         say(f"experiment {clone.name} (`dvc exp show`)")
     else:

@@ -1,7 +1,7 @@
 """What one revision is and gave: its params, its dvc.lock, its runs' scores, curves and histories, its maps."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,13 +10,12 @@ from typing import Any
 from components.errors import InputError
 from components.params import EXTERNAL
 from components.report.records import RunRecord, read_published_maps, read_run
-from pipelines import costs
-from pipelines.costs import Costs
 from pipelines.experiments import cache_of
-from pipelines.fingerprint import load
+from pipelines.fingerprint import Pipeline, load, resolve
 from pipelines.journal import flatten
 from pipelines.outputs import Outputs, fetch
 from pipelines.revisions import checked_out, commit_of, short
+from pipelines.telling import brief
 
 SCORES, MODELS, PREDICTIONS, PREPARED = "data/scores", "data/models", "data/predictions", "data/prepared"
 SMALL = (".json", ".csv")
@@ -32,10 +31,9 @@ class Snapshot:
         name: as it was asked for.
         commit: its hash, None of the workspace.
         params: key of params.yaml -> text.
-        stages: those of its dvc.lock.
+        stages: their entries in its dvc.lock.
         records: run -> its scores, curves, history.
         outputs: where its maps are read.
-        costs: of its stages.
         gaps: what of its results cannot be read, and why.
     """
 
@@ -45,7 +43,6 @@ class Snapshot:
     stages: dict[str, Any]
     records: dict[str, RunRecord]
     outputs: Outputs
-    costs: Costs
     gaps: tuple[str, ...] = ()
 
     @property
@@ -64,24 +61,42 @@ def take(root: Path, name: str | None) -> Snapshot:
     Raises:
         InputError: there is no such revision.
     """
-    commit = commit_of(root, name) if name else None
+    told, commit = name or WORKSPACE, commit_of(root, name) if name else None
     with checked_out(root, commit) if commit else nullcontext(root) as folder:
         if not (folder / "params.yaml").is_file():
             raise InputError(f"{name or root}: no params.yaml in it, so it is no revision of this project")
-        stages = load(folder / "dvc.lock").get("stages", {})
-        params, known = load(folder / "params.yaml"), costs.read(folder / costs.FILE)
+        pipeline, params = Pipeline(folder), load(folder / "params.yaml")
+        entries = load(folder / "dvc.lock").get("stages", {})  # of stages that are gone, too
+        stages = {stage: entries[stage] for stage in pipeline.stages() if stage in entries}
+        gaps = list(doubts(told, pipeline, stages))
     outputs = Outputs(stages, cache_of(root))
-    told, asked = name or WORKSPACE, [*outputs.below(SCORES), *outputs.below(MODELS)]
+    asked = [*outputs.below(SCORES), *outputs.below(MODELS)]
     fetch(root, commit, [path for path in asked if outputs.lacking(path, SMALL)])
-    gaps = list(without_result(told, stages))
     with laid_out(outputs, asked, gaps, told) as folder:
         records = read_records(outputs, folder, params.get("evaluated", []))
-    return Snapshot(told, commit, flatten(params), stages, records, outputs, known, tuple(gaps))
+    return Snapshot(told, commit, flatten(params), stages, records, outputs, tuple(gaps))
 
 
-def without_result(name: str, stages: dict[str, Any]) -> Iterator[str]:
+def doubts(name: str, pipeline: Pipeline, stages: Mapping[str, Any]) -> Iterator[str]:
+    """Why the result in dvc.lock may not be that of a revision: there is none, or its params are others now."""
     if not stages:
         yield f"{name} has no result: no dvc.lock in it; reproduce it and commit dvc.lock, or `dbdflow ci run` it"
+        return
+    late = list(older(pipeline, stages))
+    if late:
+        yield f"{name}: dvc.lock is older than its params ({brief(late)}): what is shown is the result before them"
+
+
+def older(pipeline: Pipeline, stages: Mapping[str, Any]) -> Iterator[str]:
+    """Stages whose parameters are not those of their entry in dvc.lock."""
+    for stage, (definition, scope) in pipeline.stages().items():
+        try:
+            now = pipeline.values(resolve(definition.get("params", ()), scope))
+        except InputError:
+            continue  # a parameter that is not there: DVC says so when it is run
+        files = stages.get(stage, {}).get("params", {})
+        if now != {f"{file}:{key}": value for file, values in files.items() for key, value in values.items()}:
+            yield stage
 
 
 @contextmanager

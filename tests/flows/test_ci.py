@@ -211,6 +211,12 @@ def test_what_the_cache_lacks_is_told_and_the_rest_is_compared(copy: History) ->
     assert "  rates.first: 1.0 -> 2.0" in result.stdout
 
 
+def test_a_lock_older_than_the_params_is_told(history: History) -> None:
+    (gap,) = take(history.root, history.commits["changed"]).gaps
+    told = "dvc.lock is older than its params (train@first): what is shown is the result before them"
+    assert gap == f"{history.commits['changed']}: {told}"
+
+
 # ---- comment
 
 
