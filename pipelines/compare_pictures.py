@@ -19,7 +19,7 @@ from pipelines.snapshot import PREDICTIONS, PREPARED, Snapshot
 
 MAPS = (".zip",)
 SIDE, GAP = 192, 6  # pixels of a panel, and between two
-GROUND = 128
+GROUND = (60, 105, 165)  # no map or label has this colour
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,11 @@ def photograph(outputs: Outputs, dataset: str, name: str) -> list[Image.Image]:
 
 
 def in_a_row(panels: list[Image.Image]) -> NDArray[np.uint8]:
-    """Pictures side by side, each within a square of `SIDE` pixels, on grey."""
+    """Pictures side by side, each within a square of `SIDE` pixels, on blue."""
     for panel in panels:
         panel.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
     width = sum(panel.width for panel in panels) + GAP * (len(panels) - 1)
-    ground = Image.new("RGB", (width, max(panel.height for panel in panels)), (GROUND,) * 3)
+    ground = Image.new("RGB", (width, max(panel.height for panel in panels)), GROUND)
     left = 0
     for panel in panels:
         ground.paste(panel.convert("RGB"), (left, 0))

@@ -40,7 +40,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> History:
     history.replace("lib/score/one.py", "2\n", "3\n")
     history.commit("scored")
     history.call("git", "checkout", "--quiet", "main")
-    history.call("dvc", "checkout", "--quiet")
     return history
 
 

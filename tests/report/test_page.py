@@ -113,7 +113,7 @@ def test_links_within_the_page_arrive(page):
 
 def test_the_same_inputs_give_the_same_bytes(experiment, tmp_path):
     build(experiment, tmp_path / "again")
-    for name in ("index.html", "tables.csv", "tables.md"):
+    for name in ("index.html", "tables.csv", "tables.md", "metrics.json"):
         assert (tmp_path / "again" / name).read_bytes() == (experiment / "report" / name).read_bytes()
 
 
