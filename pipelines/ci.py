@@ -16,6 +16,9 @@ LONGEST = 65_000  # characters; GitHub takes 65 536
 PICTURES = 6
 
 base_option = click.option("--base", default="HEAD~1", show_default=True, metavar="REV", help="Revision compared with.")
+preset_option = click.option(
+    "--preset", metavar="NAME", help="Params of presets/NAME.yaml, unless params.yaml has `name: NAME`."
+)
 
 
 @click.group("ci")
@@ -26,19 +29,20 @@ def command() -> None:
 @command.command("plan")
 @base_option
 @click.option("--head", default="HEAD", show_default=True, metavar="REV", help="Revision with the change.")
+@preset_option
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
-def plan(*, base: str, head: str, as_markdown: bool) -> None:
+def plan(*, base: str, head: str, preset: str | None, as_markdown: bool) -> None:
     """Which stages rerun between two revisions, why, and what they cost last time. Needs git alone, no data."""
     from pipelines import ci_plan, environment
 
-    found = ci_plan.make_plan(environment.root(), base, head)
+    found = ci_plan.make_plan(environment.root(), base, head, preset)
     click.echo("\n".join((ci_plan.markdown if as_markdown else ci_plan.told)(found)))
 
 
 @command.command("run")
 @click.option("--base", metavar="REV", help="Make this revision's result as well, to compare with.")
 @click.option("--head", default="HEAD", show_default=True, metavar="REV", help="Revision to run.")
-@click.option("--preset", metavar="NAME", help="Params of presets/NAME.yaml, unless params.yaml is NAME's.")
+@preset_option
 @click.option("--jobs", type=click.IntRange(1), help="Stages at once; by default as many as cores.")
 @click.option("--push", is_flag=True, help="Push what came out to the default DVC remote.")
 def run(*, base: str | None, head: str, preset: str | None, jobs: int | None, push: bool) -> None:
@@ -59,7 +63,7 @@ def run(*, base: str | None, head: str, preset: str | None, jobs: int | None, pu
 @click.option(
     "--head", metavar="REV", help="Revision with the change; by default HEAD as `ci run` ran it, else the workspace."
 )
-@click.option("--preset", metavar="NAME", help="As given to `ci run`.")
+@preset_option
 @click.option("--link", metavar="URL", help="Where the folder of --out will be found.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File; pictures and pages go beside it.")
 def comment(*, base: str, head: str | None, preset: str | None, link: str | None, out: Path) -> None:
@@ -81,7 +85,7 @@ def comment(*, base: str, head: str | None, preset: str | None, link: str | None
         MARKER.format(preset or "params"),
         f"## dbdflow: {found.before.short} → {found.after.short}\n",
         "### Plan\n",
-        *ci_plan.markdown(ci_plan.make_plan(root, base, head or "HEAD")),
+        *ci_plan.markdown(ci_plan.make_plan(root, base, head or "HEAD", preset)),
         "",
         *markdown(found, pictures, lambda name: f"`pictures/{name}`" if name in written else ""),
         "",

@@ -11,11 +11,12 @@ from typing import Any
 
 from components.errors import InputError
 from pipelines import costs, dag
+from pipelines.ci_run import preset_params, result_name
 from pipelines.costs import Costs
 from pipelines.fingerprint import Pipeline
 from pipelines.incoming import EXTERNAL
 from pipelines.markdown import code, plain, table
-from pipelines.revisions import changed_lines, checked_out, commit_of, short
+from pipelines.revisions import changed_lines, checked_out, commit_of, experiment_commit, short
 from pipelines.telling import brief
 
 LOCK = "dvc.lock"
@@ -31,7 +32,7 @@ class Plan:
         stages: number of all stages at the head.
         gone: stages of the base that the head lacks.
         made: stages of `to_do` whose result the head's own dvc.lock has.
-        locked: whether the base has a dvc.lock; without one its files are taken for what its results were made of.
+        locked: whether the base has results; without them its files are compared.
         costs: what stages cost when they last ran.
     """
 
@@ -45,29 +46,63 @@ class Plan:
     costs: Costs
 
 
-def make_plan(root: Path, base: str, head: str) -> Plan:
-    """Compare two revisions of the repository at `root`.
+@dataclass(frozen=True)
+class Base:
+    """What a plan compares with: a dvc.lock, whether it is one of results, the stages and costs known there."""
+
+    lock: bytes
+    locked: bool
+    stages: Sequence[str]
+    costs: Costs
+
+
+def make_plan(root: Path, base: str, head: str, preset: str | None = None) -> Plan:
+    """Compare two revisions of the repository at `root`, with a preset's params if one is named.
 
     Raises:
-        InputError: no such revision, or DVC cannot read one of them.
+        InputError: no such revision or preset, or DVC cannot read one of them.
     """
     before, after = commit_of(root, base), commit_of(root, head)
-    with checked_out(root, before) as folder:
-        locked = (folder / LOCK).exists()
-        lock = (folder / LOCK).read_bytes() if locked else lock_of_files(folder)
-        known, listed = costs.read(folder / costs.FILE), list(Pipeline(folder).stages())
+    source, lines = base_of(root, before, preset), changed_lines(root, before, after)
     with checked_out(root, after) as folder:
-        own = (folder / LOCK).read_bytes() if (folder / LOCK).exists() else None
-        (folder / LOCK).write_bytes(lock)
-        found = dag.read(folder, data=False)
-        to_do = judged(found, root, before, after).to_do()
-        made: frozenset[str] = frozenset()
-        if own is not None and own != lock:
-            (folder / LOCK).write_bytes(own)
-            made = frozenset(to_do.keys() - judged(dag.read(folder, data=False), root, before, after).to_do().keys())
-        known = costs.left() | known | costs.read(folder / costs.FILE)
-    gone = [stage for stage in listed if stage not in found.upstream]
-    return Plan(short(base), short(head), to_do, len(found.upstream), gone, made, locked, known)
+        other = put_preset(root, folder, after, preset)
+        own = (folder / LOCK).read_bytes() if (folder / LOCK).exists() and not other else source.lock
+        found = with_lock(folder, source.lock, lines)
+        to_do = found.to_do()
+        left = to_do if own == source.lock else with_lock(folder, own, lines).to_do()
+        known = {**costs.left(), **source.costs, **costs.read(folder / costs.FILE)}
+    gone = [stage for stage in source.stages if stage not in found.upstream]
+    made = frozenset(to_do.keys() - left.keys())
+    return Plan(short(base), short(head), to_do, len(found.upstream), gone, made, source.locked, known)
+
+
+def base_of(root: Path, commit: str, preset: str | None) -> Base:
+    """The results that `ci run` made of a commit, else those of its dvc.lock, else its files."""
+    run = experiment_commit(root, result_name(commit, preset))
+    with checked_out(root, run or commit) as folder:
+        other = run is None and put_preset(root, folder, commit, preset)
+        locked = (folder / LOCK).exists() and not other
+        lock = (folder / LOCK).read_bytes() if locked else lock_of_files(folder)
+        return Base(lock, locked, list(Pipeline(folder).stages()), costs.read(folder / costs.FILE))
+
+
+def put_preset(root: Path, folder: Path, commit: str, preset: str | None) -> bool:
+    """Give a checkout of a commit a preset's params; whether they are another experiment's than its own were."""
+    params = preset_params(root, commit, preset)
+    if params is not None:
+        (folder / "params.yaml").write_text(params, encoding="utf-8")
+    return params is not None
+
+
+def with_lock(folder: Path, lock: bytes, lines: Mapping[str, str]) -> dag.Dag:
+    """The graph of a checkout by a dvc.lock, with reasons as git sees them.
+
+    A file's reason says how many lines changed; the inbox, which git ignores, counts by git's files.
+    """
+    (folder / LOCK).write_bytes(lock)
+    found = dag.read(folder, data=False)
+    told = {stage: [word for reason in why if (word := with_lines(reason, lines))] for stage, why in found.why.items()}
+    return dag.Dag(found.upstream, {stage: why for stage, why in told.items() if why})
 
 
 def lock_of_files(folder: Path) -> bytes:
@@ -91,17 +126,6 @@ def lock_of_files(folder: Path) -> bytes:
     except DvcException as error:
         raise InputError(f"DVC cannot read {folder}: {error}") from error
     return json.dumps({"schema": "2.0", "stages": entries}).encode()  # JSON is YAML too
-
-
-def judged(found: dag.Dag, root: Path, base: str, head: str) -> dag.Dag:
-    """The graph with reasons as git sees them: how many lines changed; the inbox, which git ignores, by git's files."""
-    lines = changed_lines(root, base, head)
-    why = {}
-    for stage, reasons in found.why.items():
-        kept = [told for reason in reasons if (told := with_lines(reason, lines))]
-        if kept:
-            why[stage] = kept
-    return dag.Dag(found.upstream, why)
 
 
 def with_lines(reason: str, lines: Mapping[str, str]) -> str:
@@ -153,4 +177,4 @@ def notes(plan: Plan) -> Iterator[str]:
     if plan.gone:
         yield f"no longer there: {', '.join(plan.gone)}"
     if not plan.locked:
-        yield f"{plan.base} has no dvc.lock: compared are the files of the two revisions, not results"
+        yield f"{plan.base} has no results (dvc.lock): compared are the files of the two revisions, not results"
