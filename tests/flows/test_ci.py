@@ -114,6 +114,20 @@ def test_without_a_lock_the_files_of_the_revisions_decide(copy: History) -> None
     assert make_plan(copy.root, "HEAD", "HEAD").to_do == {}
 
 
+def test_a_preset_is_planned_by_its_own_params(copy: History) -> None:
+    params = (copy.root / "params.yaml").read_text().replace("name: toy", "name: other")
+    copy.write("presets/other.yaml", params)
+    copy.commit("a preset")
+    copy.replace("presets/other.yaml", "second: 0.5", "second: 0.6")
+    copy.commit("another preset")
+    plan = make_plan(copy.root, "HEAD~1", "HEAD", "other")
+    assert list(plan.to_do) == ["train@second", "predict@second", "evaluate@second", "report"]
+    assert not plan.locked, "the dvc.lock is that of another experiment"
+    assert make_plan(copy.root, "HEAD~1", "HEAD", "toy").to_do == {}
+    with pytest.raises(InputError, match=r"has no presets/none\.yaml"):
+        make_plan(copy.root, "HEAD~1", "HEAD", "none")
+
+
 def test_a_result_that_the_head_has_is_told(history: History) -> None:
     plan = make_plan(history.root, history.commits["README"], history.commits["changed result"])
     assert list(plan.to_do) == CHAIN
