@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+LIGHT := click dvc psutil pydantic pyyaml ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce push pull up test check lock seeds variants steps candidates cache scoring report scaling ready \
-	prepared labels parallel sweep chaos clean
+.PHONY: help setup light reproduce push pull up test check lock seeds variants steps candidates cache scoring report scaling \
+	ready prepared labels parallel sweep chaos clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -18,6 +19,14 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(READY)
+
+light: .venv-light/.ready ## what `dbdflow ci plan` alone needs, in .venv-light: seconds, without PyTorch
+
+.venv-light/.ready: requirements.lock
+	$(PYTHON) -m venv .venv-light
+	.venv-light/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-light/bin/uv pip install --quiet --python .venv-light/bin/python --constraint requirements.lock $(LIGHT)
+	touch .venv-light/.ready
 
 reproduce: setup ## the whole DAG by params.yaml (as shipped: the miniature), up to data/report/index.html
 	dbdflow reproduce
@@ -87,4 +96,4 @@ lock: setup ## requirements.lock from pyproject.toml
 		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## the environment and the tools' caches; data/ stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-light .mypy_cache .ruff_cache .pytest_cache

@@ -1,7 +1,8 @@
 """What distillation and the DOF-edge loss change on the miniature, over several seeds.
 
 `python benchmarks/seeds.py --seeds 0 1 2` works in a clone of this checkout, so that its data and params stay as they
-are, and writes benchmarks/SEEDS.md. The images are rendered: nothing here is comparable with the paper's numbers.
+are, and writes benchmarks/SEEDS.md and benchmarks/seeds.json. The images are rendered: nothing here is comparable with
+the paper's numbers.
 """
 
 import argparse
@@ -19,7 +20,11 @@ from origin import ROOT, commit
 from parallel import clone
 from ruamel.yaml import YAML
 
+from components.storage import write_json
+
 OUT = ROOT / "benchmarks" / "SEEDS.md"
+SPREAD = ROOT / "benchmarks" / "seeds.json"
+"""The standard deviations alone, for `dbdflow ci comment` and `dbdflow diff` (pipelines/compare.py)."""
 ABLATION = {
     "stage1_runs": {"dffnet_bce": ("dffnet", {"loss": "bce"})},
     "stage2_runs": {
@@ -79,6 +84,21 @@ def chosen_seeds(description: str) -> list[int]:
     return seeds
 
 
+def spreads(results: list[Scores], seeds: list[int], commit: str) -> dict:
+    """Run -> test set -> metric -> standard deviation over seeds, and what it was measured on."""
+    found = {
+        name: {
+            test: {
+                metric: float(np.std([scores[name][test][metric] for scores in results], ddof=1))
+                for metric in (*METRICS, "f_beta_max")
+            }
+            for test in tests
+        }
+        for name, tests in results[0].items()
+    }
+    return {"name": "miniature", "commit": commit, "seeds": seeds, "spread": found}
+
+
 def note(results: list[Scores], seeds: list[int], commit: str) -> str:
     """The note, in Markdown."""
     tests = list(next(iter(results[0].values())))
@@ -125,7 +145,8 @@ def main() -> None:
         checkout = clone(Path(folder) / "dbdflow")
         results = [run_seed(checkout, seed) for seed in seeds]
     OUT.write_text(note(results, seeds, version))
-    print(OUT)
+    write_json(SPREAD, spreads(results, seeds, version))
+    print(OUT, SPREAD)
 
 
 if __name__ == "__main__":

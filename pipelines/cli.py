@@ -22,6 +22,8 @@ POSITIVE = click.Choice(["focus", "blur"])
 
 
 ELSEWHERE = {
+    "ci": "pipelines.ci",
+    "diff": "pipelines.diff",
     "import": "pipelines.incoming",
     "label": "pipelines.label",
     "pull": "pipelines.pull",

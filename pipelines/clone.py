@@ -1,15 +1,14 @@
 """A second checkout of the repository that shares DVC's cache, for work that leaves the workspace alone."""
 
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import InputError
+from pipelines import costs
+from pipelines.fingerprint import load
 from pipelines.journal import link_or_copy
+from pipelines.revisions import clone_at, dvc, git
 
 INBOXES = ("data/archives", "data/external")
 """What a person brings in: ignored by git, so that a clone lacks it."""
@@ -60,8 +59,7 @@ class Clone:
         new.rename(self.folder)
 
     def _fill(self, new: Path) -> None:
-        git(self.root, "clone", "--quiet", "--shared", "--no-checkout", str(self.root), str(new))
-        git(new, "checkout", "--quiet", "--detach", self.head)
+        clone_at(self.root, new, self.head)
         if self.changes:
             git(new, "apply", "--whitespace=nowarn", "-", given=self.changes)
         if self.params is not None:
@@ -84,7 +82,9 @@ class Clone:
 
     def save(self) -> None:
         """Make a DVC experiment of the clone, known to the repository."""
-        dvc(self.folder, "exp", "save", "--force", "--name", self.name)
+        made = load(self.folder / "dvc.lock").get("stages", {})  # DVC refuses outputs that are not there
+        kept = ["--include-untracked", costs.FILE] if (self.folder / costs.FILE).exists() else []
+        dvc(self.folder, "exp", "save", "--force", "--name", self.name, *kept, *made)
         git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
 
     def remove(self) -> None:
@@ -115,24 +115,3 @@ def cache_of(root: Path) -> Path:
 
     with Repo(str(root)) as repo:
         return Path(repo.cache.local.path).parents[1]  # DVC 3 keeps files under `files/md5`
-
-
-def git(folder: Path, *words: str, given: str | None = None) -> str:
-    return called(folder, ["git", *words], given)
-
-
-def dvc(folder: Path, *words: str) -> str:
-    return called(folder, [sys.executable, "-m", "dvc", *words], None)
-
-
-def called(folder: Path, command: Sequence[str], given: str | None) -> str:
-    """Output of a command that has to succeed.
-
-    Raises:
-        InputError: it did not.
-    """
-    env = os.environ | {"GIT_TERMINAL_PROMPT": "0"}  # nobody is there to answer
-    done = subprocess.run(command, cwd=folder, env=env, input=given, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {(done.stderr or done.stdout).strip()}")
-    return done.stdout

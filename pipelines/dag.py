@@ -66,8 +66,13 @@ class Dag:
         return found
 
 
-def read(root: Path) -> Dag:
+def read(root: Path, *, data: bool = True) -> Dag:
     """Ask DVC, which waits for its lock while another DVC process of this checkout writes.
+
+    Args:
+        root: the checkout.
+        data: whether outputs that are not here are a reason to run; without it git's files alone decide, and what
+            dvc.lock says of the outputs.
 
     Raises:
         InputError: dvc.yaml or params.yaml is not there, or DVC cannot read the checkout.
@@ -80,13 +85,49 @@ def read(root: Path) -> Dag:
             raise InputError(f"{root / name}: no such file; run inside the checkout, or bring it back (`git checkout`)")
     try:
         with Repo(str(root), _wait_for_lock=True) as repo:
-            upstream = ordered(repo)
+            upstream, made = ordered(repo), outputs(repo)
             status = repo.status()
     except DvcException as error:
         raise InputError(f"DVC cannot read {root}: {error}") from error
     lock = load(root / "dvc.lock").get("stages", {})
+    if not data:
+        status = {stage: without_data(entries, made) for stage, entries in status.items()}
     why = {named(stage): reasons(entries, lock.get(named(stage)), root) for stage, entries in status.items()}
+    if not data:
+        for stage, reason in made_anew(lock, upstream):
+            why[stage] = [*why.get(stage, []), reason]
     return Dag(upstream, why)
+
+
+def outputs(repo: Any) -> frozenset[str]:  # noqa: ANN401 (DVC is untyped)
+    """Paths of every stage's outputs, as DVC's status tells them."""
+    return frozenset(str(out) for out in repo.index.outs)
+
+
+def without_data(entries: list[Any], made: Iterable[str]) -> list[Any]:
+    """DVC's verdict on one stage without what it says of outputs, of this stage or of those before it."""
+    kept: list[Any] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            kept.append(entry)
+        elif deps := entry.get("changed deps"):
+            kept.append({"changed deps": {path: state for path, state in deps.items() if not is_data(path, made)}})
+    return kept
+
+
+def is_data(path: str, made: Iterable[str]) -> bool:
+    """Whether a path is, holds or lies in an output."""
+    return any(f"{out}/".startswith(f"{path}/") or f"{path}/".startswith(f"{out}/") for out in made)
+
+
+def made_anew(lock: dict[str, Any], upstream: Mapping[str, frozenset[str]]) -> Iterable[tuple[str, str]]:
+    """Stages of dvc.lock that used another version of an output than the one that its stage made last."""
+    outs = {out["path"]: out.get("md5") for stage in upstream for out in lock.get(stage, {}).get("outs", ())}
+    for stage in upstream:
+        for dep in lock.get(stage, {}).get("deps", ()):
+            used, made = dep.get("md5"), outs.get(dep["path"])
+            if used and made and used != made:
+                yield stage, f"{dep['path']} was made anew since"
 
 
 def named(addressing: str) -> str:
@@ -130,14 +171,18 @@ def reasons(entries: list[Any], locked: dict[str, Any] | None, root: Path) -> li
 def moved(file: str, states: dict[str, str], locked: dict[str, Any], root: Path) -> list[str]:
     """The parameters of one file that differ from those of the last run, with both values."""
     before, now = locked.get("params", {}).get(file, {}), load(root / file)
-    found = []
-    for key, state in states.items():
-        old = flatten({key: before[key]}) if key in before else {}
-        new = flatten({key: value(now, key)}) if state != "deleted" else {}
-        for name in sorted(old.keys() | new.keys()):
-            if old.get(name) != new.get(name):
-                found.append(f"{name}: {old.get(name, 'absent')} -> {new.get(name, 'absent')}")
-    return found
+    old = {key: before[key] for key in states if key in before}
+    return differing(old, {key: value(now, key) for key, state in states.items() if state != "deleted"})
+
+
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Parameters that differ, nested ones by themselves, with both values."""
+    before, after = flatten(dict(old)), flatten(dict(new))
+    return [
+        f"{name}: {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
 
 
 def value(values: dict[str, Any], key: str) -> Any:  # noqa: ANN401 (YAML)

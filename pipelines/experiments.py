@@ -17,8 +17,9 @@ from typing import Any
 
 from components.errors import InputError
 from pipelines import environment
-from pipelines.clone import Clone, Say, changed_files, git, share_inboxes
+from pipelines.clone import Clone, Say, changed_files, share_inboxes
 from pipelines.reproduction import Around, Summary, plainly, reproduce, told_plan
+from pipelines.revisions import git
 from pipelines.stopping import Stop
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from pipelines.clone import git
 from pipelines.progress import duration
 from pipelines.remote import Trouble, opened, recorded, transfer
+from pipelines.revisions import git
 
 
 @click.command("push")

@@ -16,13 +16,14 @@ from typing import Literal
 
 from components.errors import InputError
 from pipelines import dag, environment, locks
-from pipelines.clone import Clone, cache_of, changed_files, git
+from pipelines.clone import Clone, cache_of, changed_files
 from pipelines.fingerprint import load
 from pipelines.launch import Launcher
 from pipelines.numbers import SAME, Apart, apart
 from pipelines.remote import LISTING, Output, check_out, md5, recorded
 from pipelines.reproduction import child_environment, new_logs
 from pipelines.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.revisions import git
 from pipelines.stopping import Stop
 from pipelines.telling import Console
 from pipelines.walk import Done

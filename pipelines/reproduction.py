@@ -4,20 +4,18 @@ Prefect is not needed (`pipelines.reproduce` is the flow around it); DVC decides
 stage and keeps what comes out.
 """
 
-import json
 import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import psutil
 
-from pipelines import dag, environment, processes, recovery
+from pipelines import costs, dag, environment, processes, recovery
 from pipelines.dag import Dag
 from pipelines.fingerprint import load
 from pipelines.launch import Launcher
@@ -104,10 +102,13 @@ def look(root: Path, only: Sequence[str]) -> Dag:
     return found.only(only) if only else found
 
 
+Look = Callable[[Path, Sequence[str]], Dag]
+
+
 def told_plan(root: Path, only: Sequence[str]) -> list[str]:
     """What a reproduction would do, without doing it."""
     found = look(root, only)
-    return list(plan(found.to_do(), len(found.upstream), last_seconds()))
+    return list(plan(found.to_do(), len(found.upstream), costs.left()))
 
 
 def reproduce(
@@ -118,8 +119,9 @@ def reproduce(
     say: Callable[[str], None] = print,
     around: Around = plainly,
     stop: Stop | None = None,
+    look: Look = look,
 ) -> Summary:
-    """Bring a checkout up to date. `stop` ends it early.
+    """Bring a checkout up to date, what `look` finds out of date in it. `stop` ends it early.
 
     Raises:
         InputError: params.yaml is wrong, no such stage, or a file of the project cannot be read.
@@ -136,6 +138,7 @@ def reproduce(
             done = run.walk(jobs)
         finally:
             recovery.repair(root, say)
+        costs.keep(root, [stage for stage, each in done.items() if each.status == "ran"])
         return Summary(done, len(found.upstream), time.monotonic() - begun, logs, stop)
 
 
@@ -159,7 +162,7 @@ class Running:
         self.console.say(f"{len(self.to_do)} stages out of date; {machine}; logs in {self.launcher.logs}")
         return Walk(
             upstream=self.upstream,
-            seconds=last_seconds(),
+            seconds={stage: cost.seconds for stage, cost in costs.left().items()},
             run=self.one,
             take=lambda stage: self.slots.take(self.needs[stage]),
             jobs=jobs or machine.cores,
@@ -195,12 +198,3 @@ def new_logs(kind: str = "reproduce") -> Path:
     logs = folder / f"{datetime.now():%Y%m%dT%H%M%S}-{os.getpid()}"
     logs.mkdir()
     return logs
-
-
-def last_seconds() -> dict[str, float]:
-    """How long each stage took when it last ran to its end (pipelines.stage writes it)."""
-    found = {}
-    for path in (environment.state() / "durations").glob("*.json"):
-        with suppress(ValueError, KeyError):
-            found[path.stem] = float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
-    return found

@@ -22,8 +22,9 @@ import psutil
 from components import availability
 from components.availability import NotAvailableError
 from components.errors import InputError, TryAgainError
-from components.storage import file_hash, write_json
-from pipelines import courier, environment, flow, options, processes
+from components.storage import file_hash
+from pipelines import costs, courier, environment, flow, options, processes
+from pipelines.costs import Cost
 from pipelines.fingerprint import Fingerprint, fingerprint, load
 from pipelines.journal import Journal, flatten, git_commit, link_or_copy
 from pipelines.outcome import Outcome, Terminated, signals
@@ -157,12 +158,10 @@ class Stage:
 
     def _keep_seconds(self) -> None:
         """Leave how long this process took, for who plans the next reproduction."""
-        path = environment.state() / "durations" / f"{self.name}.json"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"seconds": round(time.time() - psutil.Process().create_time(), 1)})
+            costs.leave(self.name, Cost(round(time.time() - psutil.Process().create_time(), 1), costs.device()))
         except OSError as error:
-            log.warning("%s cannot be written (%s)", path, error)
+            log.warning("how long %s took is not kept (%s)", self.name, error)
 
     def resumes(self) -> bool:
         """Whether an interrupted stage goes on where it was."""

@@ -17,12 +17,13 @@ from typing import Any
 
 from components.over_seeds import SEED, Sample, settings, tables
 from components.storage import atomic_dir, atomic_path
-from pipelines import dag, environment, recovery
-from pipelines.clone import dvc, share_inboxes
+from pipelines import costs, dag, environment, recovery
+from pipelines.clone import share_inboxes
 from pipelines.fingerprint import digest, load
 from pipelines.launch import Launcher
-from pipelines.reproduction import Around, Summary, child_environment, last_seconds, new_logs, plainly
+from pipelines.reproduction import Around, Summary, child_environment, new_logs, plainly
 from pipelines.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.revisions import dvc
 from pipelines.stopping import Stop
 from pipelines.sweep_plan import Axes, Node, Plan, Point, axes_told, plan, points_of, told
 from pipelines.sweep_report import report_over_seeds
@@ -92,6 +93,7 @@ class Sweep:
             done = running.walk()
             for number, point in enumerate(self.waiting):
                 recovery.repair(point.clone.folder, self.say)
+                costs.keep(point.clone.folder, running.ran(number, done))
                 if not stop.is_set() and running.complete(number, done):
                     running.bring(number, running.graphs[number].upstream)
                     self.keep(point)
@@ -153,7 +155,7 @@ class Running:
         """Run every node that is out of date."""
         to_do, nodes, machine = self.plan.why, self.plan.nodes, self.slots.machine
         self.console.say(f"{len(self.points)} points: {counted(self.plan)}; {machine}; logs in {self.logs}")
-        seconds = last_seconds()
+        seconds = {stage: cost.seconds for stage, cost in costs.left().items()}
         return Walk(
             upstream={name: self.plan.upstream[name] for name in to_do},
             seconds={name: seconds[node.stage] for name, node in nodes.items() if node.stage in seconds},
@@ -193,6 +195,11 @@ class Running:
         """What the owner's `dvc.lock` says of a node that is done."""
         with recovery.dvc_lock(self.points[node.owner].clone.folder):
             return load(self.points[node.owner].clone.folder / "dvc.lock")["stages"][node.stage]
+
+    def ran(self, point: int, done: Mapping[str, Done]) -> list[str]:
+        """The stages that ran in a point's clone."""
+        nodes = [self.plan.nodes[name] for name, each in done.items() if each.status == "ran"]
+        return [node.stage for node in nodes if node.owner == point]
 
     def complete(self, point: int, done: Mapping[str, Done]) -> bool:
         """Whether every stage of a point is done."""

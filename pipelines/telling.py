@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
+from pipelines.costs import Costs, told
 from pipelines.progress import duration
 from pipelines.walk import Done
 
@@ -75,16 +76,15 @@ def brief(why: Sequence[str], most: int = 2) -> str:
     return ", ".join(why[:most]) + more
 
 
-def plan(to_do: Mapping[str, Sequence[str]], stages: int, seconds: Mapping[str, float]) -> Iterable[str]:
+def plan(to_do: Mapping[str, Sequence[str]], stages: int, costs: Costs) -> Iterable[str]:
     """What would run, why, and how long it took last time."""
     if not to_do:
         yield f"nothing to do: all {stages} stages are up to date"
         return
     yield f"{len(to_do)} of {stages} stages would run, or be taken from DVC's run cache:"
-    width = max(len(stage) for stage in to_do)
+    last = {stage: f"{costs[stage]} last time" if stage in costs else "not timed yet" for stage in to_do}
+    wide, high = max(map(len, to_do)), max(map(len, last.values()))
     for stage, why in to_do.items():
-        last = f"{duration(seconds[stage])} last time" if stage in seconds else "not timed yet"
-        yield f"  {stage:{width}}  {last:16}  {brief(why, 4)}"
-    known = [seconds[stage] for stage in to_do if stage in seconds]
-    if known:
-        yield f"{duration(sum(known))} in all last time, one after another ({len(known)} of {len(to_do)} timed)"
+        yield f"  {stage:{wide}}  {last[stage]:{high}}  {brief(why, 4)}"
+    if total := told(costs, to_do):
+        yield total

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from components.errors import InputError
 from pipelines import dag, environment, locks
-from pipelines.clone import Clone, Say, git, share_inboxes
+from pipelines.clone import Clone, Say, share_inboxes
 from pipelines.recovery import copy_whole
 from pipelines.reproduction import Around, Summary, plainly, reproduce
+from pipelines.revisions import git
 from pipelines.stopping import Stop
 
 

@@ -241,8 +241,8 @@ def test_the_builder_gets_what_the_image_copies_and_no_more() -> None:
 
 def test_the_image_is_installed_as_make_does() -> None:
     """The same arguments to uv, but for the interpreter, the cache and the folder of the checkout."""
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    ours = [shlex.split(line.partition("uv pip install")[2]) for line in makefile.splitlines() if "uv pip inst" in line]
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    ours = [shlex.split(line.partition("uv pip install")[2]) for line in lines if "$(BIN)/uv pip" in line]
     run = " ".join(word for words in instructions() if words[0] == "RUN" for word in [*words[1:], "&&"])
     image = [shlex.split(part.partition("uv pip install")[2]) for part in run.split("&&") if "uv pip install" in part]
     same = {

@@ -92,7 +92,7 @@ def test_it_ends_with_the_entries_of_dvc_repro(dag: Checkout, tmp_path: Path) ->
     choose(dag, "rate: 0.1", "rate: 0.2")
     dry = dag.run(DBDFLOW, "reproduce", "--dry", "total").stdout.splitlines()
     assert dry[0] == "3 of 3 stages would run, or be taken from DVC's run cache:"
-    assert re.fullmatch(r"  toy@first   \d+ s last time\s+toy\.rate: 0\.1 -> 0\.2", dry[1])
+    assert re.fullmatch(r"  toy@first   \d+ s \(CPU\) last time\s+toy\.rate: 0\.1 -> 0\.2", dry[1])
     assert re.fullmatch(r"  total       not timed yet\s+after toy@first, after toy@second", dry[3])
     only = dag.run(DBDFLOW, "reproduce", "--only", "toy@second")
     assert re.search(r"^1 stages, 1 out of date: 1 ran", only.stdout, re.MULTILINE)

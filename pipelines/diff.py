@@ -1,0 +1,77 @@
+"""`dbdflow diff REV [REV]`: two revisions or DVC experiments side by side, in the terminal, as Markdown, as a page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from components.storage import atomic_path, make_parent
+
+if TYPE_CHECKING:
+    from pipelines.compare import Comparison
+    from pipelines.compare_pictures import Pictures
+
+
+@click.command("diff")
+@click.argument("before", metavar="REV")
+@click.argument("after", metavar="[REV]", required=False)
+@click.option(
+    "--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Write it as Markdown, with pictures."
+)
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write it as a self-contained page.")
+@click.option("--pictures", "most", type=click.IntRange(0), default=8, show_default=True, help="Maps to show.")
+def command(*, before: str, after: str | None, markdown: Path | None, html: Path | None, most: int) -> None:
+    """What differs between two revisions or DVC experiments: params, stages, metrics, curves, pictures.
+
+    The second is the workspace where it is not named.
+    Results are read from DVC's cache (or its remote) by each revision's dvc.lock: nothing is checked out or run.
+    """
+    from pipelines import environment
+    from pipelines.compare import compare
+    from pipelines.compare_pictures import changed_most
+    from pipelines.compare_text import lines
+    from pipelines.snapshot import take
+
+    root = environment.root()
+    found = compare(take(root, before), take(root, after), root)
+    pictures = changed_most(root, found.before, found.after, most)
+    click.echo("\n".join(lines(found, pictures)))
+    if markdown is not None:
+        write_markdown(found, pictures, markdown)
+        click.echo(f"\n{markdown}: written")
+    if html is not None:
+        write_page(found, pictures, html)
+        click.echo(f"\n{html}: written")
+
+
+def write_markdown(comparison: "Comparison", pictures: "Pictures", path: Path) -> None:
+    """The comparison as a Markdown file, its pictures in a folder beside it."""
+    from pipelines.compare_text import markdown
+
+    folder = path.parent / f"{path.stem}-pictures"
+    written = write_pictures(pictures, folder)
+    head = f"# {comparison.before.short} → {comparison.after.short}\n"
+    told = markdown(comparison, pictures, lambda name: f"![]({folder.name}/{name})" if name in written else "")
+    write(path, "\n".join([head, *told]) + "\n")
+
+
+def write_page(comparison: "Comparison", pictures: "Pictures", path: Path) -> None:
+    """The comparison as a page."""
+    from pipelines.compare_page import render
+
+    write(path, render(comparison, pictures))
+
+
+def write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_pictures(pictures: "Pictures", folder: Path) -> list[str]:
+    """Every strip as a PNG file in a folder; the names of the files."""
+    from pipelines.compare_page import png
+
+    for each in pictures.most:
+        make_parent(folder / each.file)
+        (folder / each.file).write_bytes(png(each))
+    return [each.file for each in pictures.most]

@@ -1,0 +1,91 @@
+"""Revisions of the checkout: what a name means to git or DVC, and the files of a revision in a folder of their own."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.errors import InputError
+
+
+def git(folder: Path, *words: str, given: str | None = None) -> str:
+    return called(folder, ["git", *words], given)
+
+
+def dvc(folder: Path, *words: str) -> str:
+    return called(folder, [sys.executable, "-m", "dvc", *words], None)
+
+
+def called(folder: Path, command: Sequence[str], given: str | None) -> str:
+    """Output of a command that has to succeed.
+
+    Raises:
+        InputError: it did not.
+    """
+    env = os.environ | {"GIT_TERMINAL_PROMPT": "0"}  # nobody is there to answer
+    done = subprocess.run(command, cwd=folder, env=env, input=given, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def experiment_commit(root: Path, name: str) -> str | None:
+    """The commit of the newest DVC experiment of a name, None if there is none."""
+    told = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps/")
+    for line in told.splitlines():
+        commit, _, reference = line.partition(" ")
+        if reference.rpartition("/")[2] == name and not reference.startswith("refs/exps/exec/"):
+            return commit
+    return None
+
+
+def commit_of(root: Path, name: str) -> str:
+    """The full hash of the commit that a branch, tag, hash or DVC experiment names.
+
+    Raises:
+        InputError: there is no such revision here.
+    """
+    word = f"{name}^{{commit}}"
+    command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", word]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    found = done.stdout.strip() if done.returncode == 0 else experiment_commit(root, name)
+    if not found:
+        raise InputError(
+            f"{name!r}: no such revision in {root}; expected a branch, tag, commit or DVC experiment (`git log`, "
+            "`dvc exp list`; in CI check out the whole history, `fetch-depth: 0`)"
+        )
+    return found
+
+
+def short(name: str) -> str:
+    """A revision's name to show: a whole hash by its first ten digits."""
+    return name[:10] if re.fullmatch(r"[0-9a-f]{40}", name) else name
+
+
+def clone_at(root: Path, folder: Path, commit: str) -> None:
+    """Clone a repository without copying its objects, and check a commit out."""
+    git(root, "clone", "--quiet", "--shared", "--no-checkout", str(root), str(folder))
+    git(folder, "checkout", "--quiet", "--detach", commit)
+
+
+@contextmanager
+def checked_out(root: Path, commit: str) -> Iterator[Path]:
+    """A folder with the files of a commit, a repository of its own, until the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="dbdflow-") as temporary:
+        folder = Path(temporary) / "checkout"
+        clone_at(root, folder, commit)
+        yield folder
+
+
+def changed_lines(root: Path, base: str, head: str) -> dict[str, str]:
+    """File -> how many of its lines differ between two commits, as `+2 -1`."""
+    found = {}
+    told = git(root, "diff", "--numstat", "-z", "--no-renames", base, head)
+    for entry in filter(None, told.split("\0")):
+        added, removed, path = entry.split("\t", 2)
+        found[path] = "binary" if added == "-" else f"+{added} -{removed}"
+    return found
