@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from components.baselines.grid import at_full_size
 from components.baselines.hifst import (
     LAYERS,
     PATCH_SIZES,
     STRIDE,
-    at_full_size,
     dct_basis,
     gradient_magnitude,
     hifst,
@@ -91,7 +91,7 @@ def test_unit_range():
 
 def test_full_size_keeps_the_samples():
     pooled = np.random.default_rng(0).random((20, 31), dtype=np.float32)
-    full = at_full_size(pooled, 39, 61)
+    full = at_full_size(pooled, STRIDE, 39, 61)
     assert full.shape == (39, 61)
     np.testing.assert_allclose(full[::STRIDE, ::STRIDE], pooled, atol=1e-6)
 

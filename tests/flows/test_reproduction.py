@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from tests.flows.conftest import PROJECT
 
+METHODS = ("dbdf", "lbp", "hifst")
 STAGES = {
     *(f"{stage}@{name}" for stage in ("download", "prepare") for name in ("cuhk", "dut", "ctcug", "ebd")),
     "depth_teacher",
@@ -23,9 +24,9 @@ STAGES = {
     "train_stage1@dffnet",
     "train_stage1_depth@rdffnet",
     "distill_stage2@d_dffnet",
-    "baseline@hifst",
+    *(f"baseline@{method}" for method in METHODS),
     *(f"predict@{run}" for run in ("dffnet", "rdffnet", "d_dffnet")),
-    *(f"evaluate@{run}" for run in ("hifst", "dffnet", "rdffnet", "d_dffnet")),
+    *(f"evaluate@{run}" for run in (*METHODS, "dffnet", "rdffnet", "d_dffnet")),
     "external",
     "report",
 }
