@@ -35,8 +35,8 @@ T_LBP = 0.016
 WINDOWS = (11, 15, 21)
 SHARP, BLURRED = 0.3, 0.01
 BETA = 0.5
-STEPS = 40
-MATTING_RADIUS = 12  # pixels
+STEPS = 30
+MATTING_RADIUS = 6  # pixels
 MATTING_SMOOTH = 1e-3
 POINTS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
 """The eight neighbours around the circle, in order; the diagonal ones lie beyond it."""
@@ -63,7 +63,7 @@ def lbp(image: NDArray[np.uint8]) -> FloatMap:
 def codes(gray: FloatMap) -> NDArray[np.uint8]:
     """Rotation-invariant uniform local binary pattern of each pixel of (H, W), values in [0, 1]: 0 to 9."""
     padded = cv2.copyMakeBorder(gray, 1, 1, 1, 1, cv2.BORDER_REFLECT_101)
-    signs = [np.abs(on_circle(padded, dy, dx) - gray) >= T_LBP for dy, dx in POINTS]
+    signs = [on_circle(padded, dy, dx) - gray >= T_LBP for dy, dx in POINTS]
     ones = np.add.reduce(signs, axis=0, dtype=np.uint8)
     around = zip(signs, [*signs[1:], signs[0]], strict=True)
     changes = np.add.reduce([one != other for one, other in around], axis=0, dtype=np.uint8)
