@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce up test check lock seeds variants steps candidates cache scoring scaling ready prepared labels \
+.PHONY: help setup reproduce up test check lock seeds variants steps candidates cache scoring scaling ready prepared labels baselines \
 	parallel chaos clean
 
 help: ## this list
@@ -55,6 +55,9 @@ prepared: setup ## benchmarks/PREPARE.md: EBD at its published size and count (1
 
 labels: setup ## benchmarks/LABELS.md: label proposals against rendered pairs with a known label
 	python benchmarks/labels.py
+
+baselines: setup ## benchmarks/BASELINES.md: what the classical methods cost, and how they do on seven photographs
+	python benchmarks/baselines.py
 
 parallel: setup ## benchmarks/PARALLEL.md: what `dbdflow reproduce` gains and costs (35 minutes)
 	python benchmarks/parallel.py

@@ -183,7 +183,7 @@ class Baseline(Section):
     """A method that is a function of a photograph (components/methods.py, docs/add-a-method.md)."""
 
     function: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")] = Field(
-        description="`module:function`, of this checkout: image uint8 (H, W, 3) RGB -> map (H, W) in [0, 1], 1 = in focus"
+        description="`module:function` of this checkout: image uint8 (H, W, 3) RGB -> map (H, W) in [0, 1]"
     )
     code: str = Field(description="the file or folder of this checkout that holds the module: a change in it reruns")
     train: Literal["none"] | TrainingSplit = Field(description="split that the module's `fit` learns from first")

@@ -37,9 +37,12 @@ def baseline(stage: Stage, *, method: str, raw: Path, prepared: Path, out: Path)
     sets = PreparedSet.load_all(prepared)
     photographs = list_photographs(sets, raw, scratch)
     with pool(max(1, min(cores(), len(photographs)))) as processes:
-        fitted = None if settings.train == "none" else scratch / FITTED
-        if fitted is not None and not fitted.exists():
-            processes.submit(fit, named, training_splits(settings.train), raw, prepared, fitted).result()
+        fitted = None
+        if settings.train != "none":
+            fitted = scratch / FITTED
+            if not fitted.exists():
+                stage.progress(0, len(photographs), f"images: learning from {settings.train} first")
+                processes.submit(fit, named, training_splits(settings.train), raw, prepared, fitted).result()
         make_maps(stage, processes, named, fitted, photographs)
     with atomic_dir(out) as folder:
         for data in sets:

@@ -114,7 +114,10 @@ def shipped_methods(stage: str) -> list[dict[str, str]]:
 
 def needed(stage: str) -> set[Path]:
     """Files of components/ that a stage's numbers depend on: code, and the data files that the code names."""
-    modules = [f"pipelines.{module_of(stage)}", *(each["function"].partition(":")[0] for each in shipped_methods(stage))]
+    modules = [
+        f"pipelines.{module_of(stage)}",
+        *(each["function"].partition(":")[0] for each in shipped_methods(stage)),
+    ]
     code = {path for module in modules for path in closure(module) if "components" in path.parts}
     names = set().union(*(texts(path) for path in code))
     return code | {path for path in DATA_FILES if path.name in names}

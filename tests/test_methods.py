@@ -98,8 +98,11 @@ def test_what_is_no_map_is_told(folder: Path, function: str, found: str) -> None
     [
         ("stranger:divides", r'failed on .*photo\.png; correct this:\n  File ".*stranger\.py", line \d+, in divides'),
         ("strangers:ramp", r"found no module 'strangers'; expected strangers\.py in the checkout"),
-        ("stranger:rampe", r"stranger\.py has no function 'rampe', which is expected there; did you mean 'ramp'\?"),
-        ("broken:ramp", r"module 'broken' cannot be imported; correct this:(?s:.*)No module named 'nothing_of_the_kind'"),
+        ("stranger:rampe", r".*stranger\.py has no function 'rampe', which is expected there; did you mean 'ramp'\?"),
+        (
+            "broken:ramp",
+            r"module 'broken' cannot be imported; correct this:(?s:.*)No module named 'nothing_of_the_kind'",
+        ),
     ],
 )
 def test_what_cannot_be_called_is_told(folder: Path, function: str, message: str) -> None:
@@ -110,7 +113,9 @@ def test_what_cannot_be_called_is_told(folder: Path, function: str, message: str
 def prepared(folder: Path, splits: list[list[str]]) -> None:
     """Two photographs of 2 x 3 pixels; what is in focus in them is 10, and 30, the rest 200."""
     labels = np.array([[[1, 0, 0], [1, 0, 0]], [[0, 1, 1], [0, 0, 0]]], np.uint8)
-    images = np.where(labels[..., None] == 1, np.array([10, 30])[:, None, None, None], 200).repeat(3, -1).astype(np.uint8)
+    images = (
+        np.where(labels[..., None] == 1, np.array([10, 30])[:, None, None, None], 200).repeat(3, -1).astype(np.uint8)
+    )
     (folder / "raw/cuhk").mkdir(parents=True)
     for number, image in enumerate(images):
         Image.fromarray(image).save(folder / f"raw/cuhk/{number}.png")
@@ -137,7 +142,13 @@ def test_learning_without_photographs_is_a_gap_that_comes_through_a_process(fold
     validation = folder / "prepared/cuhk/validation.json"
     validation.write_text(validation.read_text().replace('"CUHK-TR-1"', '"CUHK-TR-1", "CUHK-TR-2"'))
     with pytest.raises(NotAvailableError) as caught:
-        fit(Method("mine", "stranger:fitted"), [("cuhk", "CUHK-TR-2")], folder / "raw", folder / "prepared", folder / "x")
+        fit(
+            Method("mine", "stranger:fitted"),
+            [("cuhk", "CUHK-TR-2")],
+            folder / "raw",
+            folder / "prepared",
+            folder / "x",
+        )
     gap = pickle.loads(pickle.dumps(caught.value)).gap
     assert isinstance(gap, Gap)
     assert gap.what == "training on CUHK-TR-2"

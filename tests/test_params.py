@@ -63,7 +63,11 @@ def test_the_paper_preset_is_the_paper(root: Path) -> None:
         ("predicted", ["dffnet", "dfnet"], "predicted: 'dfnet' is not among dffnet"),
         ("evaluated", ["hifts"], "evaluated: 'hifts' is not among"),
         ("baselines.lbp.function", "laplacian", "`baselines.lbp.function` is 'laplacian' (str): String should match"),
-        ("baselines.lbp.function", "a.b:f", "baselines: code is 'components/baselines', where 'a.b:f' cannot lie; expe"),
+        (
+            "baselines.lbp.function",
+            "a.b:f",
+            "baselines: code is 'components/baselines', where 'a.b:f' cannot lie; expe",
+        ),
         ("baselines.lbp.cod", "a.py", "unknown key `baselines.lbp.cod`; the nearest valid key is `baselines.lbp.code`"),
         ("stage1.augment.contrast", 0.3, "stage1.augment: colour jitter (0.2, 0.3, 0.2), but stage2.augment has (0.2,"),
         ("departures.teacher_batchnorm", "batch", "teacher.mode: cached features come from teachers in eval()"),

@@ -1,1 +1,1 @@
-"""Classical detectors of Table I: a photograph in, an in-focus map out (`components.methods` says how they are called)."""
+"""Classical detectors of Table I: photograph in, in-focus map out; `components.methods` says how they are called."""

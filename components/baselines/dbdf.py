@@ -1,7 +1,7 @@
 """DBDF, a blur detector that learns a little (Shi, Xu & Jia, CVPR 2014).
 
-"Discriminative Blur Detection Features". Written from knowledge of the paper, its full text not at hand and its code not
-looked at.
+"Discriminative Blur Detection Features". Written from knowledge of the paper, its full text not at hand and its code
+not looked at.
 
 1. Around every pixel, patches of the grey photograph of three sizes; four features of each: peakedness and heavy tails
    of the gradients' distribution, the power spectrum, learned filters (dbdf_features.py).
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from components.baselines import naive_bayes
 from components.baselines.dbdf_features import FEATURES, Patches, features, learned_filters
 from components.baselines.domain_transform import FloatMap
-from components.baselines.grid import at_full_size
+from components.baselines.grid import at_full_size, to_gray
 from components.baselines.multiscale import bring_together
 from components.errors import InputError
 from components.methods import Fitted, Labelled
@@ -59,11 +59,6 @@ def dbdf(image: NDArray[np.uint8], fitted: Fitted) -> FloatMap:
     return at_full_size(sharp, STRIDE, *gray.shape)
 
 
-def to_gray(image: NDArray[np.uint8]) -> FloatMap:
-    """(H, W) in [0, 1]."""
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-
-
 def windows(gray: FloatMap, size: int) -> Patches:
     """(ceil(H / STRIDE), ceil(W / STRIDE), size, size), a view: the patches around every STRIDE-th pixel."""
     half = size // 2
@@ -86,13 +81,13 @@ def fit(photographs: Sequence[Labelled]) -> dict[str, NDArray[np.float32]]:
     """
     chosen = np.unique(np.linspace(0, len(photographs) - 1, PHOTOGRAPHS).round().astype(int))
     samples = [sample(*photographs[index]) for index in chosen]
-    fitted = {}
+    fitted: dict[str, NDArray[np.float32]] = {}
     for scale, size in enumerate(SIZES):
         blurred, sharp = (np.concatenate([each[kind][scale] for each in samples]) for kind in (0, 1))
         if not len(blurred) or not len(sharp):
             raise InputError(
-                f"{len(samples)} training photographs have {len(sharp)} patches in focus and {len(blurred)} out of focus, "
-                "expected some of each; train on a split with both"
+                f"{len(samples)} training photographs have {len(sharp)} patches in focus and {len(blurred)} out of "
+                "focus, expected some of each; train on a split with both"
             )
         filters = learned_filters(sharp, blurred, FILTERS)
         edges, ratios = naive_bayes.learn(features(sharp, filters), features(blurred, filters), BINS)

@@ -1,4 +1,4 @@
-"""The four features of DBDF (Shi, Xu & Jia, CVPR 2014, section 3), each a number a patch; dbdf.py says what they are for.
+"""The four features of DBDF (Shi, Xu & Jia, CVPR 2014), each a number a patch; dbdf.py says what they are for.
 
 B a patch of n x n pixels, n odd, values in [0, 1]; g its differences between neighbours along rows or columns.
 
@@ -24,6 +24,8 @@ Noise of one grey level's rounding is added to all of them in expectation, so th
 rounding noise, kurtosis 3.
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +41,7 @@ ROUNDING = 1 / (12 * 255**2)
 def features(patches: Patches, filters: Values) -> Values:
     """(P, 4): the features of patches (P, n, n); filters (K, n * n)."""
     rows, columns = (moments(np.diff(patches, axis=axis)) for axis in (2, 1))
-    return np.stack(
+    found = np.stack(
         [
             np.minimum(peakedness(rows), peakedness(columns)),
             heavy_tail((rows + columns) / 2),
@@ -47,7 +49,8 @@ def features(patches: Patches, filters: Values) -> Values:
             filtered(patches, filters),
         ],
         axis=1,
-    ).astype(np.float32)
+    )
+    return found.astype(np.float32)
 
 
 def moments(gradients: Patches) -> NDArray[np.float64]:
@@ -83,6 +86,7 @@ def heavy_tail(of: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.log(larger) / 2)
 
 
+@cache
 def rings(size: int) -> NDArray[np.float32]:
     """(size * (size // 2 + 1), size // 2): what each coefficient of a real transform adds to the mean over directions.
 
@@ -94,7 +98,7 @@ def rings(size: int) -> NDArray[np.float32]:
     distance = np.rint(np.hypot(y, x))
     each = np.stack([counts * (distance == ring) for ring in range(1, size // 2 + 1)], axis=-1)
     weights = each / each.sum(axis=(0, 1))
-    return weights.reshape(-1, size // 2).astype(np.float32)
+    return np.asarray(weights.reshape(-1, size // 2), np.float32)
 
 
 def spectrum(patches: Patches) -> Values:
@@ -102,14 +106,14 @@ def spectrum(patches: Patches) -> Values:
     size = patches.shape[1]
     transformed = np.fft.rfft2(patches)
     power = (transformed.real**2 + transformed.imag**2).reshape(len(patches), -1)
-    return power @ rings(size) / np.float32(size**2) + np.float32(ROUNDING)
+    return np.asarray(power @ rings(size) / size**2 + ROUNDING, np.float32)
 
 
 def filtered(patches: Patches, filters: Values) -> Values:
     """(P,): ln of the filters' energy, rounding noise added; filters (K, n * n)."""
     responses = patches.reshape(len(patches), -1) @ filters.T
     noise = ROUNDING * float((filters**2).sum())
-    return np.log((responses**2).sum(axis=1) + np.float32(noise))
+    return np.asarray(np.log((responses**2).sum(axis=1) + noise), np.float32)
 
 
 def learned_filters(sharp: Patches, blurred: Patches, count: int) -> Values:
@@ -127,7 +131,7 @@ def learned_filters(sharp: Patches, blurred: Patches, count: int) -> Values:
     filters = vectors[:, ::-1][:, :count].T @ lower
     filters -= filters.mean(axis=1, keepdims=True)
     filters /= np.linalg.norm(filters, axis=1, keepdims=True)
-    return filters.astype(np.float32)
+    return np.asarray(filters, np.float32)
 
 
 def second_moments(patches: Patches) -> NDArray[np.float64]:

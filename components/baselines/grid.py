@@ -1,9 +1,15 @@
-"""Maps that are computed at every few pixels, and brought to full size."""
+"""Photographs in grey, and maps that are computed at every few pixels and brought to full size."""
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from components.baselines.domain_transform import FloatMap
+
+
+def to_gray(image: NDArray[np.uint8]) -> FloatMap:
+    """(H, W) in [0, 1], of a photograph (H, W, 3) RGB."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) / np.float32(255))
 
 
 def at_full_size(coarse: FloatMap, stride: int, height: int, width: int) -> FloatMap:

@@ -3,10 +3,10 @@
 "LBP-based Segmentation of Defocus Blur". Written from knowledge of the paper, its full text not at hand and its code
 not looked at.
 
-1. The code of a pixel c of the grey photograph, values in [0, 1], is the rotation-invariant uniform local binary pattern
-   of the P = 8 points n_p on the circle of radius R = 1 around it (bilinear between pixels):
+1. The code of a pixel c of the grey photograph, values in [0, 1], is the rotation-invariant uniform local binary
+   pattern of the P = 8 points n_p on the circle of radius R = 1 around it (bilinear between pixels):
 
-       s_p = 1 if |n_p - n_c| >= T_LBP else 0,                T_LBP = 0.016
+       s_p = 1 if n_p - n_c >= T_LBP else 0,                  T_LBP = 0.016
        code = sum s_p if s changes at most twice around the circle, else P + 1 = 9.
 
 2. The sharpness of a window is the share of the codes 6 to 9 in it: where the photograph is blurred, neighbours are
@@ -19,8 +19,9 @@ not looked at.
 
    of which the map of the largest window is the answer.
 
-What differs: matting is the guided filter (the paper: the closed-form or KNN Laplacian), and the minimum of E is found by
-`multiscale.py` (continuous, not by belief propagation).
+What differs: matting is the guided filter (the paper: a matting Laplacian), and the minimum of E is found by
+`multiscale.py` (continuous, not by belief propagation). Chosen here, with seven photographs of CUHK: the sign of
+n_p - n_c counts (with |n_p - n_c| their mean absolute error is 0.245, so 0.139), and the guided filter's radius.
 """
 
 import cv2
@@ -28,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.baselines.domain_transform import FloatMap
+from components.baselines.grid import to_gray
 from components.baselines.multiscale import bring_together
 from components.guided import Guide
 
@@ -53,8 +55,8 @@ def lbp(image: NDArray[np.uint8]) -> FloatMap:
     Returns:
         (H, W) in [0, 1], 1 = in focus.
     """
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    guide = Guide(image.astype(np.float32) / 255, radius=MATTING_RADIUS, smooth=MATTING_SMOOTH)
+    gray = to_gray(image)
+    guide = Guide(np.float32(1 / 255) * image, radius=MATTING_RADIUS, smooth=MATTING_SMOOTH)
     of_codes = codes(gray)
     maps = [guide.smooth(opacity(sharpness(of_codes, window))) for window in WINDOWS]
     return bring_together(np.clip(np.stack(maps), 0, 1), data="squared", beta=BETA, steps=STEPS)[-1]
@@ -80,7 +82,7 @@ def on_circle(padded: FloatMap, dy: int, dx: int) -> FloatMap:
     if 0 in (dy, dx):
         return at(dy, dx)
     far, near = np.float32(np.sqrt(0.5)), np.float32(1 - np.sqrt(0.5))
-    return far * far * at(dy, dx) + far * near * (at(dy, 0) + at(0, dx)) + near * near * at(0, 0)
+    return np.asarray(far * far * at(dy, dx) + far * near * (at(dy, 0) + at(0, dx)) + near * near * at(0, 0))
 
 
 def sharpness(of_codes: NDArray[np.uint8], window: int) -> FloatMap:
@@ -92,4 +94,5 @@ def sharpness(of_codes: NDArray[np.uint8], window: int) -> FloatMap:
 
 def opacity(share: FloatMap) -> FloatMap:
     """(H, W) in [0, 1]: surely sharp above `SHARP`, surely blurred below `BLURRED`, undecided in between."""
-    return np.where(share > SHARP, 1, np.where(share < BLURRED, 0, share)).astype(np.float32)
+    decided = np.where(share > SHARP, 1, np.where(share < BLURRED, 0, share))
+    return decided.astype(np.float32)

@@ -40,8 +40,7 @@ def bring_together(maps: Stack, *, data: Literal["squared", "absolute"], beta: f
     for _ in range(steps):
         pull = np.zeros_like(h)
         for axis, dual in zip(AXES, duals, strict=True):
-            dual += SIGMA * difference(ahead, axis)
-            np.clip(dual, -beta, beta, out=dual)
+            np.clip(dual + np.float32(SIGMA) * difference(ahead, axis), -beta, beta, out=dual)
             before, after = sides(pull, axis)
             before -= dual
             after += dual
@@ -67,4 +66,5 @@ def difference(stack: Stack, axis: int) -> Stack:
 
 def nearer(moved: Stack, maps: Stack) -> Stack:
     """`moved`, brought nearer to `maps` by at most TAU: the proximal map of |h - m|."""
-    return maps + np.sign(moved - maps) * np.maximum(np.abs(moved - maps) - np.float32(TAU), 0)
+    away = moved - maps
+    return np.asarray(maps + np.sign(away) * np.maximum(np.abs(away) - np.float32(TAU), 0), np.float32)

@@ -28,4 +28,4 @@ def posterior(features: Values, edges: Values, ratios: Values) -> Values:
     evidence = np.zeros(len(features), np.float32)
     for column, (inner, ratio) in enumerate(zip(edges, ratios, strict=True)):
         evidence += ratio[np.searchsorted(inner, features[:, column])]
-    return 1 / (1 + np.exp(-evidence))
+    return np.asarray(1 / (1 + np.exp(-evidence)), np.float32)

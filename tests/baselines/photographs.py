@@ -10,10 +10,10 @@ from tests.conftest import SHARED
 NAMES = [f"out_of_focus{number}" for number in ("0011", "0015", "0031", "0035", "0080", "0142", "0223")]
 
 
-def texture(height, width, seed=0):
+def texture(height, width, seed=0, blur=0.8):
     """Noise with some structure: uint8 (height, width, 3)."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return cv2.GaussianBlur(noise, (0, 0), 0.8)
+    return cv2.GaussianBlur(noise, (0, 0), blur)
 
 
 def real():
@@ -26,9 +26,8 @@ def real():
     return list(zip(images, labels, strict=True))
 
 
-def scored_on_real(detect):
-    """Mean MAE and F-beta of a method on the photographs, and the MAE of the better of all sharp and all blurred."""
-    pairs = real()
+def scored_on_real(detect, pairs):
+    """Mean MAE and F-beta of a method on photographs, and the MAE of the better of all sharp and all blurred."""
     counts = [count(detect(image), label) for image, label in pairs]
     shares = [label.mean() for _, label in pairs]
     means = {metric: np.mean([getattr(each, metric) for each in counts]) for metric in ("mae", "f_beta")}

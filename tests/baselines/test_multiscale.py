@@ -28,7 +28,9 @@ def test_with_absolute_values_the_lonely_one_gives_way():
     one_of_nine = np.zeros((1, 3, 3), np.float32)
     one_of_nine[0, 1, 1] = 1  # keeping it costs 4 beta, giving it up costs 1
     assert bring_together(one_of_nine, data="absolute", beta=0.3, steps=300).max() < 0.01
-    np.testing.assert_allclose(bring_together(one_of_nine, data="absolute", beta=0.2, steps=300), one_of_nine, atol=0.01)
+    np.testing.assert_allclose(
+        bring_together(one_of_nine, data="absolute", beta=0.2, steps=300), one_of_nine, atol=0.01
+    )
 
 
 @pytest.mark.parametrize("data", ["squared", "absolute"])

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from ruamel.yaml import YAML
 
 from tests.report.synthetic import write_prepared
 
-COUNT = 8
+COUNT = 6
 METHOD = """
 import time
 from pathlib import Path
@@ -29,7 +28,7 @@ def fit(photographs):
 def slow(image, learned):
     with Path("calls").open("a") as calls:
         calls.write(f"{image[0, 0, 0]}\\n")
-    time.sleep(0.15)
+    time.sleep(0.1)
     return (image[..., 0] / 255 + learned["shift"][0, 0]).clip(0, 1)
 
 def picky(image):
@@ -78,7 +77,7 @@ def start(folder: Path, root: Path, method: str, workers: int = 2, out: str = "o
 def test_killed_with_9_it_goes_on_and_ends_with_the_same_bytes(checkout: Path, root: Path) -> None:
     process = start(checkout, root, "slow")
     deadline = time.monotonic() + 60
-    while len(done := list(checkout.glob(".dbdflow/scratch/*/*/[0-9a-z]*.png"))) < 4:
+    while len(done := list(checkout.glob(".dbdflow/scratch/*/*/[0-9a-z]*.png"))) < 3:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -86,15 +85,14 @@ def test_killed_with_9_it_goes_on_and_ends_with_the_same_bytes(checkout: Path, r
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not psutil.wait_procs(children, timeout=10)[1], "a process outlives the one that started it"
-    before = Counter((checkout / "calls").read_text().split())
+    begun = len((checkout / "calls").read_text().split())
     again = start(checkout, root, "slow", out="resumed")
     errors = again.communicate(timeout=60)[1]
     assert again.returncode == 0, errors
     assert f"{2 * COUNT}/{2 * COUNT} images" in errors
-    calls = Counter((checkout / "calls").read_text().split())
-    assert len(calls) == 2 * COUNT
-    repeated = sum((calls - before - Counter(set(calls) - set(before))).values())
-    assert repeated <= sum(before.values()) - len(done)
+    calls = (checkout / "calls").read_text().split()
+    assert len(set(calls)) == 2 * COUNT
+    assert len(calls) - 2 * COUNT <= begun - len(done), "what was done is done again"
     assert (checkout / "fits").read_text() == "x"
     assert not list(checkout.glob(".dbdflow/scratch/*"))
     straight = start(checkout, root, "slow", workers=1, out="straight")
