@@ -59,7 +59,8 @@ def lbp(image: NDArray[np.uint8]) -> FloatMap:
     guide = Guide(np.float32(1 / 255) * image, radius=MATTING_RADIUS, smooth=MATTING_SMOOTH)
     of_codes = codes(gray)
     maps = [guide.smooth(opacity(sharpness(of_codes, window))) for window in WINDOWS]
-    return bring_together(np.clip(np.stack(maps), 0, 1), data="squared", beta=BETA, steps=STEPS)[-1]
+    together = bring_together(np.clip(np.stack(maps), 0, 1), data="squared", beta=BETA, steps=STEPS)
+    return np.asarray(together[-1])
 
 
 def codes(gray: FloatMap) -> NDArray[np.uint8]:
