@@ -83,7 +83,8 @@ def read(root: Path) -> Dag:
             upstream = ordered(repo)
             status = repo.status()
     except DvcException as error:
-        raise InputError(f"DVC cannot read {root}: {error}") from error
+        cause = " ".join(f" ({error.__cause__})".split()) if error.__cause__ else ""
+        raise InputError(f"DVC cannot read {root}: {error}{cause and ' '}{cause}") from error
     lock = load(root / "dvc.lock").get("stages", {})
     why = {named(stage): reasons(entries, lock.get(named(stage)), root) for stage, entries in status.items()}
     return Dag(upstream, why)
