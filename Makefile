@@ -4,8 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup reproduce up test check lock seeds variants steps candidates cache scoring scaling ready prepared labels baselines \
-	parallel chaos clean
+.PHONY: help setup reproduce up test check lock seeds variants steps candidates cache scoring scaling ready prepared labels \
+	baselines parallel sweep chaos clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -61,6 +61,9 @@ baselines: setup ## benchmarks/BASELINES.md: what the classical methods cost, an
 
 parallel: setup ## benchmarks/PARALLEL.md: what `dbdflow reproduce` gains and costs (35 minutes)
 	python benchmarks/parallel.py
+
+sweep: setup ## benchmarks/SWEEP.md: a sweep of the miniature, killed once, against nine separate runs (30 minutes)
+	python benchmarks/sweep.py
 
 chaos: setup ## benchmarks/CHAOS.md: 30 reproductions, each with a process killed at random (50 minutes)
 	python benchmarks/chaos.py

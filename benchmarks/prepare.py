@@ -1,4 +1,4 @@
-"""How long `prepare` takes for EBD at its full count, how much memory, and from which size on processes pay.
+"""How long `prepare` takes for EBD at its full count, and how much memory.
 
 `python benchmarks/prepare.py` makes a stand-in of 1605 random photographs of 1600x1024 (JPEG, quality 95) and labels
 (PNG) in a temporary folder (1.2 GB), prepares it with one and two workers in turn, and writes benchmarks/PREPARE.md.
@@ -8,7 +8,6 @@ import argparse
 import hashlib
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import psutil
 from origin import commit
 from PIL import Image
 
@@ -29,24 +27,22 @@ ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "PREPARE.md"
 HEIGHT, WIDTH = 1024, 1600
 BASES = 24
-SIZES = (30, 60, 120, 240, 480)
-"""Pairs of the small sets that are prepared in threads and in processes."""
 PREPARE = """
 import sys, time
 from pathlib import Path
-from components.data import prepare
-name, raw, out, workers, worth, partial = sys.argv[1:]
-prepare.WORTH_PROCESSES = float(worth)
-if __name__ == "__main__":
-    start = time.perf_counter()
-    prepare.prepare_set(name, Path(raw), Path(out), image_size=320, partial=bool(int(partial)), workers=int(workers))
-    print(time.perf_counter() - start)
+from components.data.prepare import prepare_set
+name, raw, out, workers, partial = sys.argv[1:]
+start = time.perf_counter()
+prepare_set(name, Path(raw), Path(out), image_size=320, partial=bool(int(partial)), workers=int(workers))
+seconds, spent = time.perf_counter() - start, time.process_time()
+(peak,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(seconds, spent, int(peak) * 1024)
 """
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: seconds (without the interpreter's start), processor seconds, largest memory of all (bytes)."""
+    """One run: seconds (without the interpreter's start), processor seconds, largest memory (bytes)."""
 
     seconds: float
     processor: float
@@ -83,55 +79,16 @@ def build(raw: Path, count: int) -> None:
         Image.fromarray(np.roll(label, shift, 1)[:, ::step]).save(labels / f"{number}.png")
 
 
-def resident(process: psutil.Process) -> int:
-    """Bytes of the process and all below it; pages that they share count for each."""
-    total = 0
-    for each in (process, *process.children(recursive=True)):
-        try:
-            total += each.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total
-
-
-def run(raw: Path, out: Path, workers: int, worth: float, partial: bool = False) -> Run:
-    """Prepare `raw` in a process of its own, watched 20 times a second."""
-    script = out.parent / "run.py"
-    script.write_text(PREPARE)
-    words = ["ebd", raw, out, workers, worth, int(partial)]
+def run(raw: Path, out: Path, workers: int, partial: bool) -> Run:
+    """Prepare `raw` in a process of its own."""
+    command = [sys.executable, "-c", PREPARE, "ebd", raw, out, str(workers), str(int(partial))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, script, *map(str, words)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        watched, peak = psutil.Process(process.pid), 0
-        while process.poll() is None:
-            peak = max(peak, resident(watched))
-            time.sleep(0.05)
-        assert process.stdout is not None
-        text = process.stdout.read()
-    if process.returncode:
-        raise SystemExit(f"prepare ended with {process.returncode}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True)
     digest = hashlib.sha256()
     for path in sorted(out.iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
-    return Run(float(text), processor, peak, digest.hexdigest())
-
-
-def crossover(raw: Path, scratch: Path, rounds: int) -> list[str]:
-    """Rows of the table that compares threads and processes on small sets."""
-    rows = []
-    for count in SIZES:
-        small = scratch / f"small{count}"
-        for folder in ("EBD/image", "EBD/gt"):
-            (small / folder).mkdir(parents=True)
-            for path in sorted((raw / folder).iterdir())[:count]:
-                (small / folder / path.stem).with_suffix(path.suffix).symlink_to(path)
-        best = [min(run(small, scratch / "out", 2, worth, True).seconds for _ in range(rounds)) for worth in (1e15, 0)]
-        pixels = count * HEIGHT * WIDTH / 1e6
-        rows.append(f"| {count} | {pixels:.0f} | {best[0]:.2f} | {best[1]:.2f} |")
-    return rows
+    seconds, processor, peak = done.stdout.split()
+    return Run(float(seconds), float(processor), int(peak), digest.hexdigest())
 
 
 def decoders(photographs: list[Path]) -> list[str]:
@@ -159,7 +116,7 @@ def decoders(photographs: list[Path]) -> list[str]:
     return rows
 
 
-def note(runs: dict[int, list[Run]], tables: tuple[list[str], list[str]], raw: Path, count: int, command: str) -> str:
+def note(runs: dict[int, list[Run]], decoded: list[str], raw: Path, count: int, command: str) -> str:
     """The note, in Markdown."""
     sizes = [path.stat().st_size / 1e3 for path in (raw / "EBD/image").iterdir()]
     same = len({each.digest for done in runs.values() for each in done}) == 1
@@ -172,7 +129,7 @@ def note(runs: dict[int, list[Run]], tables: tuple[list[str], list[str]], raw: P
         f"{count} random photographs of {WIDTH}x{HEIGHT}, JPEG of quality 95, {np.mean(sizes):.0f} kB on average "
         f"({min(sizes):.0f} to {max(sizes):.0f}), with PNG labels. Runs in turn; the budget is 180 s and 2 GB.",
         "",
-        "| workers | seconds, each run | processor seconds | best: pairs a second | peak memory of the process tree |",
+        "| workers | seconds, each run | processor seconds | best: pairs a second | peak memory |",
         "|---|---|---|---|---|",
     ]
     for workers, done in runs.items():
@@ -186,21 +143,13 @@ def note(runs: dict[int, list[Run]], tables: tuple[list[str], list[str]], raw: P
             "",
             f"All files of all runs are {'the same bytes' if same else '**NOT the same bytes**'}.",
             "",
-            "## Threads or processes",
-            "",
-            "Seconds for the first pairs of the same set with two workers, best run.",
-            "",
-            "| pairs | megapixels | threads | processes |",
-            "|---|---|---|---|",
-            *tables[0],
-            "",
             "## Decoders",
             "",
             "Milliseconds to decode one photograph, and the largest difference at 320x320 of 255 levels from ours.",
             "",
             "| decoder | ms | difference |",
             "|---|---|---|",
-            *tables[1],
+            *decoded,
             "",
         ]
     )
@@ -219,12 +168,11 @@ def main() -> None:
         runs: dict[int, list[Run]] = {1: [], 2: []}
         for _ in range(options.rounds):
             for workers, done in runs.items():
-                done.append(run(scratch / "raw", scratch / "out", workers, 0, partial))
+                done.append(run(scratch / "raw", scratch / "out", workers, partial))
                 print(workers, done[-1], flush=True)
         photographs = sorted((scratch / "raw/EBD/image").iterdir())[:48]
-        tables = (crossover(scratch / "raw", scratch, options.rounds), decoders(photographs))
         command = f"python benchmarks/prepare.py --count {options.count} --rounds {options.rounds}"
-        OUT.write_text(note(runs, tables, scratch / "raw", options.count, command))
+        OUT.write_text(note(runs, decoders(photographs), scratch / "raw", options.count, command))
     print(OUT)
 
 

@@ -31,7 +31,7 @@ class Photograph:
 def baseline(stage: Stage, *, method: str, raw: Path, prepared: Path, out: Path) -> None:
     """Run one method over the test sets of every prepared set. Maps that an interrupted start has made are kept."""
     settings = load_params().baselines[method]
-    stage.params({"function": settings.function, "train": settings.train})
+    stage.params({"run": method, "function": settings.function, "train": settings.train})
     named, scratch = Method(method, settings.function), stage.scratch()
     named.find()
     sets = PreparedSet.load_all(prepared)

@@ -12,7 +12,7 @@ from pipelines.stage import Stage, main
 def cache_teacher(stage: Stage, *, set: str, prepared: Path, teacher: Path, out: Path) -> None:
     """Fill the cache of one set."""
     params = load_params()
-    stage.params({"teacher": params.teacher.model_dump(), "flip": params.resolved.flip})
+    stage.params({"teacher": params.teacher.model_dump(), "departures": {"flip": params.resolved.flip}})
     device = experiment.device_of(params)
     data = teachers.cached_images(PreparedSet.load(prepared / set), device)
     weights = teacher / experiment.WEIGHTS

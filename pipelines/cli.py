@@ -26,6 +26,7 @@ ELSEWHERE = {
     "label": "pipelines.label",
     "reproduce": "pipelines.reproduce_command",
     "status": "pipelines.status",
+    "sweep": "pipelines.sweep",
     "up": "pipelines.up",
 }
 """Commands that lie in modules of their own (`command`), imported when they are asked for: some take half a second."""

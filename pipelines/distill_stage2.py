@@ -5,7 +5,7 @@ from pathlib import Path
 from components import experiment, teachers
 from components.params import load_params
 from components.training import fit
-from pipelines.epochs import watch
+from pipelines.epochs import watch, watched_params
 from pipelines.stage import Stage, main
 
 
@@ -19,7 +19,9 @@ def distill_stage2(
     params = load_params()
     settings = params.stage2_runs[run]
     first = params.stage1_runs[settings.teacher]
-    stage.params(experiment.run_params(params, params.stage2, first) | {"run": settings.model_dump()})
+    stage.params(
+        watched_params(params, params.stage2, first, run=run, stage=2, loss=settings.loss, teacher=settings.teacher)
+    )
     device = experiment.device_of(params)
     data = experiment.training_set(first.train, prepared, device)
     stage.dataset(name=first.train, digest=data.digest(), images=len(data))
@@ -37,7 +39,7 @@ def distill_stage2(
     records = watch(stage, fit(student, objective, data, schedule, device=device, checkpoint=checkpoint))
     card = experiment.run_card(params, run, 2, first, params.stage2, loss=settings.loss, teacher=settings.teacher)
     experiment.write_run(out, student, records, card)
-    stage.model(out / experiment.WEIGHTS, name=run)
+    stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=first.train)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from components.data.maps import MapArchive
 from components.data.prepared import PreparedSet
 from components.evaluation import SetScores, score_set, write_scores
 from components.params import load_params
-from pipelines.score_table import POLARITY, score_row
+from pipelines.score_table import POLARITY, score_row, scoring_params
 from pipelines.stage import Stage, main
 
 
@@ -16,7 +16,7 @@ def evaluate(stage: Stage, *, run: str, prepared: Path, predictions: Path, out: 
     require(predictions)
     params = load_params()
     decided = params.resolved
-    stage.params({"upsample": decided.upsample, "iou": decided.iou, "ebd_iou_size": decided.ebd_iou_size})
+    stage.params({"run": run, **scoring_params(params, "upsample", "iou", "ebd_iou_size")})
     scored: list[SetScores] = []
     for data in PreparedSet.load_all(prepared):
         small = data.name == "ebd" and decided.ebd_iou_size == "network"

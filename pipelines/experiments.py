@@ -58,6 +58,7 @@ def run(request: Request, *, around: Around = plainly, stop: Stop | None = None,
     share_inboxes(clone.folder, root)  # what was fetched on the way is the workspace's too
     if summary.status == "FINISHED":
         clone.save()
+        clone.remove()
         say(f"experiment {clone.name}: see `dvc exp show`; `dvc exp apply {clone.name}` brings it into the workspace")
     return summary
 
@@ -106,19 +107,23 @@ class Clone:
 
     def _share(self, new: Path) -> None:
         """Give the clone DVC's cache and what git ignores in the inboxes; check out what the cache has."""
-        local = self.root / ".dvc" / "config.local"
-        if local.exists():
-            shutil.copy2(local, new / ".dvc" / "config.local")
-        dvc(new, "config", "--local", "cache.dir", str(cache_of(self.root)))
+        from configobj import ConfigObj  # DVC's own format; `dvc config` takes a second
+
+        local = ConfigObj(str(self.root / ".dvc" / "config.local"))
+        local["cache"] = {**local.get("cache", {}), "dir": str(cache_of(self.root))}
+        local.filename = str(new / ".dvc" / "config.local")
+        local.write()
         share_inboxes(self.root, new)
         if (self.root / "dvc.lock").exists():  # also where git does not know it yet
             shutil.copy2(self.root / "dvc.lock", new / "dvc.lock")
             dvc(new, "checkout", "--quiet", "--force", "--allow-missing")
 
     def save(self) -> None:
-        """Make a DVC experiment of the clone, known to the repository, and remove the clone."""
+        """Make a DVC experiment of the clone, known to the repository."""
         dvc(self.folder, "exp", "save", "--force", "--name", self.name)
         git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
+
+    def remove(self) -> None:
         shutil.rmtree(self.folder)
 
 

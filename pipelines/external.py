@@ -8,7 +8,7 @@ from components.external.methods import find_methods
 from components.external.scores import found_or_gap, scored_or_gap, write_external
 from components.params import load_params
 from components.report.paper_tables import paper_tables
-from pipelines.score_table import POLARITY, score_row
+from pipelines.score_table import POLARITY, score_row, scoring_params
 from pipelines.stage import Stage, main
 
 
@@ -16,7 +16,7 @@ def external(stage: Stage, *, external: Path, prepared: Path, out: Path) -> None
     """Score every folder of maps below `external`; what cannot be scored is said, and the others go on."""
     params = load_params()
     decided = params.resolved
-    stage.params({"iou": decided.iou, "ebd_iou_size": decided.ebd_iou_size})
+    stage.params(scoring_params(params, "iou", "ebd_iou_size"))
     rows = dict.fromkeys(row.run for table in paper_tables() for row in table.rows)
     methods = find_methods(external, list(rows))
     found = [found_or_gap(method, test_set, prepared) for method in methods for test_set in method.folders]

@@ -5,7 +5,8 @@ Layout of `.dbdflow/journal`: `<name>.jsonl` the events, `<name>.files/` picture
 `<name>.state` how far the courier got, `delivered/` the journals that arrived whole.
 
 Events have `event` and `time` (unix ms); `start` says who and what, `end` with which status; between them
-`params`, `metrics`, `artifact`, `dataset`, `tags`, `progress`, `table`.
+`params`, `metrics`, `artifact`, `dataset`, `tags`, `progress`, `table`, `model` (weights to be registered), `scored`
+(what weights scored) and `reproduction` (what a stage says of the whole).
 """
 
 import json
@@ -54,9 +55,13 @@ class Journal:
                 self._give_up(error)
 
     def keep(self, path: Path, copy: Callable[[Path, Path], object] = shutil.copy2) -> str | None:
-        """Put a copy of a file or folder beside the journal; its name there."""
+        """Put a copy of a file or folder beside the journal; its name there. `copy` makes a file's."""
         if path.is_dir():
-            return self._put(path.name, lambda target: shutil.copytree(path, target))
+
+            def copy_file(source: str, target: str) -> object:
+                return copy(Path(source), Path(target))
+
+            return self._put(path.name, lambda target: shutil.copytree(path, target, copy_function=copy_file))
         return self._put(path.name, lambda target: copy(path, target))
 
     def keep_bytes(self, name: str, content: bytes) -> str | None:

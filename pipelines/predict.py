@@ -18,6 +18,7 @@ from pipelines.stage import Stage, main
 def predict(stage: Stage, *, run: str, prepared: Path, models: Path, out: Path) -> None:
     """Predict the test sets of every prepared set."""
     params = load_params()
+    stage.params({"run": run, "image_size": params.image_size, "runtime": params.runtime.model_dump()})
     device = experiment.device_of(params)
     model = load_model(models / run / experiment.WEIGHTS).to(device.device).eval()
     sets = PreparedSet.load_all(prepared)

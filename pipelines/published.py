@@ -18,7 +18,7 @@ def published(stage: Stage, *, run: str, inbox: Path, out: Path) -> None:
     """Load one checkpoint, which `inbox` holds or gets, and keep it as a trained run is kept."""
     params = load_params()
     archive, settings = find_checkpoint(run), params.published[run]
-    stage.params({"published": settings.model_dump(), "image_size": params.image_size})
+    stage.params({"run": run, "model": settings.model_dump(), "image_size": params.image_size})
     model = build_model(settings.model, settings.backbone, backbone_kwargs=settings.backbone_options)
     with obtained(archive, run, Inbox(inbox, params.download.without, stage.progress)) as path:
         unused = load_published(path, model)

@@ -64,16 +64,21 @@ def reproduce(
         only: stages to make, with what they depend on; by default all.
         jobs: stages at once; by default as many as cores.
     """
+    request = Request(preset, set or {}, tuple(only or ()), jobs)
+    return watched(lambda stop: experiments.run(request, around=as_task, stop=stop))
+
+
+def watched(work: Callable[[Stop], Summary]) -> "State[None]":
+    """Do the work of a flow run: Prefect may cancel it, and is told how it ended."""
     environment.apply()
     log_to_prefect_alone()
     processes.die_with_worker()
     if (context := FlowRunContext.get()) is not None and context.flow_run is not None:
         print(f"in Prefect: {os.environ['PREFECT_API_URL'].removesuffix('/api')}/runs/flow-run/{context.flow_run.id}")
     stop = Stop()
-    request = Request(preset, set or {}, tuple(only or ()), jobs)
     with by_signals(stop), cancelled_by_prefect(stop):
         try:
-            summary = experiments.run(request, around=as_task, stop=stop)
+            summary = work(stop)
         except InputError as error:
             return Failed(message=str(error))
     summaries.append(summary)
@@ -92,23 +97,22 @@ def log_to_prefect_alone() -> None:
             handler.setLevel(logging.CRITICAL)
 
 
-def from_console(request: Request, api: str) -> int:
-    """Run the flow in this process, which a person started; its exit code.
+def from_console(api: str, run: "Callable[[], State[Any]]") -> Summary:
+    """Run a flow in this process, which a person started; how it ended.
 
     Raises:
         InputError: a preset, key or stage that does not exist.
     """
     os.environ["PREFECT_API_URL"] = api
     try:
-        state = reproduce(request.preset, dict(request.values), list(request.only), request.jobs, return_state=True)
-        message = state.message
+        message = run().message
     except Exception as error:
         message = f"Prefect failed ({type(error).__name__}: {error})"
         log.warning("%s", message)
     if not summaries:
         raise InputError(message or "the flow did not begin")
     print("\n".join(summaries[-1].lines()))
-    return summaries[-1].code
+    return summaries[-1]
 
 
 def as_task(stage: str, run: Callable[[Mapping[str, str]], Done]) -> Done:
@@ -120,7 +124,7 @@ def as_task(stage: str, run: Callable[[Mapping[str, str]], Done]) -> Done:
         results.append(run({PARENT: str(context.task_run.id)} if context else {}))
         return state_of(results[0])
 
-    group = stage.partition("@")[0]
+    group = stage.partition(" ")[0].partition("@")[0]  # a sweep's stage goes on with its values
     task = Task(work, name=group, task_run_name=stage, retries=0, cache_policy=NO_CACHE, persist_result=False)
     try:
         task(return_state=True)

@@ -21,6 +21,7 @@ from pipelines import dag, environment, processes, recovery
 from pipelines.dag import Dag
 from pipelines.fingerprint import load
 from pipelines.launch import Launcher
+from pipelines.params_check import check_params
 from pipelines.progress import duration
 from pipelines.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
 from pipelines.stopping import Stop
@@ -93,7 +94,12 @@ class Summary:
 
 
 def look(root: Path, only: Sequence[str]) -> Dag:
-    """The part of the graph that was asked for, as it is now."""
+    """The part of the graph that was asked for, as it is now.
+
+    Raises:
+        InputError: params.yaml is wrong, no such stage, or a file of the project cannot be read.
+    """
+    check_params(root)
     found = dag.read(root)
     return found.only(only) if only else found
 
@@ -116,7 +122,7 @@ def reproduce(
     """Bring a checkout up to date. `stop` ends it early.
 
     Raises:
-        InputError: no such stage, or a file of the project cannot be read.
+        InputError: params.yaml is wrong, no such stage, or a file of the project cannot be read.
     """
     begun, stop = time.monotonic(), stop or Stop()
     with recovery.alone(root, say, stop):

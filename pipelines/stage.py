@@ -5,6 +5,7 @@ it (as a Prefect flow run when a server answers) and turns what happens into a j
 """
 
 import io
+import json
 import logging
 import os
 import shlex
@@ -21,9 +22,9 @@ import psutil
 from components import availability
 from components.availability import NotAvailableError
 from components.errors import InputError, TryAgainError
-from components.storage import write_json
+from components.storage import file_hash, write_json
 from pipelines import courier, environment, flow, options, processes
-from pipelines.fingerprint import Fingerprint, fingerprint
+from pipelines.fingerprint import Fingerprint, fingerprint, load
 from pipelines.journal import Journal, flatten, git_commit, link_or_copy
 from pipelines.outcome import Outcome, Terminated, signals
 from pipelines.progress import Progress
@@ -79,13 +80,27 @@ class Stage:
         """Report a data set that goes in, with the hash of its content and its number of images."""
         self.journal.write("dataset", name=name, digest=digest, images=images, context=context)
 
-    def model(self, path: str | Path, *, name: str) -> None:
-        """Report the weights (safetensors) that come out and the card beside them, to be found under `model/`."""
+    def model(self, path: str | Path, *, name: str, experiment: str = "", train: str = "") -> None:
+        """Report the weights (safetensors) that come out and the card beside them, to be found under `model/`.
+
+        With the experiment's name and a training split they become a version of that split's registered model.
+        """
         path = Path(path)
         self._artifact(self.journal.keep(path, link_or_copy), Path("model"))
         if path.with_name("card.json").exists():
             self.artifact(path.with_name("card.json"), folder="model")
         self.tags({"dbdflow.model": name})
+        if train:
+            self.journal.write("model", name=name, experiment=experiment, train=train, weights=file_hash(path))
+
+    def reproduction(self, *, metrics: dict[str, float], tags: dict[str, str], folder: Path) -> None:
+        """Report on the reproduction as a whole, to the run above this stage's: numbers, facts, a folder of files."""
+        kept = self.journal.keep(folder, link_or_copy)
+        self.journal.write("reproduction", metrics=metrics, tags=tags, file=kept)
+
+    def scored(self, **facts: str | float) -> None:
+        """Report what a trained run scored, for the alias `best`: `pipelines.registry.Registry.score` has the names."""
+        self.journal.write("scored", **facts)
 
     def tags(self, values: dict[str, str]) -> None:
         """Report facts about this execution itself."""
@@ -126,6 +141,8 @@ class Stage:
             git_dirty=changed,
             dvc_stage=depends_on.dvc_stage,
             deps_hash=depends_on.digest,
+            params=flatten(load(Path("params.yaml"))),
+            sweep=json.loads(os.environ.get("DBDFLOW_SWEEP", "null")),
         )
         courier.start()
 

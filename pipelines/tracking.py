@@ -1,7 +1,8 @@
 """Events of journals as MLflow runs. The only module that imports MLflow (3.4 s), and only the courier uses it.
 
-One run an execution of a stage, under one run a reproduction. Every call may be repeated without harm: runs are found
-again by tag, MLflow drops equal metrics, parameters and inputs, artifacts are overwritten by themselves.
+One run an execution of a stage, under one run a reproduction, which has the experiment's parameters and, from the
+stage `report`, its scores, tables and page. Every call may be repeated without harm: runs are found again by tag,
+MLflow drops equal metrics, parameters and inputs, artifacts are overwritten by themselves.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any
 from pipelines import environment
 from pipelines.parcels import Event
 from pipelines.processes import parse_owner
+from pipelines.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Tracker:
 
         database().parent.mkdir(parents=True, exist_ok=True)
         self.client: Any = MlflowClient(tracking_uri=uri())
+        self.registry = Registry(self.client)
         self.experiment = self._experiment()
 
     def _experiment(self) -> str:
@@ -61,23 +64,45 @@ class Tracker:
         """The runs with this tag."""
         return list(self.client.search_runs([self.experiment], f"tags.`{tag}` = '{value}'"))
 
-    def reproduction(self, identity: str, time: int) -> str:
-        """The run that stands for a reproduction, made or opened again as needed."""
-        if found := self.find("dbdflow.reproduction", identity):
+    def reproduction(self, start: Event) -> str:
+        """The run that stands for the reproduction of a stage, made or opened again as needed, with its parameters."""
+        run = self._reproduction(start)
+        self._values(run.run_id, [start | {"event": "params", "values": start.get("params", {})}])
+        return str(run.run_id)
+
+    def _reproduction(self, start: Event) -> Any:  # noqa: ANN401 (a type of MLflow)
+        params, part = start.get("params", {}), start.get("sweep")
+        name = " ".join(filter(None, ["reproduce", params.get("name")]))
+        if part is None:
+            return self._made_or_found(start, "reproduction", start["reproduction"], name)
+        whole = self._made_or_found(start, "sweep", part["name"], f"sweep {part['axes']}")
+        identity = f"{part['name']}/{part['point']}"
+        return self._made_or_found(start, "point", identity, part["values"], {"mlflow.parentRunId": whole.run_id})
+
+    def _made_or_found(
+        self, start: Event, kind: str, identity: str, name: str, more: dict[str, str] | None = None
+    ) -> Any:  # noqa: ANN401 (a type of MLflow)
+        """A run above those of stages: of a reproduction, or of a sweep and its points (found again after a kill).
+
+        Its tag `dbdflow.reproduction` says which process it ends with.
+        """
+        if found := self.find(f"dbdflow.{kind}", identity):
             run = found[0].info
             if run.status != "RUNNING":
                 self.client.update_run(run.run_id, status="RUNNING")
-            return str(run.run_id)
-        owner = parse_owner(identity)
-        start = int(owner.created * 1000) if owner else time
-        name = f"reproduce {datetime.fromtimestamp(start / 1000):%Y-%m-%d %H:%M}"
-        tags = {"dbdflow.reproduction": identity, "dbdflow.kind": "reproduction"}
-        run = self.client.create_run(self.experiment, start_time=start, tags=tags, run_name=name)
-        return str(run.info.run_id)
+            self.client.set_tag(run.run_id, "dbdflow.reproduction", start["reproduction"])
+            return run
+        owner = parse_owner(start["reproduction"])
+        moment = int(owner.created * 1000) if owner else start["time"]
+        began = f"{name} {datetime.fromtimestamp(moment / 1000):%Y-%m-%d %H:%M}"
+        tags = {"dbdflow.kind": kind, f"dbdflow.{kind}": identity, "dbdflow.reproduction": start["reproduction"]}
+        tags |= git_tags(start) | (more or {})
+        return self.client.create_run(self.experiment, start_time=moment, tags=tags, run_name=began).info
 
     def end_reproduction(self, identity: str) -> None:
-        """End the run of a reproduction as its stages ended: killed, failed or finished, in this order."""
-        for run in self.find("dbdflow.reproduction", identity):
+        """End the runs of a reproduction as its stages ended: killed, failed or finished, in this order."""
+        runs = self.find("dbdflow.reproduction", identity)
+        for run in sorted(runs, key=lambda run: run.data.tags["dbdflow.kind"] == "sweep"):  # ends as its points did
             stages = [stage.info for stage in self.find("mlflow.parentRunId", run.info.run_id)]
             found = {stage.status for stage in stages}
             status = next((bad for bad in ("KILLED", "FAILED") if bad in found), "FINISHED")
@@ -92,16 +117,13 @@ class Tracker:
             "dbdflow.journal": name,
             "dbdflow.kind": "stage",
             "dbdflow.stage": start["stage"],
-            "mlflow.parentRunId": self.reproduction(start["reproduction"], start["time"]),
+            "mlflow.parentRunId": self.reproduction(start),
             "mlflow.source.name": start["command"],
-            "mlflow.source.git.commit": start["git_commit"],
-            "git.commit": start["git_commit"],
-            "git.dirty": start["git_dirty"],
-            "dvc.stage": start["dvc_stage"],
             "dvc.deps_hash": start["deps_hash"],
-        }
-        known = {key: str(value) for key, value in tags.items() if value is not None}
-        run = self.client.create_run(self.experiment, start_time=start["time"], tags=known, run_name=start["name"])
+        } | git_tags(start)
+        if start["dvc_stage"] is not None:
+            tags["dvc.stage"] = start["dvc_stage"]
+        run = self.client.create_run(self.experiment, start_time=start["time"], tags=tags, run_name=start["name"])
         return str(run.info.run_id)
 
     def deliver(self, run: str, events: list[Event], files: Path) -> None:
@@ -113,6 +135,12 @@ class Tracker:
                     attempt(self.client.log_artifact, run, str(files / event["file"]), place(event["folder"]))
                 case "dataset":
                     attempt(self.client.log_inputs, run, [dataset(event)])
+                case "model":
+                    attempt(self.registry.register, run, event)
+                case "reproduction":
+                    attempt(self._whole, run, event, files)
+                case "scored":
+                    attempt(self.registry.score, event)
                 case "end":
                     attempt(self._end, run, event)
 
@@ -133,6 +161,14 @@ class Tracker:
             part = slice(start, start + OTHERS_AT_ONCE)
             attempt(self.client.log_batch, run, params=params[part], tags=tags[part])
 
+    def _whole(self, run: str, event: Event, files: Path) -> None:
+        """What a stage says of the whole reproduction: to the run above its own."""
+        parent = self.client.get_run(run).data.tags["mlflow.parentRunId"]
+        said = [event | {"event": kind, "values": event[kind], "step": 0} for kind in ("metrics", "tags")]
+        self._values(parent, said)
+        if event["file"] is not None:
+            self.client.log_artifact(parent, str(files / event["file"]))
+
     def _end(self, run: str, event: Event) -> None:
         if event["message"]:
             self.client.set_tag(run, "dbdflow.message", event["message"][:VALUE_LENGTH])
@@ -142,6 +178,14 @@ class Tracker:
 def merged(events: list[Event], kind: str) -> dict[str, str]:
     """The values of all events of a kind, the later over the earlier."""
     return {allowed(key): value for event in events if event["event"] == kind for key, value in event["values"].items()}
+
+
+def git_tags(start: Event) -> dict[str, str]:
+    """The commit that a stage started from, where there is one, and whether files differed from it."""
+    if start["git_commit"] is None:
+        return {}
+    commit = start["git_commit"]
+    return {"mlflow.source.git.commit": commit, "git.commit": commit, "git.dirty": str(start["git_dirty"])}
 
 
 def allowed(key: str) -> str:

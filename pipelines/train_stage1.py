@@ -8,7 +8,7 @@ from pathlib import Path
 from components import experiment, teachers
 from components.params import load_params
 from components.training import fit
-from pipelines.epochs import watch
+from pipelines.epochs import watch, watched_params
 from pipelines.stage import Stage, main
 
 
@@ -25,7 +25,7 @@ def train_stage1(
     """Train one run; `inbox` may hold ImageNet weights, `teacher` and `cache` are the depth teacher's, for R-DFFNet."""
     params = load_params()
     settings = params.first_runs[run]
-    stage.params(experiment.run_params(params, params.stage1, settings))
+    stage.params(watched_params(params, params.stage1, settings, run=run, stage=1, loss=settings.loss))
     device = experiment.device_of(params)
     data = experiment.training_set(settings.train, prepared, device)
     stage.dataset(name=settings.train, digest=data.digest(), images=len(data))
@@ -41,7 +41,7 @@ def train_stage1(
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(model, objective, data, schedule, device=device, checkpoint=checkpoint))
     experiment.write_run(out, model, records, experiment.run_card(params, run, 1, settings, params.stage1))
-    stage.model(out / experiment.WEIGHTS, name=run)
+    stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=settings.train)
 
 
 if __name__ == "__main__":

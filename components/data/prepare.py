@@ -2,11 +2,11 @@
 
 1. Pair photographs and labels by stem, whatever the case of letters and the suffix.
 2. Check counts and sizes before anything is decoded.
-3. Make every label canonical (1 = in focus), bring photographs and labels to network size, in processes.
+3. Make every label canonical (1 = in focus), bring photographs and labels to network size, on threads.
 4. Say what was found in `validation.json`.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial as bind
@@ -23,23 +23,8 @@ from components.data.prepared import IndexRow, write_index
 from components.data.ready import Ready, Traits, make_ready
 from components.data.splits import dof_of, splits_of
 from components.data.validation import Findings, describe
-from components.data.workers import in_order, processes
+from components.data.workers import in_order
 from components.storage import atomic_dir, write_json
-
-WORTH_PROCESSES = 300_000_000
-"""Pixels of a set from which processes make good for their start; threads have none (benchmarks/PREPARE.md)."""
-
-
-def ready_pairs(
-    pairs: list[Pair], dataset: DataSet, raw: Path, size: int, workers: int
-) -> Generator[Ready, None, None]:
-    """Yield the decoded pairs in order, from processes, or from threads where the set is small."""
-    work = bind(make_ready, dataset=dataset, raw=raw, size=size)
-    if workers == 1 or sum(pair.height * pair.width for pair in pairs) < WORTH_PROCESSES:
-        yield from in_order(work, pairs, workers)
-    else:
-        with processes(work, workers) as asked:
-            yield from in_order(asked, pairs, workers)
 
 
 def start_array(file: BinaryIO, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
@@ -102,7 +87,7 @@ def prepare_set(
     """Prepare the set `name` from its raw folder into `out`, whole or not at all.
 
     `partial` allows photographs to be missing: labels without one are kept as such, photographs without a label are
-    left out. The result is the same for any number of `workers` (processes; by default one a core).
+    left out. The result is the same for any number of `workers` (threads; by default one a core).
     `progress(done, total)` is called after each pair.
 
     Raises:
@@ -115,7 +100,7 @@ def prepare_set(
     rows = index_rows(dataset, pairs, raw, partial)
     alone = [path.relative_to(raw).as_posix() for path in unlabelled(dataset, raw)]
     traits: list[Traits] = []
-    ready_in_order = ready_pairs(pairs, dataset, raw, image_size, workers)
+    ready_in_order = in_order(bind(make_ready, dataset=dataset, raw=raw, size=image_size), pairs, workers)
     with atomic_dir(out) as folder, closing(ready_in_order) as results:
         for i, ready in enumerate(write_arrays(folder, rows, results, image_size, (raw / "depth").is_dir())):
             found = ready.traits

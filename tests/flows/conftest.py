@@ -25,6 +25,8 @@ from pipelines import courier
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from pipelines.tracking import Tracker
+
 PROJECT = Path(__file__).parents[2]
 
 TOY = '''
@@ -71,7 +73,7 @@ def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("d
     out.mkdir(parents=True)
     (out / "model.safetensors").write_bytes(b"weights of " + run.encode())
     (out / "card.json").write_text("{}")
-    stage.model(out / "model.safetensors", name=run)
+    stage.model(out / "model.safetensors", name=run, experiment="toy", train="CUHK-TR-1 & DUT-TR")
     stage.artifact("params.yaml", folder="inputs")
     print("prefect imported:", "prefect" in sys.modules, "mlflow imported:", "mlflow" in sys.modules, flush=True)
 
@@ -187,6 +189,42 @@ class Tracked:
 
     def artifact(self, stage: str, path: str) -> Path:
         return Path(urlsplit(self.stages[stage].info.artifact_uri).path, path)
+
+
+def check_a_whole_reproduction(tracker: "Tracker", folder: Path) -> None:
+    """Two trainings and their scores arrive, everything twice, as after a courier that was killed each time."""
+    owner = {"reproduction": "nightly", "git_commit": "c0ffee", "git_dirty": False, "dvc_stage": None, "deps_hash": "d"}
+    start = owner | {"event": "start", "time": 5, "stage": "toy", "name": "toy", "command": "toy"}
+    start |= {"params": {"name": "toy", "stage1.epochs": "3"}}
+    model = {"event": "model", "time": 6, "experiment": "toy", "train": "CUHK-TR-1 & DUT-TR"}
+    (folder / "0").mkdir(parents=True)
+    (folder / "0" / "tables.csv").write_text("mae\n0.25\n")
+    whole = {"event": "reproduction", "time": 8, "file": "0", "tags": {"dvc.lock": "1ee7"}}
+    whole |= {"metrics": {"a/EBD(1305)/mae": 0.25, "b/EBD(1305)/mae": 0.5}}
+    scored = [
+        model | {"event": "scored", "name": name, "weights": f"weights {name}", "mae": mae, "test_data": "rendered"}
+        for name, mae in (("a", 0.25), ("b", 0.5), ("nowhere", 0.125))
+    ]
+    elsewhere = scored[1] | {"mae": 0.75, "test_data": "other"}
+    best = []
+    for events in ([whole, *scored], [whole, *scored, elsewhere]):
+        for name in "ab":
+            run = tracker.stage(f"journal of {name}", start)
+            tracker.deliver(run, [model | {"name": name, "weights": f"weights {name}"}], folder)
+        tracker.deliver(run, events, folder)
+        best.append(tracker.client.get_model_version_by_alias("dbdflow.toy.CUHK-TR-1_DUT-TR", "best"))
+    versions = tracker.client.search_model_versions("name = 'dbdflow.toy.CUHK-TR-1_DUT-TR'")
+    assert {int(each.version): each.tags["dbdflow.weights"] for each in versions} == {1: "weights a", 2: "weights b"}
+    assert [int(each.version) for each in best] == [1, 2], "what was scored on other photographs does not compete"
+    assert best[0].tags["dbdflow.mean_mae"] == "0.25"
+    assert best[0].source == f"{tracker.client.get_run(best[0].run_id).info.artifact_uri}/model"
+    (parent,) = tracker.find("dbdflow.reproduction", "nightly")
+    assert parent.info.run_name.startswith("reproduce toy 1970-01-01")
+    assert parent.data.params == {"name": "toy", "stage1.epochs": "3"}
+    assert parent.data.metrics == {"a/EBD_1305/mae": 0.25, "b/EBD_1305/mae": 0.5}
+    assert len(tracker.client.get_metric_history(parent.info.run_id, "a/EBD_1305/mae")) == 1
+    assert (parent.data.tags["dvc.lock"], parent.data.tags["git.commit"]) == ("1ee7", "c0ffee")
+    assert [each.path for each in tracker.client.list_artifacts(parent.info.run_id, "0")] == ["0/tables.csv"]
 
 
 def client(database: Path) -> "MlflowClient":

@@ -324,6 +324,27 @@ def test_what_cannot_be_reproduced_is_one_message(project: Checkout, words: list
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_wrong_params_are_told_once_and_cost_no_output(project: Checkout) -> None:
+    project.write("components/params.py", (PROJECT / "components/params.py").read_text())
+    project.write("data/out/first/model.safetensors", "of the last run")
+    choose(project, "\n  beta:", "\n  betta:")
+    choose(project, "image_size: 64", "image_size: 65")
+    done = project.run(DBDFLOW, "reproduce")
+    assert done.returncode == 2
+    params = project.root / "params.yaml"
+    assert done.stderr.splitlines() == [
+        f"error: {params}: `image_size` is 65 (int): Input should be a multiple of 32",
+        f"{params}: key `stage2.beta` is missing; presets/ holds complete files",
+        f"{params}: unknown key `stage2.betta`; the nearest valid key is `stage2.beta`",
+    ]
+    assert done.stdout == "", "no stage has begun"
+    assert (project.root / "data/out/first/model.safetensors").read_text() == "of the last run"
+    choose(project, "betta", "beta")
+    choose(project, "image_size: 65", "image_size: 64")
+    assert "3 of 3 stages would run" in project.run(DBDFLOW, "reproduce", "--dry").stdout
+    assert (project.root / ".dbdflow/params_checked").exists()
+
+
 @pytest.mark.parametrize("name", ["dvc.yaml", "params.yaml"])
 def test_a_missing_file_is_one_message(dag: Checkout, name: str) -> None:
     (dag.root / name).unlink()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from pipelines.ranking import mean_mae
 from tests.flows.conftest import PROJECT
 
 METHODS = ("dbdf", "lbp", "hifst")
@@ -160,7 +161,12 @@ warnings.simplefilter("ignore")
 from mlflow import MlflowClient
 client = MlflowClient("sqlite:///.dbdflow/mlflow/mlflow.db")
 runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
-print(json.dumps([[r.info.run_name, r.info.status, r.data.tags, r.data.metrics] for r in runs]))
+told = [[r.info.run_name, r.info.status, r.data.tags, r.data.metrics, r.data.params, r.info.run_id] for r in runs]
+best = client.get_model_version_by_alias("dbdflow.smoke.CUHK-TR-1", "best")
+names = [v.tags["dbdflow.model"] for v in client.search_model_versions("name = 'dbdflow.smoke.CUHK-TR-1'")]
+parents = {r.data.tags["mlflow.parentRunId"] for r in runs if r.data.tags.get("dbdflow.stage") == "report"}
+files = [[f.path for f in client.list_artifacts(parent, "report")] for parent in parents]
+print(json.dumps([told, best.tags, names, files]))
 """
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -170,7 +176,7 @@ print(json.dumps([[r.info.run_name, r.info.status, r.data.tags, r.data.metrics] 
         text=True,
         check=True,
     )
-    runs = json.loads(done.stdout.splitlines()[-1])
+    runs, best, names, files = json.loads(done.stdout.splitlines()[-1])
     stages = {run[2]["dvc.stage"]: run for run in runs if "dvc.stage" in run[2]}
     assert set(stages) == STAGES
     assert {run[1] for run in stages.values()} == {"FINISHED"}
@@ -178,6 +184,32 @@ print(json.dumps([[r.info.run_name, r.info.status, r.data.tags, r.data.metrics] 
     assert sorted(parents.count(parent) for parent in set(parents)) == [4, len(STAGES)]
     summary = json.loads((reproduced.folder / "data/scores/dffnet/summary.json").read_text())
     assert stages["evaluate@dffnet"][3]["DUT-TE/mae"] == pytest.approx(summary["DUT-TE"]["mae"])
+    check_comparable(reproduced, runs)
+    assert sorted(names) == ["d_dffnet", "d_dffnet", "dffnet", "rdffnet"]
+    means = [mean_mae(scores_of(reproduced, run), "CUHK-TR-1") or 1.0 for run in ("dffnet", "rdffnet", "d_dffnet")]
+    assert float(best["dbdflow.mean_mae"]) <= min(means)
+    assert len(files) == 2
+    assert all({"report/index.html", "report/tables.csv", "report/tables.md"} <= set(each) for each in files)
+
+
+def check_comparable(checkout: Checkout, runs: list) -> None:
+    """Both reproductions have all parameters and every score, those too that the second did not make anew."""
+    parents = {run[4]["stage2.lambda_edge"]: run for run in runs if run[2]["dbdflow.kind"] == "reproduction"}
+    assert set(parents) == {"0.5", "0.2"}
+    assert set(parents["0.5"][3]) == set(parents["0.2"][3])
+    assert parents["0.5"][2]["dvc.lock"] != parents["0.2"][2]["dvc.lock"]
+    for run in (*METHODS, "dffnet", "rdffnet", "d_dffnet"):
+        for test_set, scores in scores_of(checkout, run).items():
+            name = f"{run}/{test_set.replace('(', '_').rstrip(')')}"
+            for metric in ("mae", "f_beta", "f_beta_max", "iou"):
+                assert parents["0.2"][3][f"{name}/{metric}"] == pytest.approx(scores[metric])
+    of_stages = [{*run[4]} for run in runs if run[2].get("dbdflow.stage") in ("train_stage1", "distill_stage2")]
+    names = [{name for name in each if not name.startswith("training.")} for each in of_stages]
+    assert all(each == names[0] for each in names), "the same names in every run"
+
+
+def scores_of(checkout: Checkout, run: str) -> dict:
+    return json.loads((checkout.folder / "data/scores" / run / "summary.json").read_text())
 
 
 def test_killed_with_9_it_goes_on_and_ends_with_the_same_bytes(reproduced: Checkout) -> None:

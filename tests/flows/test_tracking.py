@@ -1,11 +1,13 @@
 """Journals, courier and MLflow together: real processes, real DVC, a real database."""
 
+import hashlib
 import json
 import os
 import shutil
 import socket
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -15,8 +17,8 @@ from pipelines import courier
 from pipelines.journal import Journal, flatten
 from pipelines.parcels import parcels, sweep
 from pipelines.processes import Owner, is_dvc, parse_owner
-from pipelines.tracking import allowed
-from tests.flows.conftest import Checkout, Tracked, free_port, until
+from pipelines.tracking import Tracker, allowed
+from tests.flows.conftest import Checkout, Tracked, check_a_whole_reproduction, free_port, until
 
 TOY = (sys.executable, "-m", "pipelines.toy")
 
@@ -39,13 +41,29 @@ def test_a_reproduction_arrives_whole(checkout: Checkout) -> None:
     (parent,) = tracked.parents
     assert parent.info.status == "FINISHED"
     assert parent.info.run_name.startswith("reproduce 20")
+    assert parent.data.params == {
+        "toy.epochs": "3", "toy.rate": "0.1", "other": "1", "runs.first.options": "", "runs.second.options": ""
+    }  # fmt: skip
+    assert parent.data.tags["git.commit"] == checkout.run("git", "rev-parse", "HEAD").stdout.strip()
     assert sorted(tracked.stages) == ["toy@first", "toy@second"]
     check_stage(checkout, tracked, "toy@first", "first")
     for run in tracked.stages.values():
         assert run.info.status == "FINISHED"
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert parent.info.start_time <= run.info.start_time <= run.info.end_time <= parent.info.end_time
+    check_versions(tracked)
     assert list(checkout.journal.iterdir()) == []
+
+
+def check_versions(tracked: Tracked) -> None:
+    versions = tracked.client.search_model_versions("name = 'dbdflow.toy.CUHK-TR-1_DUT-TR'")
+    assert {each.tags["dbdflow.model"]: each.run_id for each in versions} == {
+        name: tracked.stages[f"toy@{name}"].info.run_id for name in ("first", "second")
+    }
+    for each in versions:
+        weights = Path(urlsplit(each.source).path, "model.safetensors").read_bytes()
+        assert each.tags["dbdflow.weights"] == hashlib.sha256(weights).hexdigest()
+        assert weights == b"weights of " + each.tags["dbdflow.model"].encode()
 
 
 def check_stage(checkout: Checkout, tracked: Tracked, name: str, run: str) -> None:
@@ -66,6 +84,10 @@ def check_stage(checkout: Checkout, tracked: Tracked, name: str, run: str) -> No
     assert tracked.artifact(name, "model/model.safetensors").read_bytes() == b"weights of " + run.encode()
     assert tracked.artifact(name, "model/card.json").read_text() == "{}"
     assert tracked.artifact(name, "inputs/params.yaml").read_text() == (checkout.root / "params.yaml").read_text()
+
+
+def test_a_reproduction_that_arrives_twice_is_there_once(checkout: Checkout, tmp_path: Path) -> None:
+    check_a_whole_reproduction(Tracker(), tmp_path / "files")
 
 
 def test_kills_and_failures_are_tracked_as_such(checkout: Checkout) -> None:
@@ -217,3 +239,30 @@ def test_journals_can_wait_and_nothing_is_left_in_the_home_directory(
     monkeypatch.delenv("DBDFLOW_COURIER")
     assert courier.wait(90) is True
     assert list(home.rglob("*")) == []
+
+
+def test_a_sweep_has_a_run_a_point_below_one_and_a_later_process_goes_on_with_them(checkout: Checkout) -> None:
+    tracker, runs = Tracker(), {}
+    me = str(Owner(1, 1.0))
+    for process, values in ((me, "seed=0"), (me, "seed=1"), (str(Owner(2, 2.0)), "seed=1")):
+        part = {"name": "sweep-1", "axes": "seed=0,1", "point": f"set-{values}", "values": values}
+        start = {
+            "event": "start", "time": 1, "stage": "toy", "name": "toy@first", "command": "toy", "reproduction": process,
+            "git_commit": None, "git_dirty": None, "dvc_stage": "toy@first", "deps_hash": "0", "sweep": part,
+            "params": {"name": "toy", "seed": values[-1]},
+        }  # fmt: skip
+        run = tracker.client.get_run(tracker.stage(f"{process} {values}", start))
+        tracker.client.set_terminated(run.info.run_id, "FINISHED")
+        runs[process, values] = tracker.client.get_run(run.data.tags["mlflow.parentRunId"])
+    first, second, again = runs.values()
+    assert second.info.run_id == again.info.run_id != first.info.run_id
+    assert again.data.tags["dbdflow.kind"] == "point"
+    assert (first.data.params["seed"], second.data.params["seed"]) == ("0", "1")
+    (whole,) = tracker.find("dbdflow.kind", "sweep")
+    assert whole.info.run_name.startswith("sweep seed=0,1 ")
+    assert {each.data.tags["mlflow.parentRunId"] for each in runs.values()} == {whole.info.run_id}
+    tracker.end_reproduction(str(Owner(2, 2.0)))
+    ended = [tracker.client.get_run(each.info.run_id).info.status for each in (whole, second, first)]
+    assert ended == ["FINISHED", "FINISHED", "RUNNING"]  # the first is its own process's to end
+    tracker.end_reproduction(me)
+    assert tracker.client.get_run(first.info.run_id).info.status == "FINISHED"

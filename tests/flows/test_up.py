@@ -16,7 +16,17 @@ import pytest
 
 from pipelines import services
 from pipelines.services import port_at, ports
-from tests.flows.conftest import PROJECT, Checkout, Started, Tracked, answers, free_port, until
+from pipelines.tracking import Tracker
+from tests.flows.conftest import (
+    PROJECT,
+    Checkout,
+    Started,
+    Tracked,
+    answers,
+    check_a_whole_reproduction,
+    free_port,
+    until,
+)
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
 
@@ -126,6 +136,12 @@ def test_a_second_one_is_refused(up: Running) -> None:
     assert done.returncode == 2
     assert f"`dbdflow up` runs already (process {up.process.pid}, status page http://127.0.0.1:" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_server_takes_a_reproduction_twice(up: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(up.checkout.root)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (up.state / "mlflow_url").read_text())
+    check_a_whole_reproduction(Tracker(), tmp_path / "files")
 
 
 def test_a_service_that_is_killed_comes_back_where_it_was(up: Running) -> None:

@@ -1,0 +1,33 @@
+"""params.yaml is checked before anything starts: DVC removes a stage's outputs, and only then would the stage object.
+
+The check imports pydantic and reads the file in 0.3 s, so that what it found right last is remembered by its hash.
+"""
+
+import hashlib
+from pathlib import Path
+
+from components.storage import atomic_path
+
+SCHEMA = Path("components", "params.py")
+
+
+def check_params(root: Path) -> None:
+    """Make sure that a checkout's params.yaml is what its stages will take.
+
+    A checkout without the schema has stages of other parameters, and a missing file is `pipelines.dag`'s to tell.
+
+    Raises:
+        InputError: a key is unknown, missing, ill-typed or out of range; all of them in one message.
+    """
+    files = (root / "params.yaml", root / SCHEMA)
+    if not all(file.is_file() for file in files):
+        return
+    digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+    seen = root / ".dbdflow" / "params_checked"
+    if seen.exists() and seen.read_text(encoding="utf-8") == digest:
+        return
+    from components.params import load_params
+
+    load_params(files[0])
+    with atomic_path(seen) as path:
+        path.write_text(digest, encoding="utf-8")

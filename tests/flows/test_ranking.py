@@ -1,0 +1,55 @@
+"""What `best` goes by: hand-computed means, and what is left out of them."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from components.storage import write_json
+from pipelines.ranking import mean_mae, ranked, scored_on
+from pipelines.registry import registered_name
+
+MAES = {"CUHK-TE-1": 0.5, "CUHK-TE-2": 0.25, "DUT-TE": 0.125, "CTCUG": 1.0, "EBD": 0.375, "EBD(1305)": 0.0}
+SUMMARY = {test_set: {"mae": mae, "iou": 0.1} for test_set, mae in MAES.items()}
+
+
+@pytest.mark.parametrize(
+    ("train", "mean"),
+    [
+        ("CUHK-TR-1", 0.5),  # (0.5 + 0.125 + 1 + 0.375) / 4: CUHK-TE-2 was trained on, EBD(1305) lies in EBD
+        ("CUHK-TR-1 & DUT-TR", 0.5),
+        ("CUHK-TR-2 & DUT-TR", 0.4375),  # (0.25 + 0.125 + 1 + 0.375) / 4
+    ],
+)
+def test_the_mean_leaves_out_what_was_trained_on(train: str, mean: float) -> None:
+    assert mean_mae(SUMMARY, train) == mean
+    assert mean_mae({"EBD(1305)": {"mae": 0.5}}, train) is None
+
+
+def test_only_what_was_trained_here_is_ranked(tmp_path: Path) -> None:
+    for run, card in (("ours", {"train": "CUHK-TR-1"}), ("authors", {"published": True})):
+        write_json(tmp_path / run / "card.json", card)
+        (tmp_path / run / "model.safetensors").write_bytes(b"weights")
+    found = list(ranked({"ours": SUMMARY, "authors": SUMMARY, "hifst": SUMMARY}, tmp_path))
+    weights = hashlib.sha256(b"weights").hexdigest()
+    assert found == [{"name": "ours", "train": "CUHK-TR-1", "weights": weights, "mae": 0.5}]
+
+
+def test_scores_compare_on_the_same_photographs_by_the_same_rule() -> None:
+    lock = [{"stage": "prepare@ebd", "path": "data/prepared/ebd", "md5": "a"}]
+    more = [*lock, {"stage": "train_stage1@dffnet", "path": "data/models/dffnet", "md5": "b"}]
+    assert scored_on(lock, "nearest") == scored_on(more, "nearest")
+    others = {scored_on(lock, "bilinear"), scored_on([lock[0] | {"md5": "c"}], "nearest")}
+    assert scored_on(lock, "nearest") not in others
+    assert len(others) == 2
+
+
+@pytest.mark.parametrize(
+    ("experiment", "train", "name"),
+    [
+        ("paper", "CUHK-TR-2 & DUT-TR", "dbdflow.paper.CUHK-TR-2_DUT-TR"),
+        ("Ann's / try: 2", "CUHK-TR-1", "dbdflow.Ann_s_try_2.CUHK-TR-1"),
+    ],
+)
+def test_registered_names_are_mlflows(experiment: str, train: str, name: str) -> None:
+    assert registered_name(experiment, train) == name
