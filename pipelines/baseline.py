@@ -40,9 +40,8 @@ def baseline(stage: Stage, *, method: str, raw: Path, prepared: Path, out: Path)
         fitted = None
         if settings.train != "none":
             fitted = scratch / FITTED
-            if not fitted.exists():
-                stage.progress(0, len(photographs), f"images: learning from {settings.train} first")
-                processes.submit(fit, named, training_splits(settings.train), raw, prepared, fitted).result()
+            stage.progress(0, len(photographs), f"images: learning from {settings.train} first")
+            learn(processes, named, training_splits(settings.train), raw, prepared, fitted)
         make_maps(stage, processes, named, fitted, photographs)
     with atomic_dir(out) as folder:
         for data in sets:
@@ -60,6 +59,14 @@ def list_photographs(sets: list[PreparedSet], raw: Path, scratch: Path) -> list[
         for folder in [scratch / each.name]
         for row in each.test_rows()
     ]
+
+
+def learn(
+    processes: ProcessPoolExecutor, method: Method, splits: list[tuple[str, str]], raw: Path, prepared: Path, out: Path
+) -> None:
+    """Let a method learn, unless an interrupted start has done so."""
+    if not out.exists():
+        processes.submit(fit, method, splits, raw, prepared, out).result()
 
 
 def make_maps(
