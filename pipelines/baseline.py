@@ -41,7 +41,7 @@ def baseline(stage: Stage, *, method: str, raw: Path, prepared: Path, out: Path)
         if settings.train != "none":
             fitted = scratch / FITTED
             stage.progress(0, len(photographs), f"images: learning from {settings.train} first")
-            learn(processes, named, training_splits(settings.train), raw, prepared, fitted)
+            learn(processes, named, training_splits(settings.train), raw=raw, prepared=prepared, out=fitted)
         make_maps(stage, processes, named, fitted, photographs)
     with atomic_dir(out) as folder:
         for data in sets:
@@ -62,7 +62,13 @@ def list_photographs(sets: list[PreparedSet], raw: Path, scratch: Path) -> list[
 
 
 def learn(
-    processes: ProcessPoolExecutor, method: Method, splits: list[tuple[str, str]], raw: Path, prepared: Path, out: Path
+    processes: ProcessPoolExecutor,
+    method: Method,
+    splits: list[tuple[str, str]],
+    *,
+    raw: Path,
+    prepared: Path,
+    out: Path,
 ) -> None:
     """Let a method learn, unless an interrupted start has done so."""
     if not out.exists():
