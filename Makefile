@@ -6,7 +6,7 @@ LIGHT := click dvc psutil pydantic pyyaml ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup light reproduce push pull up test check lock seeds variants steps candidates cache scoring report scaling \
-	ready prepared labels parallel sweep chaos clean
+	ready prepared labels baselines parallel sweep chaos clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -73,6 +73,9 @@ prepared: setup ## benchmarks/PREPARE.md: EBD at its published size and count (1
 
 labels: setup ## benchmarks/LABELS.md: label proposals against rendered pairs with a known label
 	python benchmarks/labels.py
+
+baselines: setup ## benchmarks/BASELINES.md: what the classical methods cost, and how they do on seven photographs
+	python benchmarks/baselines.py
 
 parallel: setup ## benchmarks/PARALLEL.md: what `dbdflow reproduce` gains and costs (35 minutes)
 	python benchmarks/parallel.py

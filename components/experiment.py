@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from components.data.loader import Jitter, TrainingSet, load_rows, require_photographs
-from components.data.prepared import PreparedSet
+from components.data.loader import Jitter, TrainingSet, load_rows
+from components.data.prepared import PreparedSet, require_photographs
 from components.errors import InputError
 from components.models.checkpoints import load_published, save_model
 from components.models.network import Network

@@ -5,7 +5,7 @@ a params file says the whole experiment. An unknown or ill-typed key is an `Inpu
 """
 
 import difflib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -179,6 +179,26 @@ class PublishedRun(Section):
     beside: str = Field(description="the run of ours that trains the same: its rows of the tables show both")
 
 
+class Baseline(Section):
+    """A method that is a function of a photograph (components/methods.py, docs/add-a-method.md)."""
+
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")] = Field(
+        description="`module:function` of this checkout: image uint8 (H, W, 3) RGB -> map (H, W) in [0, 1]"
+    )
+    code: str = Field(description="the file or folder of this checkout that holds the module: a change in it reruns")
+    train: Literal["none"] | TrainingSplit = Field(description="split that the module's `fit` learns from first")
+
+    @model_validator(mode="after")
+    def _code_holds_the_module(self) -> "Baseline":
+        module = PurePosixPath(*self.function.partition(":")[0].split("."))
+        if PurePosixPath(self.code) not in (module.with_suffix(".py"), module, *module.parents[:-1]):
+            raise ValueError(
+                f"baselines: code is {self.code!r}, where {self.function!r} cannot lie; expected {module}.py, "
+                "or a folder that holds it"
+            )
+        return self
+
+
 class Departures(Section):
     """Each point at which the published code departs from the paper; `recipe` follows the recipe.
 
@@ -288,9 +308,9 @@ class Params(Section):
     stage2_runs: dict[str, Stage2Run]
     published: dict[str, PublishedRun] = Field(description="the authors' checkpoints that are scored beside our runs")
     cached_sets: list[Literal["cuhk", "dut"]] = Field(description="training sets whose teacher features are cached")
-    baselines: list[str] = Field(description="classical methods, by name")
+    baselines: dict[str, Baseline] = Field(description="methods that are a function of a photograph, by name")
     predicted: list[str] = Field(description="runs whose maps are made")
-    evaluated: list[str] = Field(description="runs and classical methods that are scored and reported, in order")
+    evaluated: list[str] = Field(description="runs and methods of `baselines` that are scored and reported, in order")
     predict: Predict
 
     @property
@@ -400,6 +420,7 @@ RUNS: dict[str, type[Section]] = {
     "stage1_depth_runs": Stage1Run,
     "stage2_runs": Stage2Run,
     "published": PublishedRun,
+    "baselines": Baseline,
 }
 """Sections whose keys are names of runs, and what stands under each."""
 

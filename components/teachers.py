@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from components.availability import require
-from components.data.loader import Jitter, TrainingSet, load_rows, require_photographs
-from components.data.prepared import PreparedSet
+from components.data.loader import Jitter, TrainingSet, load_rows
+from components.data.prepared import PreparedSet, require_photographs
 from components.models.checkpoints import load_model
 from components.models.network import Network
 from components.params import Params

@@ -88,7 +88,8 @@ def read(root: Path, *, data: bool = True) -> Dag:
             upstream, made = ordered(repo), outputs(repo)
             status = repo.status()
     except DvcException as error:
-        raise InputError(f"DVC cannot read {root}: {error}") from error
+        cause = " ".join(f" ({error.__cause__})".split()) if error.__cause__ else ""
+        raise InputError(f"DVC cannot read {root}: {error}{cause and ' '}{cause}") from error
     lock = load(root / "dvc.lock").get("stages", {})
     if not data:
         status = {stage: without_data(entries, made) for stage, entries in status.items()}

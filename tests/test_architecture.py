@@ -19,6 +19,8 @@ PIPELINES = sorted((ROOT / "pipelines").rglob("*.py"))
 PRESETS = ("smoke", "miniature", "paper")
 INBOX = "data/archives"
 """What a person brings in; stages follow the hashes of it in its ledger, a parameter file."""
+CODE = "${item.code}"
+"""Of a method: the files of its code, which the params file names."""
 EXTERNAL = "data/external"
 """Published maps that a person lays there."""
 DATA_FILES = [
@@ -103,9 +105,20 @@ def texts(path: Path) -> set[str]:
     }
 
 
+def shipped_methods(stage: str) -> list[dict[str, str]]:
+    """The methods that a stage runs because a preset names them."""
+    if CODE not in STAGES[stage]["deps"]:
+        return []
+    return [each for preset in PRESETS for each in load(f"presets/{preset}.yaml")["baselines"].values()]
+
+
 def needed(stage: str) -> set[Path]:
     """Files of components/ that a stage's numbers depend on: code, and the data files that the code names."""
-    code = {path for path in closure(f"pipelines.{module_of(stage)}") if "components" in path.parts}
+    modules = [
+        f"pipelines.{module_of(stage)}",
+        *(each["function"].partition(":")[0] for each in shipped_methods(stage)),
+    ]
+    code = {path for module in modules for path in closure(module) if "components" in path.parts}
     names = set().union(*(texts(path) for path in code))
     return code | {path for path in DATA_FILES if path.name in names}
 
@@ -113,7 +126,8 @@ def needed(stage: str) -> set[Path]:
 def declared(stage: str) -> dict[str, set[Path]]:
     """The files behind each dependency on code."""
     found = {}
-    for dep in STAGES[stage]["deps"]:
+    methods = [each["code"] for each in shipped_methods(stage)]
+    for dep in dict.fromkeys(path for each in STAGES[stage]["deps"] for path in (methods if each == CODE else [each])):
         if not dep.startswith("data/"):
             path = ROOT / dep
             assert path.exists(), dep

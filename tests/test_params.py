@@ -1,5 +1,6 @@
 """The schema of params files: what is shipped is valid, and what is wrong is named."""
 
+import io
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,11 @@ def test_what_ships_is_the_miniature(root: Path) -> None:
 
 @pytest.mark.parametrize("preset", ["smoke", "miniature", "paper"])
 def test_presets_are_complete_and_named(root: Path, preset: str) -> None:
-    assert load_params(root / "presets" / f"{preset}.yaml").name == preset
+    path = root / "presets" / f"{preset}.yaml"
+    assert load_params(path).name == preset
+    again = io.StringIO()
+    YAML().dump(YAML().load(path.read_text()), again)  # as an experiment writes it
+    assert YAML(typ="safe").load(again.getvalue())["name"] == preset  # DVC's reader, which takes less
 
 
 def test_the_paper_preset_is_the_paper(root: Path) -> None:
@@ -62,6 +67,13 @@ def test_the_paper_preset_is_the_paper(root: Path) -> None:
         ("stage1_runs.dffnet.model", "rdffnet", "stage1_runs.dffnet.model: rdffnet belongs in stage1_depth_runs"),
         ("predicted", ["dffnet", "dfnet"], "predicted: 'dfnet' is not among dffnet"),
         ("evaluated", ["hifts"], "evaluated: 'hifts' is not among"),
+        ("baselines.lbp.function", "laplacian", "`baselines.lbp.function` is 'laplacian' (str): String should match"),
+        (
+            "baselines.lbp.function",
+            "a.b:f",
+            "baselines: code is 'components/baselines', where 'a.b:f' cannot lie; expe",
+        ),
+        ("baselines.lbp.cod", "a.py", "unknown key `baselines.lbp.cod`; the nearest valid key is `baselines.lbp.code`"),
         ("stage1.augment.contrast", 0.3, "stage1.augment: colour jitter (0.2, 0.3, 0.2), but stage2.augment has (0.2,"),
         ("departures.teacher_batchnorm", "batch", "teacher.mode: cached features come from teachers in eval()"),
     ],

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.baselines.domain_transform import FloatMap, domain_transform
+from components.baselines.grid import at_full_size
 
 PRE_BLUR = 0.5
 PATCH_SIZES = (7, 15, 31, 63)
@@ -53,7 +54,7 @@ def hifst(image: NDArray[np.uint8]) -> FloatMap:
     assert image.shape[2] == 3
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     layers = sorted_layers(gradient_magnitude(gray))
-    sharpness = at_full_size(max_pooled(layers), *gray.shape)
+    sharpness = at_full_size(max_pooled(layers), STRIDE, *gray.shape)
     weighted = sharpness * local_entropy(sharpness)
     return unit_range(domain_transform(weighted, smoothed(gray, GUIDE_BLUR), SMOOTHING_REACH, SMOOTHING_RANGE))
 
@@ -135,13 +136,6 @@ def unit_range(one_map: FloatMap) -> FloatMap:
     low, high = one_map.min(), one_map.max()
     scaled: FloatMap = (one_map - low) / max(high - low, np.float32(ROUNDING))
     return scaled
-
-
-def at_full_size(pooled: FloatMap, height: int, width: int) -> FloatMap:
-    """(height, width) in [0, 1]: the map of every STRIDE-th pixel, interpolated (bicubic) in between."""
-    y, x = (np.arange(side, dtype=np.float32) / STRIDE for side in (height, width))
-    full: FloatMap = cv2.remap(pooled, *np.meshgrid(x, y), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.clip(full, 0, 1)
 
 
 def local_entropy(unit_map: FloatMap) -> FloatMap:

@@ -17,9 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from components.availability import Gap, NotAvailableError
 from components.data.prepared import PreparedSet
-from components.storage import read_json
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -50,19 +48,6 @@ class TrainingSet:
         digest = hashlib.sha256(self.images.cpu().numpy().tobytes())
         digest.update(self.labels.cpu().numpy().tobytes())
         return digest.hexdigest()
-
-
-def require_photographs(data: PreparedSet, split: str) -> None:
-    """Go on only if there are photographs of `split`.
-
-    Raises:
-        NotAvailableError: there is none: a list is unknown, or a part of the set is not there.
-    """
-    if len(data.split(split)) == 0:
-        notes = "; ".join(read_json(data.folder / "validation.json")["notes"]) or "the set is a partial one"
-        raise NotAvailableError(
-            Gap(f"training on {split}", f"{data.folder} holds no photograph of it ({notes})", "see `dbdflow status`")
-        )
 
 
 def load_rows(parts: Sequence[tuple[PreparedSet, NDArray[np.int64]]], device: torch.device) -> TrainingSet:

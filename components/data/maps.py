@@ -5,7 +5,7 @@ The same maps give the same bytes: members are stored in the order of their name
 
 import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,12 +36,22 @@ def write_maps(path: Path, maps: Iterable[tuple[str, NDArray[np.uint8]]]) -> Non
     for map_id, values in maps:
         assert map_id not in members, f"two maps called {map_id}"
         members[map_id] = encode_map(values)
+    store(path, ((map_id, members[map_id]) for map_id in sorted(members)))
+
+
+def pack_maps(path: Path, files: Mapping[str, Path]) -> None:
+    """Write maps that lie in files, by id and as `encode_map` made them, to `path` as `write_maps` does."""
+    store(path, ((map_id, files[map_id].read_bytes()) for map_id in sorted(files)))
+
+
+def store(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
+    """Write the archive of encoded maps, in the order in which they come."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for map_id in sorted(members):
+        for map_id, encoded in members:
             info = zipfile.ZipInfo(f"{map_id}.png", date_time=EPOCH)
             info.create_system = 3  # Unix, whatever writes it; with the rights below
             info.external_attr = 0o644 << 16
-            archive.writestr(info, members[map_id])
+            archive.writestr(info, encoded)
 
 
 class MapArchive:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from components.availability import gap_of, require
+from components.availability import Gap, NotAvailableError, gap_of, require
 from components.errors import InputError
 from components.storage import read_json
 
@@ -216,3 +216,16 @@ class PreparedSet:
         row = self.rows[index]
         packed = self.labels_full[row.label_offset : row.label_offset + row.packed_bytes]
         return np.unpackbits(packed, count=row.height * row.width).reshape(row.height, row.width)
+
+
+def require_photographs(data: PreparedSet, split: str) -> None:
+    """Go on only if there are photographs of `split`.
+
+    Raises:
+        NotAvailableError: there is none: a list is unknown, or a part of the set is not there.
+    """
+    if len(data.split(split)) == 0:
+        notes = "; ".join(read_json(data.folder / "validation.json")["notes"]) or "the set is a partial one"
+        raise NotAvailableError(
+            Gap(f"training on {split}", f"{data.folder} holds no photograph of it ({notes})", "see `dbdflow status`")
+        )

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.data.optics import Floats, to_linear
+from components.guided import Guide
 from components.labelling import regions
 from components.labelling.align import Alignment, Pixels, align, warp
 from components.labelling.blur import ABOVE, BELOW, Bank, evidence, make_bank, residuals, root, shows
 from components.labelling.exposure import Exposure, match
-from components.labelling.guided import Guide
 from components.labelling.regions import Mask
 
 OUT_OF_FOCUS, UNDECIDED, IN_FOCUS = 0, 128, 255
@@ -33,6 +33,8 @@ At 320 px, the paper's network size, it is 1.2 px: the least that shows there.""
 WORK_LIMIT_PX = 3.0
 WORK_WIDTH = 800
 """Photographs are reduced until the limit is the first, but not below the second."""
+GUIDE_RADIUS, GUIDE_SMOOTH = 6, 1e-4
+"""Of the guided filter: pixels of the reduced photograph, variance of its colours below which a window is flat."""
 PASSES = 2
 WHITE = 0.97
 """Linear light of a clipped pixel."""
@@ -142,7 +144,7 @@ def fill_holes(agreement: Floats, covered: Mask) -> Floats:
 
 def judge(scene: Scene) -> tuple[Floats, Floats, Floats]:
     """Agreement and weight of evidence as in `combine`, and the best diameter (h, w) as a multiple of the limit."""
-    guide = Guide(root(np.clip(scene.wide, 0, 1)))
+    guide = Guide(root(np.clip(scene.wide, 0, 1)), radius=GUIDE_RADIUS, smooth=GUIDE_SMOOTH)
     flat = regions.large(shows(scene.wide, scene.bank.above[0]) < regions.FLAT)
     multiples = np.array((*BELOW, *ABOVE), dtype=np.float32)
     residual = residuals(scene.shallow, scene.wide, scene.bank)

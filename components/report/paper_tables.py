@@ -1,6 +1,6 @@
 """The paper's Tables I to VI as data, and the run of ours that fills each row.
 
-`paper_tables.csv` holds one line a row: `kind` (`model`, `baseline`, `planned` baseline, `published` method), `run`
+`paper_tables.csv` holds one line a row: `kind` (`model`, `baseline`, `published` method), `run`
 (the name a run of ours must have to fill it), what the paper prints beside the numbers, and one column a test set and
 metric: empty where the table has no such column, `-` where the paper prints a dash.
 """
@@ -29,7 +29,6 @@ CAPTIONS = {
 ABSENT = {
     "model": "not in this parameter file",
     "baseline": "not in this parameter file",
-    "planned": "not implemented here; needs maps in data/external/{row} (data/external/README.md)",
     "published": "needs maps in data/external/{row} (data/external/README.md)",
 }
 """Why nothing fills a row, by its kind."""

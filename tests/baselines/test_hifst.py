@@ -1,14 +1,12 @@
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
+from components.baselines.grid import at_full_size
 from components.baselines.hifst import (
     LAYERS,
     PATCH_SIZES,
     STRIDE,
-    at_full_size,
     dct_basis,
     gradient_magnitude,
     hifst,
@@ -18,15 +16,8 @@ from components.baselines.hifst import (
     unit_range,
 )
 from components.metrics import count
-
-REAL = Path(__file__).parents[3] / "shared" / "real"
-PHOTOGRAPHS = [f"out_of_focus{number}" for number in ("0011", "0015", "0031", "0035", "0080", "0142", "0223")]
-
-
-def texture(height, width, seed=0):
-    """Noise with some structure: uint8 (height, width, 3)."""
-    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return cv2.GaussianBlur(noise, (0, 0), 0.8)
+from tests.baselines.photographs import NAMES, real, texture
+from tests.conftest import SHARED
 
 
 def test_dct_basis_by_hand():
@@ -91,7 +82,7 @@ def test_unit_range():
 
 def test_full_size_keeps_the_samples():
     pooled = np.random.default_rng(0).random((20, 31), dtype=np.float32)
-    full = at_full_size(pooled, 39, 61)
+    full = at_full_size(pooled, STRIDE, 39, 61)
     assert full.shape == (39, 61)
     np.testing.assert_allclose(full[::STRIDE, ::STRIDE], pooled, atol=1e-6)
 
@@ -161,36 +152,27 @@ def test_the_same_photograph_gives_the_same_map_and_is_left_alone():
     np.testing.assert_array_equal(image, before)
 
 
-def read(path, flag):
-    image = cv2.imread(str(path), flag)
-    assert image is not None, path
-    return image
+def published(name):
+    """The authors' map of a photograph, in [0, 1]."""
+    return cv2.imread(str(SHARED / "real/hifst_cuhk_photos" / f"{name}.png"), cv2.IMREAD_GRAYSCALE) / 255
 
 
 @pytest.fixture(scope="module")
 def ours():
     """Map of each photograph, computed once."""
-    if not REAL.is_dir():
-        pytest.skip("needs ../shared/real: a few photographs and the published maps")
-    folder = REAL / "cuhk" / "image"
-    return {
-        name: hifst(cv2.cvtColor(read(folder / f"{name}.jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
-        for name in PHOTOGRAPHS
-    }
+    return {name: hifst(image) for name, (image, _) in zip(NAMES, real(), strict=True)}
 
 
-@pytest.mark.parametrize("name", PHOTOGRAPHS)
+@pytest.mark.parametrize("name", NAMES)
 def test_agrees_with_the_published_map(ours, name):
-    published = read(REAL / "hifst_cuhk_photos" / f"{name}.png", cv2.IMREAD_GRAYSCALE) / 255
-    assert np.corrcoef(ours[name].ravel(), published.ravel())[0, 1] > 0.98
-    assert np.abs(ours[name] - published).mean() < 0.03
+    assert np.corrcoef(ours[name].ravel(), published(name).ravel())[0, 1] > 0.98
+    assert np.abs(ours[name] - published(name)).mean() < 0.03
 
 
 def test_scores_as_the_published_maps_do(ours):
-    """Label white = out of focus; means over the seven photographs."""
-    labels = [read(REAL / "cuhk" / "gt" / f"{name}.png", cv2.IMREAD_GRAYSCALE) < 128 for name in PHOTOGRAPHS]
-    published = [read(REAL / "hifst_cuhk_photos" / f"{name}.png", cv2.IMREAD_GRAYSCALE) for name in PHOTOGRAPHS]
+    """Means over the seven photographs."""
+    labels = {name: label for name, (_, label) in zip(NAMES, real(), strict=True)}
     for metric, tolerance in (("mae", 0.005), ("f_beta", 0.01), ("f_beta_max", 0.005)):
-        own = [getattr(count(ours[name], label), metric) for name, label in zip(PHOTOGRAPHS, labels, strict=True)]
-        theirs = [getattr(count(*pair), metric) for pair in zip(published, labels, strict=True)]
+        own = [getattr(count(ours[name], labels[name]), metric) for name in NAMES]
+        theirs = [getattr(count(published(name), labels[name]), metric) for name in NAMES]
         assert np.mean(own) == pytest.approx(np.mean(theirs), abs=tolerance), metric

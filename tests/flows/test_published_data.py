@@ -41,7 +41,7 @@ def paper_like(params: dict) -> dict:
     run = {"model": "dffnet", "backbone": "resnet10t", "backbone_options": SMALL}
     params["published"] = {CHECKPOINT: run | {"beside": "d_dffnet"}, UNLUCKY: run | {"beside": "dffnet"}}
     params["cached_sets"] = ["cuhk", "dut"]
-    params["baselines"] = []
+    params["baselines"] = {}
     models = ["dffnet", "dffnet_dut", "d_dffnet", "d_dffnet_dut", CHECKPOINT, UNLUCKY]
     return params | {"predicted": models, "evaluated": models, "stage1_depth_runs": {}}
 

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from pipelines.ranking import mean_mae
 from tests.flows.conftest import PROJECT
 
+METHODS = ("dbdf", "lbp", "hifst")
 STAGES = {
     *(f"{stage}@{name}" for stage in ("download", "prepare") for name in ("cuhk", "dut", "ctcug", "ebd")),
     "depth_teacher",
@@ -24,9 +25,9 @@ STAGES = {
     "train_stage1@dffnet",
     "train_stage1_depth@rdffnet",
     "distill_stage2@d_dffnet",
-    "baseline@hifst",
+    *(f"baseline@{method}" for method in METHODS),
     *(f"predict@{run}" for run in ("dffnet", "rdffnet", "d_dffnet")),
-    *(f"evaluate@{run}" for run in ("hifst", "dffnet", "rdffnet", "d_dffnet")),
+    *(f"evaluate@{run}" for run in (*METHODS, "dffnet", "rdffnet", "d_dffnet")),
     "external",
     "report",
 }
@@ -197,7 +198,7 @@ def check_comparable(checkout: Checkout, runs: list) -> None:
     assert set(parents) == {"0.5", "0.2"}
     assert set(parents["0.5"][3]) == set(parents["0.2"][3])
     assert parents["0.5"][2]["dvc.lock"] != parents["0.2"][2]["dvc.lock"]
-    for run in ("hifst", "dffnet", "rdffnet", "d_dffnet"):
+    for run in (*METHODS, "dffnet", "rdffnet", "d_dffnet"):
         for test_set, scores in scores_of(checkout, run).items():
             name = f"{run}/{test_set.replace('(', '_').rstrip(')')}"
             for metric in ("mae", "f_beta", "f_beta_max", "iou"):

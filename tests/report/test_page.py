@@ -69,10 +69,7 @@ def test_best_of_ours_is_bold_and_nothing_else(page):
 
 
 def test_rows_without_a_run_say_why(page):
-    assert (
-        page.rows["I"]["1"][0][0]
-        == "DBDF [1]not run: not implemented here; needs maps in data/external/dbdf (data/external/README.md)"
-    )
+    assert page.rows["I"]["1"][0][0] == "DBDF [1]not run: not in this parameter file"
     needs = "not run: needs maps in data/external/cenet (data/external/README.md)"
     assert page.rows["I"]["6"][0][0] == f"CENet [6]{needs}"
     assert page.rows["IV"]["3"][0][0] == "DFFNetnot run: not in this parameter file"

@@ -10,6 +10,8 @@ from components.report.paper_tables import ABSENT, CAPTIONS, LABELS, label, pape
 REFERENCE = Path(__file__).parents[3] / "shared/paper/tables.csv"
 
 FILLED_BY = {
+    ("I", 1): "dbdf",
+    ("I", 2): "lbp",
     ("I", 3): "hifst",
     ("I", 11): "dffnet",
     ("I", 12): "rdffnet",

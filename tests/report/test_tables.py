@@ -137,7 +137,7 @@ def test_why_a_row_is_not_run():
     assert absent["d_dffnet"] == "in this parameter file, but not scored yet"
     assert absent["hifst"] == absent["dd"] == "its disk is full"
     assert absent["rdffnet"] == "not in this parameter file"  # ours is not run, whatever maps there are
-    assert absent["dbdf"] == "not implemented here; needs maps in data/external/dbdf (data/external/README.md)"
+    assert absent["dbdf"] == "not in this parameter file"
     assert absent["cenet"] == "needs maps in data/external/cenet (data/external/README.md)"
 
 
