@@ -295,6 +295,6 @@ def test_the_readme_names_files_and_deployments_that_exist() -> None:
     for name in set(re.findall(r"\b(?:deploy|tests)/[\w.-]+\.\w+", text)):
         assert (ROOT / name).is_file(), name
     known = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
-    named = set(re.findall(r"\b(?:reproduce|predict)/\w+", text))
+    named = set(re.findall(r"\b(?:reproduce|sweep|watch|predict)/\w+", text))
     flows = {each["name"]: each["entrypoint"].rpartition(":")[2] for each in known}
     assert named == {f"{flow}/{name}" for name, flow in flows.items()}

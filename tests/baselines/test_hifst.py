@@ -16,6 +16,7 @@ from components.baselines.hifst import (
     unit_range,
 )
 from components.metrics import count
+from pipelines.pool import pool
 from tests.baselines.photographs import NAMES, real, texture
 from tests.conftest import SHARED
 
@@ -159,8 +160,9 @@ def published(name):
 
 @pytest.fixture(scope="module")
 def ours():
-    """Map of each photograph, computed once."""
-    return {name: hifst(image) for name, (image, _) in zip(NAMES, real(), strict=True)}
+    """Map of each photograph, computed once, in processes of one thread as the stage does."""
+    with pool(2) as processes:
+        return dict(zip(NAMES, processes.map(hifst, [image for image, _ in real()]), strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)

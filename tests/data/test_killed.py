@@ -17,7 +17,7 @@ from tests.data import published
 from tests.data.webserver import Server, serving
 
 ROOT = Path(__file__).parents[2]
-KILLS = 20
+KILLS = 10
 COURSE = """
 import sys
 from pathlib import Path
