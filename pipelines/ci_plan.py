@@ -31,6 +31,7 @@ class Plan:
         to_do: stage that is out of date at the head by the base's results -> why; those after it too.
         stages: number of all stages at the head.
         gone: stages of the base that the head lacks.
+        due: stages of `to_do` that are out of date at the base for the same reasons: the change has no part in it.
         made: stages of `to_do` whose result the head's own dvc.lock has.
         locked: whether the base has results; without them its files are compared.
         costs: what stages cost when they last ran.
@@ -41,6 +42,7 @@ class Plan:
     to_do: Mapping[str, Sequence[str]]
     stages: int
     gone: Sequence[str]
+    due: frozenset[str]
     made: frozenset[str]
     locked: bool
     costs: Costs
@@ -48,11 +50,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Base:
-    """What a plan compares with: a dvc.lock, whether it is one of results, the stages and costs known there."""
+    """What a plan compares with: a dvc.lock, whether it is one of results, the stages and costs known there.
+
+    `why`: stages that are out of date there by their own dvc.lock -> reasons.
+    """
 
     lock: bytes
     locked: bool
     stages: Sequence[str]
+    why: Mapping[str, Sequence[str]]
     costs: Costs
 
 
@@ -73,7 +79,18 @@ def make_plan(root: Path, base: str, head: str, preset: str | None = None) -> Pl
         known = {**costs.left(), **source.costs, **costs.read(folder / costs.FILE)}
     gone = [stage for stage in source.stages if stage not in found.upstream]
     made = frozenset(to_do.keys() - left.keys())
-    return Plan(short(base), short(head), to_do, len(found.upstream), gone, made, source.locked, known)
+    due = already_due(found, source.why)
+    return Plan(short(base), short(head), to_do, len(found.upstream), gone, due, made, source.locked, known)
+
+
+def already_due(found: dag.Dag, base: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Stages that are out of date at the head as they are at the base, by themselves and by those before them."""
+    to_do, due = found.to_do(), set[str]()
+    for stage in to_do:
+        same = list(found.why.get(stage, ())) == list(base.get(stage, ()))
+        if same and found.upstream[stage] & to_do.keys() <= due:
+            due.add(stage)
+    return frozenset(due)
 
 
 def base_of(root: Path, commit: str, preset: str | None) -> Base:
@@ -83,7 +100,8 @@ def base_of(root: Path, commit: str, preset: str | None) -> Base:
         other = run is None and put_preset(root, folder, commit, preset)
         locked = (folder / LOCK).exists() and not other
         lock = (folder / LOCK).read_bytes() if locked else lock_of_files(folder)
-        return Base(lock, locked, list(Pipeline(folder).stages()), costs.read(folder / costs.FILE))
+        why = with_lock(folder, lock, {}).why if locked else {}
+        return Base(lock, locked, list(Pipeline(folder).stages()), why, costs.read(folder / costs.FILE))
 
 
 def put_preset(root: Path, folder: Path, commit: str, preset: str | None) -> bool:
@@ -147,7 +165,7 @@ def told(plan: Plan) -> Iterator[str]:
     last = {stage: f"{plan.costs[stage]}" if stage in plan.costs else "not timed yet" for stage in plan.to_do}
     wide, high = (max(map(len, words), default=0) for words in (plan.to_do, last.values()))
     for stage, why in plan.to_do.items():
-        note = "  [its result is in dvc.lock]" if stage in plan.made else ""
+        note = f"  [{remark}]" if (remark := remark_on(stage, plan)) else ""
         yield f"  {stage:{wide}}  {last[stage]:{high}}  {brief(why, 4)}{note}"
     yield from notes(plan)
 
@@ -157,17 +175,27 @@ def markdown(plan: Plan) -> Iterator[str]:
     yield f"**{verdict(plan)}**"
     if plan.to_do:
         last = {stage: str(plan.costs.get(stage, "not timed yet")) for stage in plan.to_do}
-        noted = {stage: " (its result is in dvc.lock)" if stage in plan.made else "" for stage in plan.to_do}
+        noted = {stage: f" ({remark})" if (remark := remark_on(stage, plan)) else "" for stage in plan.to_do}
         rows = [(code(s), code(brief(why, 4)) + noted[s], plain(last[s])) for s, why in plan.to_do.items()]
         yield from ("", *table(("stage", "why", "last time"), rows))
     yield from (f"\n{plain(line)}" for line in notes(plan))
 
 
+def remark_on(stage: str, plan: Plan) -> str:
+    """What sets a stage apart from others that rerun, if anything does."""
+    if stage in plan.made:
+        return "its result is in dvc.lock"
+    return "out of date before this change" if stage in plan.due else ""
+
+
 def verdict(plan: Plan) -> str:
-    """How many stages rerun."""
-    if not plan.to_do:
-        return f"nothing reruns: all {plan.stages} stages stay as they are"
-    return f"{len(plan.to_do)} of {plan.stages} stages rerun, {plan.stages - len(plan.to_do)} stay as they are"
+    """How many stages rerun, and how many would without the change."""
+    changed = len(plan.to_do) - len(plan.due)
+    late = f"; {len(plan.due)} more were out of date before it" if plan.due else ""
+    if not changed:
+        rest = f"all {plan.stages} stages" if not plan.due else f"{plan.stages - len(plan.due)} of {plan.stages} stages"
+        return f"nothing reruns by this change: {rest} stay as they are{late}"
+    return f"{changed} of {plan.stages} stages rerun, {plan.stages - len(plan.to_do)} stay as they are{late}"
 
 
 def notes(plan: Plan) -> Iterator[str]:

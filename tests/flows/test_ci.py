@@ -34,6 +34,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> History:
     history.commit("README")
     history.replace("params.yaml", "first: 1.0", "first: 2.0")
     history.commit("changed")
+    history.call("git", "checkout", "--quiet", "-b", "late")
+    history.write("README.md", "a third\n")
+    history.commit("README, late")
+    history.call("git", "checkout", "--quiet", "main")
     history.reproduce()
     history.commit("changed result")
     history.call("git", "checkout", "--quiet", "-b", "code", history.commits["README"])
@@ -86,7 +90,16 @@ def test_a_changed_param_reruns_what_depends_on_it(history: History) -> None:
 def test_a_changed_readme_reruns_nothing(history: History) -> None:
     plan = make_plan(history.root, history.commits["result"], history.commits["README"])
     assert (plan.to_do, plan.stages, plan.gone, plan.locked) == ({}, 7, [], True)
-    assert list(ci_plan.markdown(plan)) == ["**nothing reruns: all 7 stages stay as they are**"]
+    assert list(ci_plan.markdown(plan)) == ["**nothing reruns by this change: all 7 stages stay as they are**"]
+
+
+def test_what_was_out_of_date_before_is_no_doing_of_the_change(history: History) -> None:
+    plan = make_plan(history.root, history.commits["changed"], history.commits["README, late"])
+    assert plan.due == frozenset(CHAIN) == plan.to_do.keys()
+    told = list(ci_plan.told(plan))
+    end = "nothing reruns by this change: 3 of 7 stages stay as they are; 4 more were out of date before it"
+    assert told[0].endswith(end)
+    assert told[1].endswith("rates.first: 1.0 -> 2.0  [out of date before this change]")
 
 
 def test_changed_code_is_named_by_file_and_lines(history: History) -> None:
