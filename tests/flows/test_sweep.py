@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError
+from pipelines.clone import Clone
 from pipelines.sweep import read_axes
 from pipelines.sweep_plan import node_name
+from pipelines.sweep_report import report_over_seeds
 from tests.flows.conftest import PROJECT, Checkout, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
@@ -139,3 +141,34 @@ def test_stages_are_named_by_what_their_points_have_in_common() -> None:
     assert node_name("train", points, shared_by_all=True) == "train"
     assert node_name("train", [points[0], points[2]], shared_by_all=False) == "train [seed=0]"
     assert node_name("train", [points[3]], shared_by_all=False) == "train [beta=5, seed=1]"
+
+
+REPORT = """
+import os, sys
+from pathlib import Path
+assert os.environ["DBDFLOW_SWEEP"].startswith('{"name": "sweep-1", "axes": "seed=0..2", "point": "')
+found = sorted(path.as_posix() for path in Path("data/scores").rglob("summary.json"))
+Path(sys.argv[2]).mkdir(parents=True)
+Path(sys.argv[2], "index.html").write_text(" ".join(found))
+"""
+
+
+def test_a_setting_has_a_report_with_the_scores_of_its_other_seeds(tmp_path: Path) -> None:
+    clone, part = Clone(tmp_path, tmp_path / "clone", "HEAD"), {"name": "sweep-1", "axes": "seed=0..2"}
+    kept = {seed: tmp_path / f"kept{seed}" for seed in range(3)}
+    lock = "stages: {report: {cmd: python report.py --out data/report}}"
+    for folder in (clone.folder / "data", *kept.values()):
+        (folder / "scores/run").mkdir(parents=True)
+        (folder / "scores/run/summary.json").write_text("{}")
+        (folder / "dvc.lock").write_text(lock)
+    (clone.folder / "report.py").write_text(REPORT)
+    said: list[str] = []
+    report_over_seeds(clone, kept, tmp_path / "report", part, said.append)
+    others = [f"data/scores/seeds/{seed}/run/summary.json" for seed in (1, 2)]
+    assert (tmp_path / "report/index.html").read_text().split() == ["data/scores/run/summary.json", *others]
+    assert said == [f"{tmp_path / 'report'}: the report over 3 seeds"]
+    (clone.folder / "report.py").write_text("raise SystemExit('no room')")
+    with pytest.raises(InputError, match=r"other: the report over seeds was not made \(no room\); run the same sweep"):
+        report_over_seeds(clone, kept, tmp_path / "other", part, said.append)
+    report_over_seeds(clone, {0: kept[0]}, tmp_path / "alone", part, said.append)  # one seed: its own report will do
+    assert not (tmp_path / "alone").exists()
