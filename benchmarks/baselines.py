@@ -139,8 +139,8 @@ Median of turns; CPU time of the process.
 ## Seven photographs of CUHK
 
 Means over the photographs; the blurred region is positive in F-beta and IoU. DBDF scores each with what the other six
-taught. What LBP's paper leaves open (the sign in its code, the matting's radius) was chosen on these photographs, so that
-its numbers flatter it a little.
+taught. What LBP's paper leaves open (the sign in its code, the matting's radius) was chosen on these photographs: its
+numbers flatter it a little.
 
 {scores}
 

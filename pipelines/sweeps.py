@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,16 @@ from pipelines.telling import Console
 from pipelines.walk import Done, Walk
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SweepSummary(Summary):
+    """How a sweep ended; `paths`: stage, as it is named here -> its log."""
+
+    paths: Mapping[str, Path]
+
+    def log(self, stage: str) -> Path | None:
+        return self.paths.get(stage)
 
 
 class Sweep:
@@ -81,7 +91,7 @@ class Sweep:
         """
         begun = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with recovery.alone(self.folder, self.say, stop):
+        with recovery.alone(self.folder.parent, self.say, stop):  # two sweeps may share points
             if not self.waiting:
                 self.finish()
                 stages = sum(len(load(self.kept(point) / "dvc.lock")["stages"]) for point in self.points)
@@ -99,7 +109,8 @@ class Sweep:
                     self.keep(point)
             if self.is_done():
                 self.finish()
-        return Summary(done, len(running.plan.nodes), time.monotonic() - begun, running.logs, stop)
+        seconds, stages = time.monotonic() - begun, len(running.plan.nodes)
+        return SweepSummary(done, stages, seconds, running.logs, stop, running.paths())
 
     def finish(self) -> None:
         """Write what is about all points, as far as it is not there, and let go of the clones."""
@@ -195,6 +206,10 @@ class Running:
         """What the owner's `dvc.lock` says of a node that is done."""
         with recovery.dvc_lock(self.points[node.owner].clone.folder):
             return load(self.points[node.owner].clone.folder / "dvc.lock")["stages"][node.stage]
+
+    def paths(self) -> dict[str, Path]:
+        """Where each node's log is."""
+        return {name: self.launchers[node.owner].log(node.stage) for name, node in self.plan.nodes.items()}
 
     def ran(self, point: int, done: Mapping[str, Done]) -> list[str]:
         """The stages that ran in a point's clone."""
