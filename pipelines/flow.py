@@ -7,6 +7,7 @@ server meanwhile. An ephemeral server (13-22 s) is never started.
 import inspect
 import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -37,6 +38,13 @@ def reachable() -> str | None:
         return api
     log.warning("no Prefect server answers at %s: going on without one", api)
     return None
+
+
+def prepare(api: str) -> None:
+    """Have Prefect, which reads its settings when it is imported, use this address and a home that is there."""
+    assert "prefect" not in sys.modules
+    os.environ["PREFECT_API_URL"] = api
+    environment.state().mkdir(parents=True, exist_ok=True)
 
 
 def run(

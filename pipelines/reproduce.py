@@ -97,13 +97,12 @@ def log_to_prefect_alone() -> None:
             handler.setLevel(logging.CRITICAL)
 
 
-def from_console(api: str, run: "Callable[[], State[Any]]") -> Summary:
+def from_console(run: "Callable[[], State[Any]]") -> Summary:
     """Run a flow in this process, which a person started; how it ended.
 
     Raises:
         InputError: a preset, key or stage that does not exist.
     """
-    os.environ["PREFECT_API_URL"] = api
     try:
         message = run().message
     except Exception as error:

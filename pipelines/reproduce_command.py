@@ -39,11 +39,11 @@ def command(
         return
     api = flow.reachable()
     if api and (request.experiment or look(environment.root(), request.only).to_do()):
-        environment.state().mkdir(parents=True, exist_ok=True)  # Prefect's home is made in it
+        flow.prepare(api)
         from pipelines.reproduce import from_console, reproduce
 
         asked = (preset, dict(request.values), list(request.only), jobs)
-        sys.exit(from_console(api, lambda: reproduce(*asked, return_state=True)).code)
+        sys.exit(from_console(lambda: reproduce(*asked, return_state=True)).code)
     stop = Stop()
     with by_signals(stop):
         summary = experiments.run(request, stop=stop)

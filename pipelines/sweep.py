@@ -52,13 +52,13 @@ def plainly(sweep: "Sweep", jobs: int | None) -> "Summary":
 
 def in_prefect(api: str, axes: dict[str, list[Any]], only: Sequence[str], jobs: int | None) -> "Summary":
     """Run as a flow run of this process."""
-    from pipelines import environment
+    from pipelines import flow
 
-    environment.state().mkdir(parents=True, exist_ok=True)  # Prefect's home is made in it
+    flow.prepare(api)
     from pipelines.reproduce import from_console
     from pipelines.sweep_flow import sweep
 
-    return from_console(api, lambda: sweep(axes, list(only), jobs, return_state=True))
+    return from_console(lambda: sweep(axes, list(only), jobs, return_state=True))
 
 
 def read_axes(words: Sequence[str]) -> dict[str, list[Any]]:
