@@ -1,18 +1,26 @@
 """The flow `sweep`: one sweep as Prefect sees it, each stage that its points share or own a task run."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from pipelines import environment
 from pipelines.reproduce import as_task, watched
+from pipelines.sweep_plan import axes_told
 from pipelines.sweeps import Sweep
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 
-@flow(name="sweep", persist_result=False, retries=0)
+def named() -> str:
+    """Name of a flow run: what is swept, since when."""
+    return f"sweep {axes_told(flow_run.get_parameters()['axes'])} {datetime.now():%Y-%m-%d %H:%M:%S}"
+
+
+@flow(name="sweep", flow_run_name=named, retries=0, persist_result=False)
 def sweep(axes: dict[str, list[Any]], only: list[str] | None = None, jobs: int | None = None) -> "State[None]":
     """Reproduce every combination of values; what several have in common runs once.
 

@@ -371,7 +371,8 @@ def reproductions(api: str) -> list[dict[str, Any]]:
 
 def test_a_reproduction_is_a_flow_run_of_task_runs(dag: Checkout, prefect_api: str) -> None:
     choose(dag, 'second: {options: ""}', "second: {options: '--fails input'}")
-    done = dag.run(DBDFLOW, "reproduce", "--jobs", "2", PREFECT_API_URL=prefect_api)
+    dag.write(".dbdflow/prefect_api_url", prefect_api)  # as `dbdflow up` leaves it
+    done = dag.run(DBDFLOW, "reproduce", "--jobs", "2")
     assert done.returncode == 1, done.stdout + done.stderr
     run = reproductions(prefect_api)[0]
     assert run["name"].startswith("reproduce workspace ")
