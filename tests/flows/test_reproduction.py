@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,7 +92,8 @@ class Checkout:
         before = (self.folder / "params.yaml").read_text()
         self.choose(key, value)
         try:
-            return set(dag.read(self.folder).why)
+            with warnings.catch_warnings(action="ignore"):  # DVC's own libraries'
+                return set(dag.read(self.folder).why)
         finally:
             (self.folder / "params.yaml").write_text(before)
 
