@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.report.paired import RESAMPLES
 from components.report.records import RunRecord, read_run, scored_test_sets
 from components.storage import atomic_path
 
-RESAMPLES = 4000
 METRICS = {"mae": "MAE", "f_beta": "Fβ", "iou": "IoU"}
 """Key in `summary.json` -> as it is shown."""
 SEED = "seed"

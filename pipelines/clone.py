@@ -88,7 +88,8 @@ class Clone:
         git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder)
+        """Let go of it, if it is there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def changed_files(root: Path) -> str:

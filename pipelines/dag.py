@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
-from pipelines.fingerprint import load, look_up
+from pipelines.fingerprint import load, look_up, overlap
 from pipelines.journal import flatten
 
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new", "not in cache": "is not in the cache"}
@@ -112,13 +112,9 @@ def without_data(entries: list[Any], made: Iterable[str]) -> list[Any]:
         if isinstance(entry, str):
             kept.append(entry)
         elif deps := entry.get("changed deps"):
-            kept.append({"changed deps": {path: state for path, state in deps.items() if not is_data(path, made)}})
+            sources = {path: state for path, state in deps.items() if not any(overlap(path, out) for out in made)}
+            kept.append({"changed deps": sources})
     return kept
-
-
-def is_data(path: str, made: Iterable[str]) -> bool:
-    """Whether a path is, holds or lies in an output."""
-    return any(f"{out}/".startswith(f"{path}/") or f"{path}/".startswith(f"{out}/") for out in made)
 
 
 def made_anew(lock: dict[str, Any], upstream: Mapping[str, frozenset[str]]) -> Iterable[tuple[str, str]]:

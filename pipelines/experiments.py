@@ -9,7 +9,6 @@ request goes on in it.
 import hashlib
 import io
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +66,7 @@ def plan(request: Request) -> list[str]:
         clone.make(lambda line: None)
         return told_plan(clone.folder, request.only)
     finally:
-        shutil.rmtree(clone.folder, ignore_errors=True)
+        clone.remove()
 
 
 def of_request(root: Path, request: Request, suffix: str = "") -> Clone:

@@ -122,6 +122,16 @@ class Pipeline:
         return found
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one lies in the other.
+
+    >>> overlap("data/raw", "data/raw/ebd"), overlap("data/raw", "data/rawer")
+    (True, False)
+    """
+    first, second = PurePosixPath(one), PurePosixPath(other)
+    return first.is_relative_to(second) or second.is_relative_to(first)
+
+
 def items(foreach: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
     """Name suffix and value of each turn: a mapping's keys, a list's plain values, the index of a list's others."""
     if isinstance(foreach, dict):

@@ -1,7 +1,5 @@
 """The outputs of a revision, read from DVC's cache by the hashes of its dvc.lock: nothing is checked out or run."""
 
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -10,10 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.errors import InputError
+from pipelines.objects import LISTING, listed, md5, place
 
 log = logging.getLogger(__name__)
-
-FOLDER = ".dir"  # ends the hash of an output that is a folder
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,10 @@ class Stored:
             InputError: it is not in the cache, or damaged there.
         """
         try:
-            with self.place.open("rb") as file:
-                found = hashlib.file_digest(file, "md5").hexdigest()
+            found = md5(self.place)
         except OSError as error:
             raise InputError(f"{self.path} is not in DVC's cache ({self.md5})") from error
-        if found != self.md5.removesuffix(FOLDER):
+        if found != self.md5.removesuffix(LISTING):
             raise InputError(f"{self.path} is damaged in DVC's cache ({self.place} has {found}); delete that file")
         return self.place
 
@@ -57,8 +53,8 @@ class Outputs:
         """Paths of the outputs that lie in a folder, which itself is none."""
         return [path for path in self.hashes if PurePosixPath(path).parent == PurePosixPath(folder)]
 
-    def stored(self, path: PurePosixPath, md5: str) -> Stored:
-        return Stored(path, md5, self.cache / "files" / "md5" / md5[:2] / md5[2:])
+    def stored(self, path: PurePosixPath, oid: str) -> Stored:
+        return Stored(path, oid, place(self.cache / "files" / "md5", oid))
 
     def files(self, path: str) -> Iterator[Stored]:
         """The files of an output.
@@ -67,11 +63,11 @@ class Outputs:
             InputError: the list of the files of a folder is not in the cache, or damaged there.
         """
         whole = self.stored(PurePosixPath(path), self.hashes[path])
-        if not whole.md5.endswith(FOLDER):
+        if not whole.md5.endswith(LISTING):
             yield whole
             return
-        for entry in json.loads(whole.checked().read_text(encoding="utf-8")):
-            yield self.stored(whole.path / entry["relpath"], entry["md5"])
+        for name, file in listed(whole.checked()).items():
+            yield self.stored(whole.path / name, file)
 
     def file(self, path: str, name: str) -> Stored | None:
         """A file of an output that is a folder, None if it has none of this name."""

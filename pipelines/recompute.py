@@ -4,7 +4,6 @@ All happens in a clone under `.dbdflow/verify` with a state folder of its own: n
 Prefect, no output, no object of the cache is touched (DVC hashes what comes out, and does not keep it).
 """
 
-import json
 import random
 import shutil
 import time
@@ -17,10 +16,11 @@ from typing import Literal
 from components.errors import InputError
 from pipelines import dag, environment, locks
 from pipelines.clone import Clone, cache_of, changed_files
-from pipelines.fingerprint import load
+from pipelines.fingerprint import load, overlap
 from pipelines.launch import Launcher
 from pipelines.numbers import SAME, Apart, apart
-from pipelines.remote import LISTING, Output, check_out, md5, recorded
+from pipelines.objects import LISTING, listed, md5, place
+from pipelines.remote import Output, check_out, recorded
 from pipelines.reproduction import child_environment, new_logs
 from pipelines.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
 from pipelines.revisions import git
@@ -163,7 +163,7 @@ class Bench:
         return f"out of date: {', '.join(dag.reasons(entries, entry, self.root))}" if entries else None
 
     def kept(self, oid: str) -> Path:
-        return self.cache / oid[:2] / oid[2:]
+        return place(self.cache, oid)
 
     def _run(self, stage: str) -> Done | None:
         need = stage_need(stage, self.needs)
@@ -206,7 +206,7 @@ class Bench:
         """File of a recorded output ('' for itself) -> its object."""
         if not out.oid.endswith(LISTING):
             return {"": out.oid}
-        return {each["relpath"]: each["md5"] for each in json.loads(self.kept(out.oid).read_bytes())}
+        return listed(self.kept(out.oid))
 
     def _clear(self, stage: str) -> None:
         """Take what came out away, so that the next stage gets the recorded one."""
@@ -219,11 +219,6 @@ class Bench:
 
 REPORTING = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID")
 """What tells a stage of servers; one that is only checked reports to none."""
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether one path is the other or lies in it."""
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def files(path: Path) -> dict[str, Path]:

@@ -4,8 +4,6 @@ DVC's own `push` and `pull` go by the names of objects (docs/sharing.md says wha
 object is hashed on its way, before it is in the cache, and what is damaged or missing is named.
 """
 
-import hashlib
-import json
 import os
 import shutil
 import threading
@@ -18,10 +16,9 @@ from typing import Any
 
 from components.errors import InputError
 from pipelines.fingerprint import load
+from pipelines.objects import LISTING, listed, md5
 from pipelines.progress import Progress
 
-LISTING = ".dir"
-"""What the name of an object ends in that lists the files of a folder."""
 MODE = 0o444  # DVC takes an object with these rights for whole
 
 
@@ -123,8 +120,8 @@ class Store:
         for out in outputs:
             tops.setdefault(out.oid, []).append((out, ""))
             if out.oid.endswith(LISTING) and self.has(out.oid):
-                for entry in json.loads(self.here(out.oid).read_bytes()):
-                    files.setdefault(entry["md5"], []).append((out, entry["relpath"]))
+                for name, file in listed(self.here(out.oid)).items():
+                    files.setdefault(file, []).append((out, name))
         return tops, files
 
 
@@ -212,9 +209,3 @@ def at_once(move: Callable[[str], str | None], oids: Iterable[str], jobs: int) -
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def md5(path: Path) -> str:
-    """DVC's hash of a file, 32 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pipelines.clone import Clone
 from pipelines.dag import Dag
 from pipelines.experiments import Request, of_request
-from pipelines.fingerprint import Pipeline, content_hash, digest, resolve
+from pipelines.fingerprint import Pipeline, content_hash, digest, overlap, resolve
 
 Axes = Mapping[str, Sequence[Any]]
 """Key of params.yaml -> the values that it takes."""
@@ -75,16 +75,6 @@ def outs_of(stage: Mapping[str, Any]) -> list[str]:
     """Paths of a stage's outputs, metrics and plots."""
     listed = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, ())]
     return [str(path) for out in listed for path in (out if isinstance(out, dict) else (out,))]
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether two paths are the same, or one lies in the other.
-
-    >>> overlap("data/raw", "data/raw/ebd"), overlap("data/raw", "data/rawer")
-    (True, False)
-    """
-    first, second = PurePosixPath(one), PurePosixPath(other)
-    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """A sweep: the DAG at many points of its parameters, in one walk in which points share what is equal.
 
-Every point is an experiment in a clone of its own (`pipelines.experiments.Clone`). Of stages that are one (see
+Every point is an experiment in a clone of its own (`pipelines.clone.Clone`). Of stages that are one (see
 `pipelines.sweep_plan`), one point runs it; the others take its entry of `dvc.lock` and its outputs from DVC's cache.
 Killed, the same sweep goes on where it was.
 """
@@ -9,7 +9,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +17,11 @@ from typing import Any
 
 from components.over_seeds import SEED, Sample, settings, tables
 from components.storage import atomic_dir, atomic_path
-from pipelines import costs, dag, environment, recovery
-from pipelines.clone import share_inboxes
+from pipelines import costs, environment, recovery
+from pipelines.clone import Say, share_inboxes
 from pipelines.fingerprint import digest, load
 from pipelines.launch import Launcher
-from pipelines.reproduction import Around, Summary, child_environment, new_logs, plainly
+from pipelines.reproduction import Around, Summary, child_environment, look, new_logs, plainly
 from pipelines.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
 from pipelines.revisions import dvc
 from pipelines.stopping import Stop
@@ -29,8 +29,6 @@ from pipelines.sweep_plan import Axes, Node, Plan, Point, axes_told, plan, point
 from pipelines.sweep_report import report_over_seeds
 from pipelines.telling import Console
 from pipelines.walk import Done, Walk
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -76,10 +74,10 @@ class Sweep:
         try:
             for point in made:
                 point.clone.make(lambda line: None)
-            found = plan(self.waiting, [graph_of(point, self.only) for point in self.waiting])
+            found = plan(self.waiting, [look(point.clone.folder, self.only) for point in self.waiting])
         finally:
             for point in made:
-                shutil.rmtree(point.clone.folder, ignore_errors=True)
+                point.clone.remove()
         lines = [f"  {name}" + shared_by(found.nodes[name]) for name in found.why]
         return [f"{len(self.points)} points, {len(self.waiting)} to do: {counted(found)}", *lines]
 
@@ -123,7 +121,7 @@ class Sweep:
             out = self.folder / "report" / (told(setting) or "as it is")
             report_over_seeds(points[0].clone, kept, out, part, self.say)
         for point in self.points:
-            shutil.rmtree(point.clone.folder, ignore_errors=True)
+            point.clone.remove()
 
     def keep(self, point: Point) -> None:
         """Save a point as an experiment, and keep what the tables need."""
@@ -144,9 +142,10 @@ class Running:
 
     def __init__(self, sweep: Sweep, jobs: int | None, stop: Stop, around: Around) -> None:
         self.points, self.stop, self.around, self.jobs = sweep.waiting, stop, around, jobs
-        self.graphs = [graph_of(point, sweep.only) for point in self.points]
+        self.graphs = [look(point.clone.folder, sweep.only) for point in self.points]
         self.plan = plan(self.points, self.graphs)
-        self.needs = {name: stage_need(node.stage, read_needs()) for name, node in self.plan.nodes.items()}
+        needs = read_needs()
+        self.needs = {name: stage_need(node.stage, needs) for name, node in self.plan.nodes.items()}
         threads, device = runtime_of(load(sweep.root / "params.yaml"))
         self.slots = Slots(Machine.here(), threads=threads, device=device)
         self.logs = new_logs()
@@ -220,12 +219,6 @@ class Running:
         """Whether every stage of a point is done."""
         names = [self.plan.of[point, stage] for stage in self.graphs[point].upstream]
         return all(name not in self.plan.why or (name in done and done[name].well) for name in names)
-
-
-def graph_of(point: Point, only: Sequence[str]) -> dag.Dag:
-    """The part of a point's graph that is asked for, as it is now."""
-    found = dag.read(point.clone.folder)
-    return found.only(only) if only else found
 
 
 def counted(found: Plan) -> str:

@@ -17,10 +17,10 @@ from functools import cached_property
 from pathlib import Path
 
 from components.errors import InputError
-from pipelines import dag, environment, locks
+from pipelines import environment, locks
 from pipelines.clone import Clone, Say, share_inboxes
 from pipelines.recovery import copy_whole
-from pipelines.reproduction import Around, Summary, plainly, reproduce
+from pipelines.reproduction import Around, Summary, look, plainly, reproduce
 from pipelines.revisions import git
 from pipelines.stopping import Stop
 
@@ -163,12 +163,11 @@ class Follower:
             clone.save()
             experiment = clone.name
         if status != "KILLED":
-            shutil.rmtree(clone.folder, ignore_errors=True)
+            clone.remove()
         return Seen(commit, subject, status, told, experiment, time.strftime("%Y-%m-%dT%H:%M:%S")), summary
 
     def _to_do(self, clone: Clone) -> bool:
-        found = dag.read(clone.folder)
-        return bool((found.only(self.only) if self.only else found).to_do())
+        return bool(look(clone.folder, self.only).to_do())
 
     def _reproduce(self, clone: Clone, stop: Stop) -> Summary:
         summary = reproduce(clone.folder, only=self.only, jobs=self.jobs, say=self.say, around=self.around, stop=stop)

@@ -303,6 +303,15 @@ def reproduced(root: Path, stages: dict[str, Any]) -> Checkout:
     return found
 
 
+@pytest.fixture(scope="module")
+def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository of a test module's `STAGES`, reproduced in its `ENVIRONMENT`, to be copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in request.module.ENVIRONMENT.items():
+            patch.setenv(name, value)
+        return reproduced(tmp_path_factory.mktemp("template") / "checkout", request.module.STAGES).root
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

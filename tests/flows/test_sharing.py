@@ -16,11 +16,12 @@ from click.testing import CliRunner
 from dvc.repo import Repo
 
 from pipelines.cli import main
-from tests.flows.conftest import Checkout, free_port, reproduced, until
+from tests.flows.conftest import Checkout, free_port, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's, of its own library
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
+ENVIRONMENT = {"RAN": os.devnull}
 STAGES = {
     "first": {
         "cmd": "mkdir data/out && cp data/in.txt data/out/a && echo 7 > data/out/b && echo first >> $RAN",
@@ -40,13 +41,6 @@ def object_of(content: bytes) -> str:
     """Where DVC keeps a file's content in a remote."""
     name = hashlib.md5(content).hexdigest()
     return f"files/md5/{name[:2]}/{name[2:]}"
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAN", os.devnull)
-        return reproduced(tmp_path_factory.mktemp("template") / "checkout", STAGES).root
 
 
 @pytest.fixture

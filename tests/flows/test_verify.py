@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.numbers import apart
-from tests.flows.conftest import Checkout, reproduced, until
+from tests.flows.conftest import Checkout, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
 SCORES = 'printf \'{"set": "A", "mae": 0.5%s}\' $DRIFT > data/'
@@ -25,15 +25,8 @@ STAGES = {
 }
 
 
+ENVIRONMENT = {"HOLD": "nothing", "DRIFT": "000"}
 CHECKED = ("same", "near", "time", "old", "without")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOLD", "nothing")
-        patch.setenv("DRIFT", "000")
-        return reproduced(tmp_path_factory.mktemp("template") / "checkout", STAGES).root
 
 
 @pytest.fixture

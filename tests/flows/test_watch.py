@@ -9,10 +9,11 @@ import pytest
 from components.errors import InputError
 from pipelines.stopping import Stop
 from pipelines.watching import Branch, Follower, Seen
-from tests.flows.conftest import Checkout, reproduced
+from tests.flows.conftest import Checkout
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's, of its own library
 
+ENVIRONMENT = {"RAN": os.devnull}
 STAGES = {
     "first": {"cmd": "echo first >> $RAN; cp data/in.txt data/first", "deps": ["data/in.txt"], "outs": ["data/first"]},
     "second": {
@@ -56,13 +57,6 @@ class Followed:
         found = self.ran.read_text().split() if self.ran.exists() else []
         self.ran.unlink(missing_ok=True)
         return sorted(found)
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAN", os.devnull)
-        return reproduced(tmp_path_factory.mktemp("template") / "checkout", STAGES).root
 
 
 @pytest.fixture
