@@ -78,13 +78,13 @@ def read(root: Path, *, data: bool = True) -> Dag:
         InputError: dvc.yaml or params.yaml is not there, or DVC cannot read the checkout.
     """
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+    from dvc.repo import Repo, lock_repo
 
     for name in ("dvc.yaml", "params.yaml"):
         if not (root / name).is_file():
             raise InputError(f"{root / name}: no such file; run inside the checkout, or bring it back (`git checkout`)")
     try:
-        with Repo(str(root), _wait_for_lock=True) as repo:
+        with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):  # DVC reads its files anew for each lock
             upstream, made = ordered(repo), outputs(repo)
             status = repo.status()
     except DvcException as error:
