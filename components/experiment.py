@@ -5,22 +5,27 @@ The stages in `pipelines/` call these in the order of the paper's procedure and 
 
 import csv
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from components.best import Best, Overlap
+from components.data.crops import Crops
 from components.data.loader import Jitter, TrainingSet, load_rows
 from components.data.prepared import PreparedSet, require_photographs
 from components.errors import InputError
 from components.models.checkpoints import load_published, save_model
+from components.models.layout import memory_format
 from components.models.network import Network
 from components.models.projectors import Projectors
 from components.models.registry import build_model
 from components.objectives import Distilled, StageOne, StageOneWithDepth, StageTwo, Supervision
 from components.params import (
     BACKBONES_FOLDER,
+    Best1,
     DepthTeacher,
     Params,
     Stage1Run,
@@ -30,9 +35,10 @@ from components.params import (
     training_splits,
 )
 from components.runtime import Device, set_up
+from components.schedules import distillation_weight
 from components.storage import atomic_dir, write_json
 from components.teacher_cache import TeacherFeatures
-from components.training import EpochRecord, Schedule
+from components.training import Course, EpochRecord, Schedule
 
 Done = tuple[int, int]
 WEIGHTS = "model.safetensors"
@@ -43,6 +49,42 @@ HISTORY = "history.csv"
 def device_of(params: Params) -> Device:
     """Set torch up as `runtime` says."""
     return set_up(**params.runtime.model_dump())
+
+
+def course_of(params: Params, run: Stage1Run | Stage2Run, *, teachers: bool) -> Course:
+    """The course of a run, by the paper or by the recipe `best`."""
+    match run.training:
+        case "best1":
+            return best_of(params, params.best1)
+        case "best2":
+            return best_of(params, params.best2)
+        case "stage1":
+            return schedule_of(params, params.stage1, teachers=teachers)
+        case "stage2":
+            return schedule_of(params, params.stage2, teachers=teachers)
+
+
+def best_of(params: Params, training: Best1) -> Best:
+    """The recipe `best`."""
+    augment = training.augment
+    jitter = Jitter(augment.brightness, augment.contrast, augment.saturation)
+    return Best(
+        epochs_run=training.epochs,
+        batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        encoder_rate=training.encoder_rate,
+        weight_decay=training.weight_decay,
+        warm_up=training.warm_up,
+        gradient_clip=params.resolved.gradient_clip,
+        averaging=training.averaging,
+        crops=Crops(params.image_size, augment.smallest_crop, augment.flip_probability, jitter),
+        seed=params.seed,
+    )
+
+
+def overlap_of(training: Best1) -> Overlap:
+    """The loss of the recipe `best`."""
+    return Overlap(training.iou_weight, training.side_weight)
 
 
 def schedule_of(params: Params, training: Training, *, teachers: bool) -> Schedule:
@@ -75,8 +117,8 @@ def supervision_of(params: Params, training: Training, loss: str, final_weight: 
     )
 
 
-def training_set(train: TrainingSplit, prepared: Path, device: Device) -> TrainingSet:
-    """The images and labels of a training split.
+def training_set(train: TrainingSplit, prepared: Path, device: Device, *, large: bool = False) -> TrainingSet:
+    """The images and labels of a training split, at network size or (`large`) as the recipe `best` crops them.
 
     Raises:
         NotAvailableError: one of its sets is not there, or holds no photograph of it.
@@ -84,7 +126,7 @@ def training_set(train: TrainingSplit, prepared: Path, device: Device) -> Traini
     sets = [(PreparedSet.load(prepared / name), split) for name, split in training_splits(train)]
     for each, split in sets:
         require_photographs(each, split)
-    return load_rows([(each, each.split(split)) for each, split in sets], device.device)
+    return load_rows([(each, each.split(split)) for each, split in sets], device.device, large=large)
 
 
 def new_model(params: Params, run: Stage1Run, device: Device, inbox: Path) -> Network:
@@ -103,7 +145,13 @@ def new_model(params: Params, run: Stage1Run, device: Device, inbox: Path) -> Ne
         backbone_kwargs=run.backbone_options,
         **options,
     )
-    return model.to(device.device).to(memory_format=torch.channels_last)
+    return placed(model, device)
+
+
+def placed(model: Network, device: Device) -> Network:
+    """The model on the device, in the memory layout that suits both."""
+    model = model.to(device.device)
+    return model.to(memory_format=memory_format(model))
 
 
 def imported_backbone(inbox: Path, backbone: str) -> Path | bool:
@@ -118,7 +166,7 @@ def new_depth_model(settings: DepthTeacher, device: Device, published: Path | No
     model = build_model("midas", settings.backbone, backbone_kwargs=settings.backbone_options, width=settings.width)
     if published is not None:
         load_published(published, model)
-    return model.to(device.device).to(memory_format=torch.channels_last)
+    return placed(model, device)
 
 
 def depth_training_set(prepared: PreparedSet, device: Device) -> TrainingSet:
@@ -156,9 +204,11 @@ def depth_schedule(settings: DepthTeacher) -> Schedule:
     )
 
 
-def stage1_objective(params: Params, loss: str, depth: TeacherFeatures | None) -> StageOne:
-    """Equation 7, or equation 10 for R-DFFNet, which has a depth teacher."""
-    supervision = supervision_of(params, params.stage1, loss, final_weight=1.0)
+def stage1_objective(params: Params, run: Stage1Run, depth: TeacherFeatures | None) -> StageOne:
+    """Equation 7, or equation 10 for R-DFFNet, which has a depth teacher; or the loss of the recipe `best`."""
+    if run.training == "best1":
+        return StageOne(overlap_of(params.best1))
+    supervision = supervision_of(params, params.stage1, run.loss, final_weight=1.0)
     if depth is None:
         return StageOne(supervision)
     return StageOneWithDepth(supervision, depth, params.stage1.lambda_depth)
@@ -175,25 +225,25 @@ def stage2_objective(
         student: gives the channels of its features.
         teachers: by name, "defocus" and "depth".
     """
-    stage2, decided = params.stage2, params.resolved
     device = next(student.parameters()).device
     distilled = [
         Distilled(name, Projectors(student.feature_channels, teacher.channels).to(device), teacher)
         for name, teacher in teachers.items()
     ]
-    return StageTwo(
-        supervision=supervision_of(params, stage2, run.loss, decided.stage2_final_weight),
-        distilled=distilled,
-        beta=stage2.beta,
-        hold=stage2.beta_hold,
-        epochs=stage2.epochs,
-        rule=decided.distill_weight,
-        projector_learning_rate=stage2.projector_learning_rate,
-        projector_weight_decay=stage2.projector_weight_decay,
+    decided = params.resolved
+    if run.training == "best2":
+        best2 = params.best2
+        rates = best2.projector_learning_rate, best2.projector_weight_decay
+        return StageTwo(overlap_of(best2), distilled, lambda epoch: best2.beta, *rates)
+    stage2 = params.stage2
+    weight = partial(
+        distillation_weight, epochs=stage2.epochs, beta=stage2.beta, hold=stage2.beta_hold, rule=decided.distill_weight
     )
+    supervision = supervision_of(params, stage2, run.loss, decided.stage2_final_weight)
+    return StageTwo(supervision, distilled, weight, stage2.projector_learning_rate, stage2.projector_weight_decay)
 
 
-def run_params(params: Params, training: Training, run: Stage1Run) -> dict[str, Any]:
+def run_params(params: Params, training: Training | Best1, run: Stage1Run) -> dict[str, Any]:
     """What is watched of a run's parameters: the same names in every run, so that runs can be compared."""
     return {
         "recipe": params.recipe,
@@ -206,7 +256,9 @@ def run_params(params: Params, training: Training, run: Stage1Run) -> dict[str, 
     }
 
 
-def run_card(params: Params, run: str, stage: int, first: Stage1Run, training: Training, **more: str) -> dict[str, Any]:
+def run_card(
+    params: Params, run: str, stage: int, first: Stage1Run, training: Training | Best1, **more: str
+) -> dict[str, Any]:
     """What a trained run is: kept beside its weights, shown in the report."""
     card = {"run": run, "stage": stage, "model": first.model, "backbone": first.backbone, "train": first.train}
     return card | {"loss": first.loss, "params": run_params(params, training, first)} | more

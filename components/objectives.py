@@ -1,6 +1,6 @@
 """What each stage minimises (paper, section III.E and appendix B.C): a loss of a model and a batch, with its parts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +11,14 @@ from components.data.loader import Batch
 from components.losses import Reduction, depth_loss, feature_loss, supervised_loss
 from components.models.outputs import DefocusOutput
 from components.optimizer import Adam
-from components.schedules import Rule, distillation_weight
 from components.teacher_cache import TeacherFeatures
+
+
+class Supervised(Protocol):
+    """A loss of a detector's outputs and labels: `Supervision` is the paper's, `components.best.Overlap` ours."""
+
+    def loss(self, output: DefocusOutput, labels: Tensor) -> Tensor:
+        """A scalar tensor."""
 
 
 class Objective(Protocol):
@@ -63,7 +69,7 @@ class Supervision:
 class StageOne:
     """Equation 7."""
 
-    def __init__(self, supervision: Supervision) -> None:
+    def __init__(self, supervision: Supervised) -> None:
         self.supervision = supervision
 
     def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
@@ -156,23 +162,20 @@ class StageTwo:
     Attributes:
         supervision: of the defocus outputs.
         distilled: the teachers with their projectors.
-        beta, hold, epochs, rule: see `distillation_weight`.
+        weight: beta of an epoch, from 1.
         projector_learning_rate, projector_weight_decay: of the projectors' Adam (appendix B.B).
     """
 
-    supervision: Supervision
+    supervision: Supervised
     distilled: Sequence[Distilled]
-    beta: float
-    hold: int
-    epochs: int
-    rule: Rule
+    weight: Callable[[int], float]
     projector_learning_rate: float
     projector_weight_decay: float
 
     def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
         output = model(batch.images)
         dbd = self.supervision.loss(output, batch.labels)
-        weight = distillation_weight(epoch, epochs=self.epochs, beta=self.beta, hold=self.hold, rule=self.rule)
+        weight = self.weight(epoch)
         parts = {
             f"{each.name}_feature_loss": feature_loss(each.projector(output.features), each.teacher(batch))
             for each in self.distilled

@@ -21,13 +21,22 @@ class Adam:
     Args:
         parameters: to optimise; those without a gradient are left as they are.
         learning_rate: may be changed between steps.
-        weight_decay: L2 penalty, added to the gradient.
+        weight_decay: L2 penalty, added to the gradient; or, decoupled, what a step takes off a parameter beside it.
+        decoupled: AdamW (Loshchilov & Hutter, 2019).
     """
 
-    def __init__(self, parameters: Iterable[Tensor], *, learning_rate: float, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        *,
+        learning_rate: float,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+    ) -> None:
         self.parameters = list(parameters)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.decoupled = decoupled
         self.state = {
             "mean": [torch.zeros_like(each, memory_format=torch.preserve_format) for each in self.parameters],
             "square": [torch.zeros_like(each, memory_format=torch.preserve_format) for each in self.parameters],
@@ -50,6 +59,7 @@ class Adam:
             [self.state["square"][index] for index in chosen],
             [],
             [self.state["step"][index] for index in chosen],
+            decoupled_weight_decay=self.decoupled,
             amsgrad=False,
             beta1=BETAS[0],
             beta2=BETAS[1],

@@ -22,6 +22,7 @@ BACKBONES_FOLDER = "backbones"
 Recipe = Literal["paper", "published_code"]
 FromRecipe = Literal["recipe"]
 TrainingSplit = Literal["CUHK-TR-1", "CUHK-TR-1 & DUT-TR", "CUHK-TR-2 & DUT-TR"]
+Loss = Literal["bce", "bce&el", "bce&iou"]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -152,22 +153,56 @@ class Stage2(Training):
     projector_weight_decay: NonNegative = Field(description="5e-4 (appendix B.B)")
 
 
+class BestAugment(Augment):
+    """Random changes of training images by the recipe `best`; images are mirrored left and right."""
+
+    smallest_crop: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="shortest side of a crop, as a share of the photograph's; 1: no crops"
+    )
+
+
+class Best1(Section):
+    """Stage 1 by the recipe `best`: ours, not the paper's (components/best.py; how it was chosen: docs/cuhk.md)."""
+
+    epochs: Positive
+    batch_size: Annotated[int, Field(ge=2)] = Field(description="images; a smaller last batch is dropped")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(description="of AdamW, of the decoder, at its highest")
+    encoder_rate: Annotated[float, Field(gt=0, le=1)] = Field(description="the encoder's, as a share of it")
+    weight_decay: NonNegative = Field(description="decoupled")
+    warm_up: NonNegative = Field(description="epochs over which the rate rises; then it falls along a cosine")
+    averaging: Fraction = Field(description="share of the running average of the weights that a step keeps")
+    iou_weight: NonNegative = Field(description="of 1 - soft IoU, for the loss bce&iou")
+    side_weight: NonNegative = Field(description="of the mean over the side outputs")
+    augment: BestAugment
+
+
+class Best2(Best1):
+    """Stage 2 by the recipe `best`: the student starts from its defocus teacher, and the weight is constant."""
+
+    beta: NonNegative = Field(description="weight of the feature losses (equation 3)")
+    projector_learning_rate: Annotated[float, Field(gt=0)] = Field(description="Adam")
+    projector_weight_decay: NonNegative
+
+
 class Stage1Run(Section):
     """One training of stage 1."""
+
+    training: Literal["stage1", "best1"] = Field(description="the section that says how: the paper's, or ours")
 
     model: Literal["dffnet", "dffnet_without_dffm", "dffnet_vgg16", "pdnet", "rdffnet"]
     backbone: str = Field(description="timm name; resnest101e in the paper")
     backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor; {} in the paper")
     pretrained: bool = Field(description="timm's ImageNet weights")
     train: TrainingSplit
-    loss: Literal["bce", "bce&el"] = Field(description="el: with the DOF-edge loss")
+    loss: Loss = Field(description="el: with the DOF-edge loss; iou: with the overlap, of best1 alone")
 
 
 class Stage2Run(Section):
     """One distillation: the student is built as its defocus teacher is, and trains on the same split."""
 
+    training: Literal["stage2", "best2"] = Field(description="the section that says how: the paper's, or ours")
     teacher: str = Field(description="the stage-1 run whose weights are the defocus teacher")
-    loss: Literal["bce", "bce&el"]
+    loss: Loss = Field(description="iou: of best2 alone")
 
 
 class PublishedRun(Section):
@@ -303,6 +338,8 @@ class Params(Section):
     teacher: Teacher
     stage1: Stage1
     stage2: Stage2
+    best1: Best1
+    best2: Best2
     stage1_runs: dict[str, Stage1Run]
     stage1_depth_runs: dict[str, Stage1Run] = Field(description="R-DFFNet: one stage, the depth teacher's depth too")
     stage2_runs: dict[str, Stage2Run]
@@ -321,6 +358,10 @@ class Params(Section):
         decided = {point: by_recipe[point] if value == "recipe" else value for point, value in chosen.items()}
         return Resolved(**decided, teacher_views=self.teacher.views if decided["teacher_mode"] == "cached" else 0)
 
+    def with_teachers_online(self) -> "Params":
+        """The same, but with teachers that see every batch."""
+        return self.model_copy(update={"teacher": self.teacher.model_copy(update={"mode": "online"})})
+
     @property
     def first_runs(self) -> dict[str, Stage1Run]:
         """All runs of one stage, those with depth outputs included."""
@@ -336,6 +377,16 @@ class Params(Section):
             for run, first in runs.items():
                 if (first.model == "rdffnet") != (name == "stage1_depth_runs"):
                     raise ValueError(f"{name}.{run}.model: rdffnet belongs in stage1_depth_runs, the others do not")
+        for name, trained in (
+            ("stage1_runs", self.stage1_runs),
+            ("stage1_depth_runs", self.stage1_depth_runs),
+            ("stage2_runs", self.stage2_runs),
+        ):
+            for run, its in trained.items():
+                if (its.loss == "bce&iou") != its.training.startswith("best"):
+                    raise ValueError(
+                        f"{name}.{run}: loss {its.loss!r} with training {its.training!r}; bce&iou is best's"
+                    )
         models = [*self.first_runs, *self.stage2_runs, *self.published]
         methods = [*models, *self.baselines, EXTERNAL]
         if doubled := {method for method in methods if methods.count(method) > 1}:

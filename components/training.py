@@ -9,15 +9,18 @@ import io
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from components.data.loader import Batch, FlipAxis, Jitter, TrainingSet, batches
 from components.errors import InputError
+from components.models.layout import memory_format
 from components.objectives import Objective
 from components.optimizer import Adam
 from components.runtime import Device
@@ -28,9 +31,39 @@ log = logging.getLogger(__name__)
 NAN_CHECK_STEPS = 25
 
 
+class Course(Protocol):
+    """How a training goes on, in epochs counted from 1: `Schedule` is the paper's, `components.best.Best` ours.
+
+    Attributes:
+        epochs_run: how many epochs are trained.
+        gradient_clip: largest absolute value of a gradient element; 0 = no clipping.
+    """
+
+    @property
+    def epochs_run(self) -> int: ...
+
+    @property
+    def gradient_clip(self) -> float: ...
+
+    def optimizers(self, model: nn.Module) -> list[Adam]:
+        """Over the model's parameters."""
+
+    def set_rates(self, optimizers: Sequence[Adam], epoch: int, done: float) -> float:
+        """Set the learning rates of a step, `done` of the epoch (0 to 1) before it; returns the first one's."""
+
+    def batches(self, data: TrainingSet, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch."""
+
+    def hold(self, model: nn.Module) -> None:
+        """Put what does not train into evaluation mode."""
+
+    def average(self, model: nn.Module) -> AveragedModel | None:
+        """The running average of the weights that the training ends with; None: it ends with the weights themselves."""
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """The course of a training, in epochs counted from 1.
+    """The course of a training by the paper (section IV.A), in epochs counted from 1.
 
     Attributes:
         epochs: the number that the schedules count on.
@@ -55,6 +88,39 @@ class Schedule:
     jitter: Jitter
     views: int
     seed: int
+
+    @property
+    def epochs_run(self) -> int:
+        """See `Course`, as for all that follow."""
+        return epochs_to_run(self.epochs, self.epochs_rule)
+
+    def optimizers(self, model: nn.Module) -> list[Adam]:
+        return [Adam(model.parameters(), learning_rate=self.learning_rate)]
+
+    def set_rates(self, optimizers: Sequence[Adam], epoch: int, done: float) -> float:
+        (optimizer,) = optimizers
+        optimizer.learning_rate = poly_learning_rate(
+            epoch, epochs=self.epochs, initial=self.learning_rate, power=self.poly_power, rule=self.poly_rule
+        )
+        return optimizer.learning_rate
+
+    def batches(self, data: TrainingSet, epoch: int) -> Iterator[Batch]:
+        return batches(
+            data,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            epoch=epoch,
+            flip_axis=self.flip_axis,
+            flip_probability=self.flip_probability,
+            jitter=self.jitter,
+            views=self.views,
+        )
+
+    def hold(self, model: nn.Module) -> None:
+        """Everything trains."""
+
+    def average(self, model: nn.Module) -> None:
+        """The training ends as it is."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +165,7 @@ def fit(
     model: nn.Module,
     objective: Objective,
     data: TrainingSet,
-    schedule: Schedule,
+    course: Course,
     *,
     device: Device,
     checkpoint: Path,
@@ -110,74 +176,55 @@ def fit(
         model: on the device, in training mode from here on.
         objective: what the stage minimises.
         data: the training split.
-        schedule: its course.
+        course: how it goes on.
         device: where, and how precisely.
         checkpoint: file written after every epoch and read at the start; kept when an epoch fails.
 
     Raises:
         InputError: the loss is not finite, or `checkpoint` is of another training.
     """
-    optimizer = Adam(model.parameters(), learning_rate=schedule.learning_rate)
-    extra = objective.extra_optimizer()
-    optimizers = [optimizer, *([extra] if extra else [])]
-    state = nn.ModuleDict({"model": model, **objective.extras()})
+    ours, extra = course.optimizers(model), objective.extra_optimizer()
+    optimizers = [*ours, *([extra] if extra else [])]
+    average = course.average(model)
+    state = nn.ModuleDict({"model": model, **objective.extras()} | ({"average": average} if average else {}))
     records = _resume(checkpoint, state, optimizers)
     yield from records
-    epochs = epochs_to_run(schedule.epochs, schedule.epochs_rule)
-    state.train()
-    for epoch in range(len(records) + 1, epochs + 1):
-        rate = poly_learning_rate(
-            epoch,
-            epochs=schedule.epochs,
-            initial=schedule.learning_rate,
-            power=schedule.poly_power,
-            rule=schedule.poly_rule,
-        )
-        optimizer.learning_rate = rate
-        values = _epoch(model, objective, data, schedule, epoch=epoch, optimizers=optimizers, device=device)
-        records.append(EpochRecord(epoch, epochs, values | {"learning_rate": rate}))
+    for epoch in range(len(records) + 1, course.epochs_run + 1):
+        state.train()
+        course.hold(model)
+        totals: dict[str, Tensor] = {}
+        steps, taken, rate = 0, 0, 0.0
+        for batch in announced(laid_out(course.batches(data, epoch), model), objective):
+            rate = course.set_rates(ours, epoch, taken / len(data))
+            losses = step(
+                model,
+                objective,
+                batch,
+                epoch=epoch,
+                optimizers=optimizers,
+                gradient_clip=course.gradient_clip,
+                device=device,
+            )
+            if average is not None:
+                average.update_parameters(model)
+            totals = {name: totals[name] + value if totals else value for name, value in losses.items()}
+            steps, taken = steps + 1, taken + len(batch.index)
+            if steps % NAN_CHECK_STEPS == 0:
+                _check_finite(totals, epoch, steps)
+        _check_finite(totals, epoch, steps)
+        values = {name: float(total) / steps for name, total in totals.items()}
+        records.append(EpochRecord(epoch, course.epochs_run, values | {"learning_rate": rate}))
         _save(checkpoint, state, optimizers, records)
         yield records[-1]
+    if average is not None:
+        model.load_state_dict(average.module.state_dict())
 
 
-def _epoch(
-    model: nn.Module,
-    objective: Objective,
-    data: TrainingSet,
-    schedule: Schedule,
-    *,
-    epoch: int,
-    optimizers: Sequence[Adam],
-    device: Device,
-) -> dict[str, float]:
-    totals: dict[str, Tensor] = {}
-    steps = 0
-    epoch_batches = batches(
-        data,
-        batch_size=schedule.batch_size,
-        seed=schedule.seed,
-        epoch=epoch,
-        flip_axis=schedule.flip_axis,
-        flip_probability=schedule.flip_probability,
-        jitter=schedule.jitter,
-        views=schedule.views,
-    )
-    for batch in announced(epoch_batches, objective):
-        losses = step(
-            model,
-            objective,
-            batch,
-            epoch=epoch,
-            optimizers=optimizers,
-            gradient_clip=schedule.gradient_clip,
-            device=device,
-        )
-        totals = {name: totals[name] + value if totals else value for name, value in losses.items()}
-        steps += 1
-        if steps % NAN_CHECK_STEPS == 0:
-            _check_finite(totals, epoch, steps)
-    _check_finite(totals, epoch, steps)
-    return {name: float(total) / steps for name, total in totals.items()}
+def laid_out(coming: Iterable[Batch], model: nn.Module) -> Iterator[Batch]:
+    """The batches, with images in the memory layout that suits the model."""
+    layout = memory_format(model)
+    for batch in coming:
+        yield replace(batch, images=batch.images.contiguous(memory_format=layout))
 
 
 def announced(coming: Iterable[Batch], objective: Objective) -> Iterator[Batch]:

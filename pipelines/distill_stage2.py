@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from components import experiment, teachers
+from components.models.checkpoints import load_weights
 from components.params import load_params
 from components.training import fit
 from pipelines.epochs import watch, watched_params
@@ -18,12 +19,15 @@ def distill_stage2(
     """
     params = load_params()
     settings = params.stage2_runs[run]
-    first = params.stage1_runs[settings.teacher]
+    first, best = params.stage1_runs[settings.teacher], settings.training == "best2"
+    if best:  # a crop is another in every epoch, so that there is nothing to cache
+        params = params.with_teachers_online()
+    training = params.best2 if best else params.stage2
     stage.params(
-        watched_params(params, params.stage2, first, run=run, stage=2, loss=settings.loss, teacher=settings.teacher)
+        watched_params(params, training, first, run=run, stage=2, loss=settings.loss, teacher=settings.teacher)
     )
     device = experiment.device_of(params)
-    data = experiment.training_set(first.train, prepared, device)
+    data = experiment.training_set(first.train, prepared, device, large=best)
     stage.dataset(name=first.train, digest=data.digest(), images=len(data))
     weights, scratch = models / settings.teacher / experiment.WEIGHTS, stage.scratch() / "defocus_teacher"
     for done, total in teachers.cache_defocus_teacher(params, data, weights=weights, cache=scratch, device=device):
@@ -33,11 +37,13 @@ def distill_stage2(
         params, data, weights=teacher / experiment.WEIGHTS, cache=cache, names=teachers.LEVELS, device=device
     )
     student = experiment.new_model(params, first, device, inbox)
+    if best:
+        load_weights(weights, student)
     objective = experiment.stage2_objective(params, settings, student, {"defocus": defocus, "depth": depth})
-    schedule = experiment.schedule_of(params, params.stage2, teachers=True)
+    course = experiment.course_of(params, settings, teachers=True)
     checkpoint = stage.scratch() / "checkpoint.pt"
-    records = watch(stage, fit(student, objective, data, schedule, device=device, checkpoint=checkpoint))
-    card = experiment.run_card(params, run, 2, first, params.stage2, loss=settings.loss, teacher=settings.teacher)
+    records = watch(stage, fit(student, objective, data, course, device=device, checkpoint=checkpoint))
+    card = experiment.run_card(params, run, 2, first, training, loss=settings.loss, teacher=settings.teacher)
     experiment.write_run(out, student, records, card)
     stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=first.train)
 

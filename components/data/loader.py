@@ -50,17 +50,24 @@ class TrainingSet:
         return digest.hexdigest()
 
 
-def load_rows(parts: Sequence[tuple[PreparedSet, NDArray[np.int64]]], device: torch.device) -> TrainingSet:
+def load_rows(
+    parts: Sequence[tuple[PreparedSet, NDArray[np.int64]]], device: torch.device, *, large: bool = False
+) -> TrainingSet:
     """Gather images, from one or several prepared sets, onto the device.
 
     Args:
         parts: (prepared set, rows of it).
         device: where the uint8 arrays are held.
+        large: as they are held for crops, instead of at network size.
+
+    Raises:
+        InputError: `large`, and a set was prepared without.
     """
     images, labels, ids = [], [], []
     for prepared, rows in parts:
-        images.append(torch.from_numpy(np.ascontiguousarray(prepared.images[rows].transpose(0, 3, 1, 2))))
-        labels.append(torch.from_numpy(np.ascontiguousarray(prepared.labels[rows][:, None])))
+        pictures, truth = prepared.large_arrays() if large else (prepared.images, prepared.labels)
+        images.append(torch.from_numpy(np.ascontiguousarray(pictures[rows].transpose(0, 3, 1, 2))))
+        labels.append(torch.from_numpy(np.ascontiguousarray(truth[rows][:, None])))
         ids += [f"{prepared.name}/{prepared.ids[row]}" for row in rows]
     return TrainingSet(torch.cat(images).to(device), torch.cat(labels).to(device), ids)
 
@@ -84,7 +91,7 @@ class Batch:
     """One training batch.
 
     Attributes:
-        images: float32 (B, 3, S, S), channels last, ImageNet-normalised, flipped and jittered.
+        images: float32 (B, 3, S, S), ImageNet-normalised, flipped and jittered.
         labels: float32 (B, 1, S, S) in {0, 1}, 1 = in focus, flipped alike.
         index: int64 (B,), places in the training set.
         flipped: bool (B,), whether each image is flipped.
@@ -177,8 +184,7 @@ def make_batch(
     images = flip(data.images[rows], flipped, flip_axis)
     labels = flip(data.labels[rows], flipped, flip_axis)
     jittered = jitter_colours(images.float() / 255, factors)
-    inputs = normalise(jittered).contiguous(memory_format=torch.channels_last)
-    return Batch(inputs, labels.float(), rows, flipped, view)
+    return Batch(normalise(jittered), labels.float(), rows, flipped, view)
 
 
 def batches(

@@ -1,0 +1,146 @@
+"""The recipe `best`: how the detector that ships is trained. Ours, not the paper's.
+
+AdamW with a slower encoder, a warm-up and a cosine; random crops; the encoder's finest levels and all of its BatchNorm
+statistics as ImageNet left them; a loss that also counts the overlap; and the running average of the weights at the end.
+Every choice was made on the validation photographs of CUHK-TR-1: docs/cuhk.md has what was tried.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from components.data.crops import Crops, cropped_batch
+from components.data.loader import Batch, TrainingSet, epoch_order
+from components.losses import at_size_of
+from components.models.backbone import Backbone
+from components.models.network import Network
+from components.models.outputs import DefocusOutput
+from components.optimizer import Adam
+
+SMALLEST_RATE = 1e-4
+"""Of the cosine, as a share of the learning rate."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The course of a training; see `components.training.Course`.
+
+    Attributes:
+        epochs_run: epochs.
+        batch_size: images a step; a smaller last batch is dropped.
+        learning_rate: of the decoder, at its highest.
+        encoder_rate: of the encoder, as a share of that.
+        weight_decay: of AdamW, decoupled.
+        warm_up: epochs over which the rate rises.
+        gradient_clip: largest absolute value of a gradient element.
+        averaging: share of the average that a step keeps; less in the first steps.
+        crops: augmentation.
+        seed: of order and augmentation.
+    """
+
+    epochs_run: int
+    batch_size: int
+    learning_rate: float
+    encoder_rate: float
+    weight_decay: float
+    warm_up: float
+    gradient_clip: float
+    averaging: float
+    crops: Crops
+    seed: int
+
+    def optimizers(self, model: nn.Module) -> list[Adam]:
+        """The decoder's and the encoder's; what is frozen stays as it is from here on."""
+        assert isinstance(model, Network)
+        for parameter in frozen_parameters(model.backbone):
+            parameter.requires_grad_(False)
+        encoder = [each for each in model.backbone.parameters() if each.requires_grad]
+        known = set(model.backbone.parameters())
+        decoder = [each for each in model.parameters() if each not in known]
+        return [
+            Adam(each, learning_rate=self.learning_rate, weight_decay=self.weight_decay, decoupled=True)
+            for each in (decoder, encoder)
+        ]
+
+    def set_rates(self, optimizers: Sequence[Adam], epoch: int, done: float) -> float:
+        """Up along a line, then down along a cosine."""
+        passed = epoch - 1 + done
+        cosine = (1 + math.cos(math.pi * passed / self.epochs_run)) / 2
+        rate = self.learning_rate * max(
+            SMALLEST_RATE, cosine * min(1.0, passed / self.warm_up if self.warm_up else 1.0)
+        )
+        decoder, encoder = optimizers
+        decoder.learning_rate, encoder.learning_rate = rate, self.encoder_rate * rate
+        return rate
+
+    def batches(self, data: TrainingSet, epoch: int) -> Iterator[Batch]:
+        """Crops of all images, in the epoch's order."""
+        order = epoch_order(self.seed, epoch, len(data))
+        for start in range(0, len(order) - self.batch_size + 1, self.batch_size):
+            index: np.ndarray[tuple[int], np.dtype[np.int64]] = order[start : start + self.batch_size]
+            yield cropped_batch(data, index, seed=self.seed, epoch=epoch, crops=self.crops)
+
+    def hold(self, model: nn.Module) -> None:
+        """The encoder's BatchNorm keeps its statistics."""
+        assert isinstance(model, Network)
+        model.backbone.eval()
+
+    def average(self, model: nn.Module) -> AveragedModel:
+        """Exponential, over weights and BatchNorm statistics; it keeps less of the first steps."""
+
+        @torch.no_grad()
+        def move(average: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+            keep = min(self.averaging, (1 + int(count)) / (10 + int(count)))
+            if average[0].is_floating_point():
+                torch._foreach_lerp_(average, weights, 1 - keep)
+            else:  # BatchNorm's count of batches
+                torch._foreach_copy_(average, weights)
+
+        return AveragedModel(model, multi_avg_fn=move, use_buffers=True)
+
+
+def frozen_parameters(backbone: Backbone) -> list[nn.Parameter]:
+    """Those of all that computes the finest level: their features hardly differ from one task to another."""
+    finest = str(backbone.encoder.feature_info.module_name()[0])  # type: ignore[operator, union-attr]
+    named = list(backbone.encoder.named_parameters())
+    last = max(i for i, (name, _) in enumerate(named) if name.startswith(f"{finest}."))
+    return [parameter for _, parameter in named[: last + 1]]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """BCE and soft IoU of the final output, and BCE of the side outputs.
+
+    Attributes:
+        iou_weight: of 1 - soft IoU.
+        side_weight: of the mean over the side outputs.
+    """
+
+    iou_weight: float
+    side_weight: float
+
+    def loss(self, output: DefocusOutput, labels: Tensor) -> Tensor:
+        """Of a model's named outputs and labels (B, 1, H, W) in [0, 1], 1 = in focus."""
+        logits = output.logits.float()
+        total = F.binary_cross_entropy_with_logits(logits, labels)
+        total = total + self.iou_weight * (1 - soft_iou(torch.sigmoid(logits), labels))
+        sides = [at_size_of(side.float(), labels) for side in output.sides]
+        if sides:
+            losses = [F.binary_cross_entropy_with_logits(side, labels) for side in sides]
+            total = total + self.side_weight * torch.stack(losses).mean()
+        return total
+
+
+def soft_iou(probability: Tensor, labels: Tensor) -> Tensor:
+    """Mean over images and over both classes of sum(p t) / sum(p + t - p t), each with 1 added (no empty class)."""
+    each = []
+    for p, t in ((probability, labels), (1 - probability, 1 - labels)):
+        shared = (p * t).sum((1, 2, 3))
+        each.append((shared + 1) / ((p + t).sum((1, 2, 3)) - shared + 1))
+    return torch.stack(each).mean()
