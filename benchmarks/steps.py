@@ -172,7 +172,7 @@ def ours(stage: int, device: Device, params: Params, folder: Path) -> tuple[Side
     model = experiment.new_model(params, run, device, Path("none"))
     data = random_set(params.image_size, device.device)
     if stage == 1:
-        objective: Any = experiment.stage1_objective(params, run.loss, None)
+        objective: Any = experiment.stage1_objective(params, run, None)
         rate, read = params.stage1.learning_rate, 0
     else:
         plan = Plan("random", params.image_size, params.resolved.flip, params.teacher.dtype, Jitter(0, 0, 0), 1)

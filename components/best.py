@@ -1,7 +1,7 @@
 """The recipe `best`: how the detector that ships is trained. Ours, not the paper's.
 
-AdamW with a slower encoder, a warm-up and a cosine; random crops; the encoder's finest levels and all of its BatchNorm
-statistics as ImageNet left them; a loss that also counts the overlap; and the running average of the weights at the end.
+AdamW with a slower encoder, a warm-up and a cosine; random crops; the encoder's finest level and all of its BatchNorm
+statistics as ImageNet left them; a loss that also counts the overlap; at the end the running average of the weights.
 Every choice was made on the validation photographs of CUHK-TR-1: docs/cuhk.md has what was tried.
 """
 
@@ -72,9 +72,8 @@ class Best:
         """Up along a line, then down along a cosine."""
         passed = epoch - 1 + done
         cosine = (1 + math.cos(math.pi * passed / self.epochs_run)) / 2
-        rate = self.learning_rate * max(
-            SMALLEST_RATE, cosine * min(1.0, passed / self.warm_up if self.warm_up else 1.0)
-        )
+        risen = min(1.0, passed / self.warm_up) if self.warm_up else 1.0
+        rate = self.learning_rate * max(SMALLEST_RATE, cosine * risen)
         decoder, encoder = optimizers
         decoder.learning_rate, encoder.learning_rate = rate, self.encoder_rate * rate
         return rate

@@ -385,7 +385,7 @@ class Params(Section):
             for run, its in trained.items():
                 if (its.loss == "bce&iou") != its.training.startswith("best"):
                     raise ValueError(
-                        f"{name}.{run}: loss {its.loss!r} with training {its.training!r}; bce&iou is best's"
+                        f"{name}.{run}.loss: {its.loss!r} with {its.training}; bce&iou is of best1 and best2 alone"
                     )
         models = [*self.first_runs, *self.stage2_runs, *self.published]
         methods = [*models, *self.baselines, EXTERNAL]

@@ -142,7 +142,7 @@ def course(folder: Path) -> None:
     first, second = params.stage1_runs["dffnet"], params.stage2_runs["d_dffnet"]
     if not (folder / "dffnet").exists():
         model = experiment.new_model(params, first, device, INBOX)
-        train(folder / "dffnet", model, experiment.stage1_objective(params, first.loss, None), data, device)
+        train(folder / "dffnet", model, experiment.stage1_objective(params, first, None), data, device)
     student = experiment.new_model(params, first, device, INBOX)
     defocus = {"weights": folder / "dffnet" / experiment.WEIGHTS, "cache": cache / "defocus", "device": device}
     depth = {"weights": weights, "cache": cache, "device": device, "names": teachers.LEVELS}

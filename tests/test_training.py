@@ -1,6 +1,7 @@
 """Training of both stages: what an epoch comes to, and that no interruption changes it."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,14 @@ from components.objectives import (
 )
 from components.optimizer import Adam
 from components.runtime import Device
+from components.schedules import distillation_weight
 from components.training import Schedule, announced, fit, step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = Device(torch.device("cpu"), "float32")
 PLAIN = Supervision(lambda_edge=0.0, reduction="mean", final_weight=1.0, side_weight=1.0)
 LN2 = math.log(2)
+BETA = partial(distillation_weight, epochs=8, beta=3.0, hold=2, rule="paper")
 
 
 def toy(count: int = 8) -> TrainingSet:
@@ -295,7 +298,7 @@ def test_distillation_by_hand(epoch: int, weight: float) -> None:
         Distilled("defocus", nn.Identity(), Teacher([towards(0, 5), towards(0, 7)])),
         Distilled("depth", nn.Identity(), Teacher([towards(-2, 0), towards(9, 0)])),
     ]
-    objective = StageTwo(PLAIN, distilled, 3.0, 2, 8, "paper", 0.1, 5e-4)
+    objective = StageTwo(PLAIN, distilled, BETA, 0.1, 5e-4)
     found = losses_of(objective, DefocusOutput(maps(0.0), (), (towards(1, 0), towards(3, 0))), epoch)
     assert found == pytest.approx(
         {
@@ -313,7 +316,7 @@ def test_teachers_expect_the_coming_batch() -> None:
     teachers = [Teacher([]), Teacher([])]
     distilled = [Distilled(name, nn.Identity(), each) for name, each in zip("ab", teachers, strict=True)]
     batch = one_batch()
-    StageTwo(PLAIN, distilled, 3.0, 2, 8, "paper", 0.1, 5e-4).expect(batch)
+    StageTwo(PLAIN, distilled, BETA, 0.1, 5e-4).expect(batch)
     StageOneWithDepth(PLAIN, teachers[0], weight=1.0).expect(batch)
     assert all(each.expected is batch for each in teachers)
 
@@ -334,7 +337,7 @@ def test_batches_are_announced_one_ahead() -> None:
 def test_projectors_have_their_own_optimizer() -> None:
     projectors = [nn.Conv2d(2, 3, 1, bias=False), nn.Conv2d(2, 5, 1, bias=False)]
     distilled = [Distilled(name, each, Teacher([])) for name, each in zip("ab", projectors, strict=True)]
-    objective = StageTwo(PLAIN, distilled, 3.0, 2, 8, "paper", 0.1, 5e-4)
+    objective = StageTwo(PLAIN, distilled, BETA, 0.1, 5e-4)
     optimizer = objective.extra_optimizer()
     assert optimizer is not None
     assert (optimizer.learning_rate, optimizer.weight_decay) == (0.1, 5e-4)

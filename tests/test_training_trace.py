@@ -116,9 +116,7 @@ def our_step(filled, reference, key: str) -> tuple[list[float], list[Tensor]]:
             lambda images, teacher=teacher: named(teacher.encode(images)), LEVELS, teacher.feature_channels
         )
         distilled.append(Distilled(name, projectors[name], encode))
-    objective = (
-        StageTwo(supervision, distilled, 3, 15, 75, "published_code", 0.1, 5e-4) if teachers else StageOne(supervision)
-    )
+    objective = StageTwo(supervision, distilled, lambda _: 3, 0.1, 5e-4) if teachers else StageOne(supervision)
     extra = objective.extra_optimizer()
     optimizers = [Adam(student.parameters(), learning_rate=RATE), *([extra] if extra else [])]
     student.train()

@@ -1,7 +1,7 @@
 """Batches of the recipe `best`: random crops of photographs that are held larger than the network's input.
 
-A crop shows less of the scene at a finer scale, so that a photograph looks another in every epoch. Every draw comes from
-(seed, epoch, index of the image), as in `components.data.loader`. Legend: B batch, S network size, L size held.
+A crop shows less of the scene at a finer scale, so that a photograph looks another in every epoch. Every draw comes
+from (seed, epoch, index of the image), as in `components.data.loader`. Legend: B batch, S network size, L size held.
 """
 
 from collections.abc import Sequence

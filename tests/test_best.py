@@ -1,0 +1,116 @@
+"""The recipe `best`: its rates, losses and averages by hand, what stays frozen, and that a kill changes nothing."""
+
+import math
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from components.best import Best, Overlap, frozen_parameters, soft_iou
+from components.data.crops import Crops
+from components.data.loader import Jitter
+from components.models.layout import memory_format
+from components.models.outputs import DefocusOutput
+from components.models.registry import build_model
+from components.objectives import StageOne
+from components.training import fit
+from tests.test_training import CPU, LN2, tensors, tiny, toy
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def best(**changed) -> Best:
+    options = {
+        "epochs_run": 3,
+        "batch_size": 3,
+        "learning_rate": 1e-2,
+        "encoder_rate": 0.5,
+        "weight_decay": 0.01,
+        "warm_up": 1.0,
+        "gradient_clip": 0.5,
+        "averaging": 0.9,
+        "crops": Crops(64, 0.8, 0.5, Jitter(0.1, 0.1, 0.1)),
+        "seed": 0,
+    }
+    return Best(**options | changed)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "done", "rate"),
+    [
+        (1, 0.0, 1e-6),  # the smallest
+        (1, 0.5, 0.5 * 1e-2 * (1 + math.cos(math.pi / 8)) / 2),  # half way up the line
+        (3, 0.0, 0.5e-2),  # half way down the cosine
+        (4, 0.5, 1e-2 * (1 + math.cos(math.pi * 7 / 8)) / 2),
+    ],
+)
+def test_rates_by_hand(epoch: int, done: float, rate: float) -> None:
+    course = best(epochs_run=4)
+    optimizers = course.optimizers(tiny())
+    assert course.set_rates(optimizers, epoch, done) == pytest.approx(rate)
+    assert [each.learning_rate for each in optimizers] == pytest.approx([rate, rate / 2])
+
+
+def test_soft_iou_by_hand() -> None:
+    """Of 4 pixels, 2 in focus: found at 0.5 each and no other: (1 + 1) / (2 + 1), and (2 + 1) / (3 + 1) for the blur."""
+    labels = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 2, 2)
+    assert float(soft_iou(labels / 2, labels)) == pytest.approx((2 / 3 + 3 / 4) / 2)
+    assert float(soft_iou(labels, labels)) == 1
+
+
+def test_the_loss_by_hand() -> None:
+    labels = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 2, 2)
+    nothing = torch.zeros(1, 1, 2, 2)
+    overlap = (2 / 4 + 2 / 4) / 2  # p = 0.5 everywhere: shared 1, union 2 + 2 - 1 = 3, with 1 added to each
+    sides = (torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 1e3))  # BCE ln 2, and 1000 on half of the pixels
+    found = Overlap(iou_weight=0.5, side_weight=0.4).loss(DefocusOutput(nothing, sides, ()), labels)
+    assert float(found) == pytest.approx(LN2 + 0.5 * (1 - overlap) + 0.4 * (LN2 + 500) / 2)
+
+
+def test_the_finest_level_is_frozen_and_batchnorm_keeps_its_statistics(tmp_path: Path) -> None:
+    model = tiny()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    list(fit(model, StageOne(Overlap(0.5, 0.4)), toy(), best(), device=CPU, checkpoint=tmp_path / "c.pt"))
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    frozen = {"conv1", "bn1", "layer1"}
+    encoder = {name.split(".")[2] for name in changed if name.startswith("backbone.")}
+    assert encoder == {"layer2", "layer3", "layer4"}
+    assert not [name for name in changed if name.startswith("backbone.") and "running" in name]
+    assert {name.split(".")[0] for name, _ in named_frozen(model)} == frozen
+
+
+def named_frozen(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    chosen = {id(each) for each in frozen_parameters(model.backbone)}
+    return [(name, each) for name, each in model.backbone.encoder.named_parameters() if id(each) in chosen]
+
+
+def test_it_ends_with_the_average_of_the_weights() -> None:
+    """After weights 1, 2 and 3 with decay 0.5: 1, then 2/11 of 1 and the rest of 2, then 3/12 of that and 3."""
+    model = nn.Linear(1, 1, bias=False)
+    average = best(averaging=0.5).average(model)
+    for value in (1.0, 2.0, 3.0):
+        nn.init.constant_(model.weight, value)
+        average.update_parameters(model)
+    second = 1 * 2 / 11 + 2 * 9 / 11
+    assert average.module.weight.item() == pytest.approx(second * 3 / 12 + 3 * 9 / 12)
+
+
+def test_interrupted_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
+    def run(model: nn.Module, checkpoint: Path, epochs: int) -> list[float]:
+        records = fit(model, StageOne(Overlap(0.5, 0.4)), toy(), best(), device=CPU, checkpoint=checkpoint)
+        return [record.values["loss"] for record in islice(records, epochs)]
+
+    straight, broken, again = tiny(), tiny(), tiny()
+    losses = run(straight, tmp_path / "a.pt", 9)
+    assert run(broken, tmp_path / "b.pt", 2) == losses[:2]
+    assert run(again, tmp_path / "b.pt", 9) == losses
+    assert all(torch.equal(a, b) for a, b in zip(tensors(straight), tensors(again), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layout"), [("resnet10t", torch.channels_last), ("mobilenetv2_050", torch.contiguous_format)]
+)
+def test_depthwise_networks_have_the_ordinary_layout_on_a_cpu(backbone: str, layout: torch.memory_format) -> None:
+    assert memory_format(build_model("dffnet", backbone, width=8)) == layout
