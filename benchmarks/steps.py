@@ -38,7 +38,7 @@ from components.params import Params, load_params
 from components.runtime import Device, set_up
 from components.teacher_cache import CachedFeatures, HeldFeatures, Plan, open_cache, write_cache
 from components.teachers import LEVELS
-from components.training import announced, step
+from components.training import announced, laid_out, step
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "RESULTS.md"
@@ -185,7 +185,7 @@ def ours(stage: int, device: Device, params: Params, folder: Path) -> tuple[Side
     extra = objective.extra_optimizer()
     optimizers = [Adam(model.parameters(), learning_rate=rate), *([extra] if extra else [])]
     torch.nn.ModuleDict({"model": model, **objective.extras()}).train()
-    coming = announced(endless(params, data, 0 if stage == 1 else 1), objective)
+    coming = announced(laid_out(endless(params, data, 0 if stage == 1 else 1), model), objective)
 
     def one() -> float:
         begun = time.perf_counter()
