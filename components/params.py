@@ -21,7 +21,7 @@ BACKBONES_FOLDER = "backbones"
 
 Recipe = Literal["paper", "published_code"]
 FromRecipe = Literal["recipe"]
-TrainingSplit = Literal["CUHK-TR-1", "CUHK-TR-1 & DUT-TR", "CUHK-TR-2 & DUT-TR"]
+TrainingSplit = Literal["CUHK-TR-1", "CUHK-TR-1-FIT", "CUHK-TR-1 & DUT-TR", "CUHK-TR-2 & DUT-TR"]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

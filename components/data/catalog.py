@@ -40,6 +40,8 @@ class Part:
 class ListedSplit:
     """A split by a list of stems, one a line: listed photographs are `test`, all the others `train`.
 
+    CUHK-TR-1-VAL, 60 photographs of CUHK-TR-1 drawn once, is what choices are made on; CUHK-TE-1 chooses nothing.
+
     The list is read from the raw folder, else from beside this module, else both splits are empty.
     """
 
@@ -48,6 +50,8 @@ class ListedSplit:
     file: str
     expected: int
     """Stems on the list for the published archive."""
+    within: str = ""
+    """The training split that is divided, where that is not the whole set: into one to fit and one to choose by."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ CUHK = DataSet(
     listed=(
         ListedSplit("CUHK-TR-1", "CUHK-TE-1", "cuhk_te1.txt", expected=100),
         ListedSplit("CUHK-TR-2", "CUHK-TE-2", "cuhk_te2.txt", expected=100),
+        ListedSplit("CUHK-TR-1-FIT", "CUHK-TR-1-VAL", "cuhk_validation.txt", expected=60, within="CUHK-TR-1"),
     ),
 )
 
