@@ -85,6 +85,9 @@ class Prepare(Section):
     """Labels made canonical, images at network size."""
 
     partial: bool = Field(description="accept fewer images than the published set has (the miniature)")
+    large_size: Annotated[int, Field(ge=0, le=2048)] = Field(
+        description="pixels, a second size of photographs and labels of sets to train on, to take crops from; 0: none"
+    )
 
 
 class DepthTeacher(Section):

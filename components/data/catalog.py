@@ -80,6 +80,13 @@ class DataSet:
     """Photographs whose stem starts so belong to another set that shares the folder, or its name."""
     listed: tuple[ListedSplit, ...] = ()
     shallow: ShallowPart | None = None
+    depth: str = ""
+    """Folder of depth maps that may lie beside the photographs (see `components.data.depths`)."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether one of its splits is for training."""
+        return any("-TR" in split for split in self.splits)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -103,6 +110,7 @@ CUHK = DataSet(
         ListedSplit("CUHK-TR-2", "CUHK-TE-2", "cuhk_te2.txt", expected=100),
         ListedSplit("CUHK-TR-1-FIT", "CUHK-TR-1-VAL", "cuhk_validation.txt", expected=60, within="CUHK-TR-1"),
     ),
+    depth="depth",
 )
 
 DUT_FOLDER = "DUT-DBD_Dataset"
