@@ -23,6 +23,7 @@ from components.models.network import Network
 from components.models.outputs import DefocusOutput
 from components.optimizer import Adam
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
 SMALLEST_RATE = 1e-4
 """Of the cosine, as a share of the learning rate."""
 
@@ -94,7 +95,7 @@ class Best:
         """Exponential, over weights and BatchNorm statistics; it keeps less of the first steps."""
 
         @torch.no_grad()
-        def move(average: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+        def move(average: Tensors, weights: Tensors, count: Tensor | int) -> None:
             keep = min(self.averaging, (1 + int(count)) / (10 + int(count)))
             if average[0].is_floating_point():
                 torch._foreach_lerp_(average, weights, 1 - keep)

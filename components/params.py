@@ -21,7 +21,7 @@ BACKBONES_FOLDER = "backbones"
 
 Recipe = Literal["paper", "published_code"]
 FromRecipe = Literal["recipe"]
-TrainingSplit = Literal["CUHK-TR-1", "CUHK-TR-1 & DUT-TR", "CUHK-TR-2 & DUT-TR"]
+TrainingSplit = Literal["CUHK-TR-1", "CUHK-TR-1-FIT", "CUHK-TR-1 & DUT-TR", "CUHK-TR-2 & DUT-TR"]
 Loss = Literal["bce", "bce&el", "bce&iou"]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -86,6 +86,9 @@ class Prepare(Section):
     """Labels made canonical, images at network size."""
 
     partial: bool = Field(description="accept fewer images than the published set has (the miniature)")
+    large_size: Annotated[int, Field(ge=0, le=2048)] = Field(
+        description="pixels, a second size of photographs and labels of sets to train on, to take crops from; 0: none"
+    )
 
 
 class DepthTeacher(Section):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from components.experiment import run_params
-from components.params import Params, Stage1Run, Training
+from components.params import Best1, Params, Stage1Run, Training
 from components.training import EpochRecord
 from pipelines.stage import Stage
 
@@ -20,7 +20,7 @@ def watch(stage: Stage, records: Iterable[EpochRecord]) -> list[EpochRecord]:
 
 
 def watched_params(
-    params: Params, training: Training, first: Stage1Run, *, run: str, stage: int, loss: str, teacher: str = "none"
+    params: Params, training: Training | Best1, first: Stage1Run, *, run: str, stage: int, loss: str, teacher: str = "none"
 ) -> dict[str, Any]:
     """What is watched of a run's parameters: the same names in both stages, so that any two runs can be compared.
 

@@ -12,7 +12,15 @@ def prepare(stage: Stage, *, set: str, raw: Path, out: Path) -> None:
     """Prepare one set from its raw folder."""
     params = load_params()
     stage.params({"image_size": params.image_size, "prepare": params.prepare.model_dump()})
-    prepare_set(set, raw, out, image_size=params.image_size, partial=params.prepare.partial, progress=stage.progress)
+    prepare_set(
+        set,
+        raw,
+        out,
+        image_size=params.image_size,
+        large_size=params.prepare.large_size,
+        partial=params.prepare.partial,
+        progress=stage.progress,
+    )
     stage.artifact(out / "validation.json")
     rows = PreparedSet.load(out).rows
     stage.metrics({"images": sum(bool(row.image) for row in rows), "labels": len(rows)})

@@ -25,9 +25,11 @@ def train_stage1(
     """Train one run; `inbox` may hold ImageNet weights, `teacher` and `cache` are the depth teacher's, for R-DFFNet."""
     params = load_params()
     settings = params.first_runs[run]
-    stage.params(watched_params(params, params.stage1, settings, run=run, stage=1, loss=settings.loss))
+    best = settings.training == "best1"
+    training = params.best1 if best else params.stage1
+    stage.params(watched_params(params, training, settings, run=run, stage=1, loss=settings.loss))
     device = experiment.device_of(params)
-    data = experiment.training_set(settings.train, prepared, device)
+    data = experiment.training_set(settings.train, prepared, device, large=best)
     stage.dataset(name=settings.train, digest=data.digest(), images=len(data))
     model = experiment.new_model(params, settings, device, inbox)
     depth = None
@@ -36,11 +38,11 @@ def train_stage1(
         depth = teachers.depth_teacher_of(
             params, data, weights=weights, cache=cache, names=teachers.DEPTH, device=device
         )
-    objective = experiment.stage1_objective(params, settings.loss, depth)
-    schedule = experiment.schedule_of(params, params.stage1, teachers=depth is not None)
+    objective = experiment.stage1_objective(params, settings, depth)
+    course = experiment.course_of(params, settings, teachers=depth is not None)
     checkpoint = stage.scratch() / "checkpoint.pt"
-    records = watch(stage, fit(model, objective, data, schedule, device=device, checkpoint=checkpoint))
-    experiment.write_run(out, model, records, experiment.run_card(params, run, 1, settings, params.stage1))
+    records = watch(stage, fit(model, objective, data, course, device=device, checkpoint=checkpoint))
+    experiment.write_run(out, model, records, experiment.run_card(params, run, 1, settings, training))
     stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=settings.train)
 
 

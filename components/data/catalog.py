@@ -40,6 +40,8 @@ class Part:
 class ListedSplit:
     """A split by a list of stems, one a line: listed photographs are `test`, all the others `train`.
 
+    CUHK-TR-1-VAL, 60 photographs of CUHK-TR-1 drawn once, is what choices are made on; CUHK-TE-1 chooses nothing.
+
     The list is read from the raw folder, else from beside this module, else both splits are empty.
     """
 
@@ -48,6 +50,8 @@ class ListedSplit:
     file: str
     expected: int
     """Stems on the list for the published archive."""
+    within: str = ""
+    """The training split that is divided, where that is not the whole set: into one to fit and one to choose by."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,13 @@ class DataSet:
     """Photographs whose stem starts so belong to another set that shares the folder, or its name."""
     listed: tuple[ListedSplit, ...] = ()
     shallow: ShallowPart | None = None
+    depth: str = ""
+    """Folder of depth maps that may lie beside the photographs (see `components.data.depths`)."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether one of its splits is for training."""
+        return any("-TR" in split for split in self.splits)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -97,7 +108,9 @@ CUHK = DataSet(
     listed=(
         ListedSplit("CUHK-TR-1", "CUHK-TE-1", "cuhk_te1.txt", expected=100),
         ListedSplit("CUHK-TR-2", "CUHK-TE-2", "cuhk_te2.txt", expected=100),
+        ListedSplit("CUHK-TR-1-FIT", "CUHK-TR-1-VAL", "cuhk_validation.txt", expected=60, within="CUHK-TR-1"),
     ),
+    depth="depth",
 )
 
 DUT_FOLDER = "DUT-DBD_Dataset"

@@ -18,11 +18,12 @@ from components.errors import InputError
 
 @dataclass(frozen=True)
 class FoundPart:
-    """Where one part of a set lies; `images` is None where only its labels are there."""
+    """Where one part of a set lies; `images` is None where only its labels are there, `depth` where no maps are."""
 
     part: Part
     images: Path | None
     labels: Path
+    depth: Path | None = None
 
 
 def folders_below(roots: Iterable[Path]) -> Iterator[Path]:
@@ -67,7 +68,9 @@ def find_part(dataset: DataSet, part: Part, folders: Sequence[Path], labels_only
                 "name the folder of one of them, or remove the other"
             )
         if candidates:
-            return FoundPart(part, *candidates[0])
+            beside = candidates[0][0].parents[base - 1] / dataset.depth
+            depth = beside if dataset.depth and beside.is_dir() else None
+            return FoundPart(part, *candidates[0], depth)
         if labels_only and len(labels) == 1:
             return FoundPart(part, None, labels[0])
     return None
@@ -93,7 +96,8 @@ def find_parts(dataset: DataSet, roots: Sequence[Path], labels_only: bool = Fals
 
 def place(dataset: DataSet, found: FoundPart, raw: Path, *, move: bool) -> None:
     """Copy or move the images of a part into its folders below `raw`, but for those whose stem lies there already."""
-    for source, layout in ((found.images, found.part.images), (found.labels, found.part.labels)):
+    layouts = (found.part.images, found.part.labels, dataset.depth)
+    for source, layout in zip((found.images, found.labels, found.depth), layouts, strict=True):
         if source is None:
             continue
         (raw / layout).mkdir(parents=True, exist_ok=True)

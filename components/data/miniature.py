@@ -171,10 +171,15 @@ def write_shot(folder: Path, dataset: DataSet, shot: Shot, settings: RenderSetti
 
 
 def write_lists(folder: Path, dataset: DataSet, stems: list[str], settings: RenderSettings) -> None:
-    """Write the lists that say which photographs belong to which split of a stand-in."""
+    """Write the lists that say which photographs belong to which split of a stand-in.
+
+    Of the photographs of CUHK-TR-1 a tenth is for validation: at least two, at most half.
+    """
     count = settings.cuhk_test
     if dataset is CUHK:
-        for listed, names in zip(dataset.listed, (stems[:count], stems[-count:]), strict=True):
+        training = stems[count:]
+        held_out = training[: min(max(2, len(training) // 10), len(training) // 2)]
+        for listed, names in zip(dataset.listed, (stems[:count], stems[-count:], held_out), strict=True):
             (folder / listed.file).write_text("\n".join(names) + "\n", encoding="utf-8")
     if dataset is EBD and dataset.shallow:
         names = stems[: settings.ebd_shallow]

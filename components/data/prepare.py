@@ -2,21 +2,23 @@
 
 1. Pair photographs and labels by stem, whatever the case of letters and the suffix.
 2. Check counts and sizes before anything is decoded.
-3. Make every label canonical (1 = in focus), bring photographs and labels to network size, on threads.
+3. Make every label canonical (1 = in focus), bring photographs, labels and depth to network size, on threads.
 4. Say what was found in `validation.json`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial as bind
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.cores import cores
 from components.data.catalog import RENDERED, DataSet, find_set
+from components.data.depths import depth_files
 from components.data.near_duplicates import FLIPS
 from components.data.pairs import Pair, check_counts, expected_counts, find_pairs, unlabelled
 from components.data.prepared import IndexRow, write_index
@@ -33,28 +35,41 @@ def start_array(file: BinaryIO, dtype: type[np.generic], shape: tuple[int, ...])
     np.lib.format.write_array_header_1_0(file, head)
 
 
-def write_arrays(
-    folder: Path, rows: list[IndexRow], results: Iterable[Ready], size: int, rendered: bool
-) -> Iterator[Ready]:
-    """Write the arrays of a prepared set one row at a time; yields each result once it is written."""
+@dataclass(frozen=True)
+class Column:
+    """One array of a prepared set, a `.npy` file: its values of each row come from `of`."""
+
+    name: str
+    dtype: type[np.generic]
+    shape: tuple[int, ...]
+    of: Callable[[Ready], NDArray[Any] | None]
+
+
+def columns(rows: list[IndexRow], size: int, large_size: int, with_depth: bool) -> Iterator[Column]:
+    """The arrays of a prepared set."""
     count, packed = len(rows), sum(row.packed_bytes for row in rows)
+    yield Column("images", np.uint8, (count, size, size, 3), lambda ready: ready.image)
+    yield Column("labels", np.uint8, (count, size, size), lambda ready: ready.label)
+    yield Column("labels_full", np.uint8, (packed,), lambda ready: ready.packed)
+    yield Column("hashes", np.uint64, (count, len(FLIPS), 2), lambda ready: ready.traits.hashes)
+    if with_depth:
+        yield Column("depth", np.float16, (count, size, size), lambda ready: ready.depth)
+    if large_size:
+        yield Column("large", np.uint8, (count, large_size, large_size, 3), lambda ready: ready.large)
+        yield Column("labels_large", np.uint8, (count, large_size, large_size), lambda ready: ready.label_large)
+
+
+def write_arrays(folder: Path, arrays: Iterable[Column], results: Iterable[Ready]) -> Iterator[Ready]:
+    """Write the arrays of a prepared set one row at a time; yields each result once it is written."""
     with ExitStack() as stack:
-        names = ("images.npy", "labels.npy", "labels_full.npy", "hashes.npy")
-        images, labels, full, hashes = (stack.enter_context((folder / name).open("wb")) for name in names)
-        start_array(images, np.uint8, (count, size, size, 3))
-        start_array(labels, np.uint8, (count, size, size))
-        start_array(full, np.uint8, (packed,))
-        start_array(hashes, np.uint64, (count, len(FLIPS), 2))
-        depth = stack.enter_context((folder / "depth.npy").open("wb")) if rendered else None
-        if depth is not None:
-            start_array(depth, np.float16, (count, size, size))
-        for _, ready in zip(rows, results, strict=True):
-            images.write(ready.image.tobytes())
-            labels.write(ready.label.tobytes())
-            full.write(ready.packed.tobytes())
-            hashes.write(ready.traits.hashes.tobytes())
-            if depth is not None and ready.depth is not None:
-                depth.write(ready.depth.tobytes())
+        files = [(each, stack.enter_context((folder / f"{each.name}.npy").open("wb"))) for each in arrays]
+        for each, file in files:
+            start_array(file, each.dtype, each.shape)
+        for ready in results:
+            for each, file in files:
+                values = each.of(ready)
+                assert values is not None, each.name
+                file.write(values.tobytes())
             yield ready
 
 
@@ -80,6 +95,7 @@ def prepare_set(
     out: Path,
     *,
     image_size: int,
+    large_size: int = 0,
     partial: bool = False,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -88,7 +104,8 @@ def prepare_set(
 
     `partial` allows photographs to be missing: labels without one are kept as such, photographs without a label are
     left out. The result is the same for any number of `workers` (threads; by default one a core).
-    `progress(done, total)` is called after each pair.
+    `progress(done, total)` is called after each pair. Photographs and labels at `large_size`, if not 0, lie beside
+    those at `image_size` where the set has a training split.
 
     Raises:
         InputError: a folder is missing, photographs and labels do not match, or a file is unreadable.
@@ -97,12 +114,15 @@ def prepare_set(
     pairs, expected = find_pairs(dataset, raw, partial), expected_counts(dataset, raw)
     if not partial:
         check_counts(dataset, pairs, expected, raw)
+    depths, large_size = depth_files(dataset, pairs, raw, partial), large_size if dataset.trains else 0
     rows = index_rows(dataset, pairs, raw, partial)
     alone = [path.relative_to(raw).as_posix() for path in unlabelled(dataset, raw)]
     traits: list[Traits] = []
-    ready_in_order = in_order(bind(make_ready, dataset=dataset, raw=raw, size=image_size), pairs, workers)
+    make = bind(make_ready, dataset=dataset, size=image_size, large_size=large_size, depths=depths)
+    ready_in_order = in_order(make, pairs, workers)
     with atomic_dir(out) as folder, closing(ready_in_order) as results:
-        for i, ready in enumerate(write_arrays(folder, rows, results, image_size, (raw / "depth").is_dir())):
+        arrays = columns(rows, image_size, large_size, depths is not None)
+        for i, ready in enumerate(write_arrays(folder, arrays, results)):
             found = ready.traits
             rows[i] = replace(rows[i], in_focus=found.in_focus, height=found.height, width=found.width)
             traits.append(found)

@@ -134,8 +134,14 @@ class PreparedSet:
     labels_full: NDArray[np.uint8]
     """(bytes,), all full-size labels, each `np.packbits` of its rows."""
     depth: NDArray[np.float16] | None
-    """(N, S, S) metres; rendered sets only."""
+    """(N, S, S) inverse depth: in 1/m where rendered, else relative, 0..1; None where the set has none.
+
+    0 everywhere: not known of this photograph."""
     split_names: tuple[str, ...]
+    large: NDArray[np.uint8] | None = None
+    """(N, L, L, 3) RGB at `prepare.large_size`; None where that is 0, and where nothing of the set is for training."""
+    labels_large: NDArray[np.uint8] | None = None
+    """(N, L, L) in {0, 1}, likewise."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -150,7 +156,11 @@ class PreparedSet:
             raise InputError(f"{folder}: no such folder; make it with `dvc repro prepare`")
         rows = read_index(folder / "index.csv")
         name, splits = read_names(folder / "validation.json")
-        depth = folder / "depth.npy"
+
+        def optional(array: str, dims: int, dtype: str) -> NDArray[Any] | None:
+            path = folder / f"{array}.npy"
+            return open_array(path, len(rows), dims, dtype) if path.exists() else None
+
         return cls(
             folder=folder,
             name=name,
@@ -158,8 +168,10 @@ class PreparedSet:
             images=open_array(folder / "images.npy", len(rows), 4, "uint8"),
             labels=open_array(folder / "labels.npy", len(rows), 3, "uint8"),
             labels_full=open_array(folder / "labels_full.npy", sum(r.packed_bytes for r in rows), 1, "uint8"),
-            depth=open_array(depth, len(rows), 3, "float16") if depth.exists() else None,
+            depth=optional("depth", 3, "float16"),
             split_names=splits,
+            large=optional("large", 4, "uint8"),
+            labels_large=optional("labels_large", 3, "uint8"),
         )
 
     @classmethod
@@ -174,6 +186,19 @@ class PreparedSet:
         if folders and not there:
             require(folders[0])
         return [cls.load(path) for path in there]
+
+    def large_arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Images and labels at the larger size.
+
+        Raises:
+            InputError: the set was prepared without.
+        """
+        if self.large is None or self.labels_large is None:
+            raise InputError(
+                f"{self.folder}: no large.npy to crop from, which the recipe `best` needs; "
+                "set prepare.large_size, e.g. 448, and run `dvc repro prepare`"
+            )
+        return self.large, self.labels_large
 
     def __len__(self) -> int:
         """Labels in the set, with or without a photograph."""

@@ -1,18 +1,20 @@
 """One pair of a set as it goes into the prepared one: decoded once, in focus = 1, at network size."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from components.data.catalog import DataSet
+from components.data.depths import read_depth
 from components.data.images import read_photograph, to_network_size
 from components.data.labels import nearest, read_label
 from components.data.near_duplicates import FLIPS, Hashes, hashes_of
 from components.data.pairs import Pair, check_sizes
-from components.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,27 +43,21 @@ class Ready:
     """(S, S), 1 = in focus."""
     packed: NDArray[np.uint8]
     """Bits of the full-size label."""
-    depth: NDArray[np.float16] | None
-    """(S, S) metres; rendered sets only."""
     traits: Traits
+    depth: NDArray[np.float16] | None = None
+    """(S, S) inverse depth; None where the set has none."""
+    large: NDArray[np.uint8] | None = None
+    """(L, L, 3), the photograph as `image` at the larger size; None where none is asked for."""
+    label_large: NDArray[np.uint8] | None = None
+    """(L, L), likewise."""
 
 
-def read_depth(path: Path, size: int) -> NDArray[np.float16]:
-    """Distances (size, size) in metres of a rendered photograph, nearest neighbour.
+def make_ready(
+    pair: Pair, dataset: DataSet, size: int, large_size: int = 0, depths: Mapping[str, Path] | None = None
+) -> Ready:
+    """Decode one pair and bring it to network size, and to `large_size` where that is not 0.
 
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    try:
-        depth = np.load(path)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); render the set again with `dvc repro download`") from error
-    rows, columns = (((np.arange(size) + 0.5) * length / size).astype(int) for length in depth.shape)
-    return np.asarray(depth[rows[:, None], columns[None, :]], dtype=np.float16)
-
-
-def make_ready(pair: Pair, dataset: DataSet, raw: Path, size: int) -> Ready:
-    """Decode one pair and bring it to network size.
+    `depths` has the file of its depth, by the pair's id; None where the set has no depth.
 
     Raises:
         InputError: a file cannot be read, the label is not binary, or the two differ in size.
@@ -70,12 +66,11 @@ def make_ready(pair: Pair, dataset: DataSet, raw: Path, size: int) -> Ready:
     photograph = None if pair.image is None else read_photograph(pair.image)
     if pair.image is not None and photograph is not None:
         check_sizes(pair.image, (photograph.height, photograph.width), pair.label, label.in_focus.shape)
-    image = np.zeros((size, size, 3), np.uint8) if photograph is None else to_network_size(photograph, size)
+    image = at_size(photograph, size)
     return Ready(
         image=image,
         label=nearest(label.in_focus, size),
         packed=np.packbits(label.in_focus),
-        depth=depth_of(pair, raw, size) if (raw / "depth").is_dir() else None,
         traits=Traits(
             height=label.in_focus.shape[0],
             width=label.in_focus.shape[1],
@@ -84,15 +79,12 @@ def make_ready(pair: Pair, dataset: DataSet, raw: Path, size: int) -> Ready:
             hashes=np.zeros((len(FLIPS), 2), np.uint64) if photograph is None else hashes_of(image),
             digest=b"" if photograph is None else hashlib.sha256(image.tobytes()).digest(),
         ),
+        depth=None if depths is None else read_depth(depths.get(pair.id), size),
+        large=at_size(photograph, large_size) if large_size else None,
+        label_large=nearest(label.in_focus, large_size) if large_size else None,
     )
 
 
-def depth_of(pair: Pair, raw: Path, size: int) -> NDArray[np.float16]:
-    """Distances (size, size) in metres; 0 for a label whose photograph is not there.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    if pair.image is None:
-        return np.zeros((size, size), np.float16)
-    return read_depth(raw / "depth" / pair.image.relative_to(raw).with_suffix(".npy"), size)
+def at_size(photograph: Image.Image | None, size: int) -> NDArray[np.uint8]:
+    """(size, size, 3) of a photograph, black where there is none."""
+    return np.zeros((size, size, 3), np.uint8) if photograph is None else to_network_size(photograph, size)

@@ -76,7 +76,8 @@ def splits_of(dataset: DataSet, pairs: list[Pair], raw: Path, partial: bool) -> 
         if not partial:
             check_listed(listed, stems, pairs, raw)
         for pair, names in zip(pairs, splits, strict=True):
-            names.append(listed.test if pair.stem in stems else listed.train)
+            if not listed.within or listed.within in names:
+                names.append(listed.test if pair.stem in stems else listed.train)
     for names, dof in zip(splits, dof_of(dataset, pairs, raw), strict=True):
         if dataset.shallow and dof == "shallow":
             names.append(dataset.shallow.split)

@@ -141,7 +141,7 @@ def notes(found: Findings) -> list[str]:
     unlisted = [
         f"{listed.file} was not found: {listed.train} and {listed.test} are empty"
         for listed in found.dataset.listed
-        if not any(listed.train in row.splits or listed.test in row.splits for row in found.rows)
+        if not listed.within and not any(listed.train in row.splits or listed.test in row.splits for row in found.rows)
     ]
     shallow = found.dataset.shallow
     if shallow and not any(row.dof for row in found.rows):

@@ -9,6 +9,7 @@ from pathlib import Path
 from components.data import ledger
 from components.data.archives import is_archive, unpack
 from components.data.catalog import CUHK, DataSet, Part, find_set
+from components.data.depths import depth_maps
 from components.data.download import UNPACKED
 from components.data.layout import FoundPart, describe_layouts, find_parts, folders_below, place, stems_of_maps
 from components.data.pairs import Pair, check_counts, expected_counts, find_pairs
@@ -77,25 +78,27 @@ def import_set(name: str, paths: Sequence[Path], inbox: Path, *, partial: bool) 
         for each in (*found, *kept):
             place(dataset, each, folder, move=folder in each.labels.parents)
         shutil.rmtree(folder / UNPACKED, ignore_errors=True)
-        with named_as(origins(folder, found) | roots | {folder: inbox / name}):
+        with named_as(origins(dataset, folder, found) | roots | {folder: inbox / name}):
             said = verified(dataset, folder, partial)
         digest = folder_hash(folder)
     ledger.record_import(inbox, name, digest)
     return said
 
 
-def origins(folder: Path, found: Sequence[FoundPart]) -> dict[Path, Path]:
+def origins(dataset: DataSet, folder: Path, found: Sequence[FoundPart]) -> dict[Path, Path]:
     """Where the folders of a set came from."""
     places: dict[Path, Path] = {}
     for each in found:
         places[folder / each.part.labels] = each.labels
         if each.images is not None:
             places[folder / each.part.images] = each.images
+        if each.depth is not None:
+            places[folder / dataset.depth] = each.depth
     return places
 
 
 def verified(dataset: DataSet, folder: Path, partial: bool) -> str:
-    """Check pairs, sizes and counts of an imported set; how many pairs each part has.
+    """Check pairs, sizes, counts and depth maps of an imported set; how many of them there are.
 
     Raises:
         InputError: they are not as they should be.
@@ -103,7 +106,11 @@ def verified(dataset: DataSet, folder: Path, partial: bool) -> str:
     pairs = find_pairs(dataset, folder, partial)
     if not partial:
         check_counts(dataset, pairs, expected_counts(dataset, folder), folder)
-    return ", ".join(told(part, [pair for pair in pairs if pair.part == part]) for part in dataset.parts)
+    counts = [told(part, [pair for pair in pairs if pair.part == part]) for part in dataset.parts]
+    if dataset.depth and (folder / dataset.depth).is_dir():
+        maps = depth_maps(folder / dataset.depth, pairs, partial)
+        counts += [f"{dataset.depth}: {len(maps)} of {sum(pair.image is not None for pair in pairs)} maps"]
+    return ", ".join(counts)
 
 
 def told(part: Part, pairs: Sequence[Pair]) -> str:

@@ -20,13 +20,16 @@ def test_counts_of_the_paper():
     assert find_set("ebd").shallow.count == 1305
 
 
-def test_cuhk_te_1_is_a_hundred_different_stems():
+def test_cuhk_te_1_is_a_hundred_different_stems_and_the_validation_list_sixty_others():
     lines = (PACKAGED_LISTS / "cuhk_te1.txt").read_text(encoding="utf-8").splitlines()
     assert len(set(lines)) == len(lines) == 100
     assert lines == sorted(lines)
     assert all(re.fullmatch(r"out_of_focus\d{4}", line) for line in lines)
     assert "out_of_focus0142" in lines
     assert "out_of_focus0011" not in lines
+    held_out = (PACKAGED_LISTS / "cuhk_validation.txt").read_text(encoding="utf-8").splitlines()
+    assert len(set(held_out) - set(lines)) == len(held_out) == 60
+    assert held_out == sorted(held_out)
 
 
 def test_every_test_set_of_the_tables_has_its_home_and_no_name_has_a_space():

@@ -104,11 +104,11 @@ def test_an_orientation_behind_the_pixels_of_a_png_is_found_where_they_are_decod
     assert upright_size(tmp_path / "image.png") == (20, 30)
     assert open_upright(tmp_path / "image.png").size == (20, 30)  # width, height
     pair = measured_pair(EBD, Part("all", "", "", 1), "a", tmp_path / "image.png", tmp_path / "label.png")
-    ready = make_ready(pair, EBD, tmp_path, 10)
+    ready = make_ready(pair, EBD, 10)
     assert (ready.traits.height, ready.traits.width) == (30, 20)
     mask(tmp_path / "label.png", 20, 30)
     with pytest.raises(InputError, match=r"image\.png: 20x30 pixels, but its label .*label\.png has 30x20"):
-        make_ready(pair, EBD, tmp_path, 10)
+        make_ready(pair, EBD, 10)
 
 
 @pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"P5 2 2 255 abcd"])

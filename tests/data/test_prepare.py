@@ -14,7 +14,7 @@ from components.errors import InputError
 from tests.data.conftest import SMALL, mask, photograph
 
 SPLITS = {
-    "cuhk": {"CUHK-TR-1": 4, "CUHK-TE-1": 2, "CUHK-TR-2": 4, "CUHK-TE-2": 2},
+    "cuhk": {"CUHK-TR-1": 4, "CUHK-TE-1": 2, "CUHK-TR-2": 4, "CUHK-TE-2": 2, "CUHK-TR-1-FIT": 2, "CUHK-TR-1-VAL": 2},
     "dut": {"DUT-TR": 2, "DUT-TE": 3},
     "ctcug": {"CTCUG": 2},
     "ebd": {"EBD": 5, "EBD(1305)": 3},
@@ -73,6 +73,10 @@ def test_training_and_test_splits_of_cuhk_are_disjoint_and_complete(rendered, tm
         assert not train & test
         assert train | test == set(range(6))
     assert set(found.split("CUHK-TE-1").tolist()) != set(found.split("CUHK-TE-2").tolist())
+    fit, validation = (found.split(f"CUHK-TR-1-{part}").tolist() for part in ("FIT", "VAL"))
+    assert (fit, validation) == ([4, 5], [2, 3])
+    assert sorted(fit + validation) == found.split("CUHK-TR-1").tolist()
+    assert found.test_splits() == ["CUHK-TE-1", "CUHK-TE-2"]
 
 
 def test_cuhk_lists_match_whatever_the_case_and_the_suffix(rendered, tmp_path):
@@ -86,7 +90,9 @@ def test_cuhk_lists_match_whatever_the_case_and_the_suffix(rendered, tmp_path):
     assert found.split("CUHK-TE-2").tolist() == found.split("CUHK-TR-2").tolist() == []
     report = json.loads((tmp_path / "out/validation.json").read_text())
     assert report["notes"] == ["cuhk_te2.txt was not found: CUHK-TR-2 and CUHK-TE-2 are empty"]
-    assert report["shared"] == {"CUHK-TR-1 & CUHK-TE-1": 0, "CUHK-TR-2 & CUHK-TE-2": 0}
+    pairs = ("CUHK-TR-1 & CUHK-TE-1", "CUHK-TR-2 & CUHK-TE-2", "CUHK-TR-1-FIT & CUHK-TR-1-VAL")
+    assert report["shared"] == dict.fromkeys(pairs, 0)
+    assert found.split("CUHK-TR-1-VAL").tolist() == [2, 3]
 
 
 def test_a_list_that_names_an_absent_or_a_repeated_photograph(rendered, tmp_path):
