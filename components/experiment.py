@@ -4,6 +4,7 @@ The stages in `pipelines/` call these in the order of the paper's procedure and 
 """
 
 import csv
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from components.data.loader import Jitter, TrainingSet, load_rows
+from components.data.loader import Jitter, TrainingSet, Views, load_rows
 from components.data.prepared import PreparedSet, require_photographs
 from components.errors import InputError
 from components.models.checkpoints import load_published, save_model
@@ -45,9 +46,16 @@ def device_of(params: Params) -> Device:
     return set_up(**params.runtime.model_dump())
 
 
-def schedule_of(params: Params, training: Training, *, teachers: bool) -> Schedule:
-    """The course of stage 1 or stage 2; with teachers, if they are cached, the student sees the views that they saw."""
-    views = params.resolved.teacher_views if teachers else 0
+def run_seed(seed: int, run: str) -> int:
+    """A run's own seed, in [0, 2^32): no two runs start from the same weights, in the same order, with the same flips.
+
+    In the published code a stage-2 student differs from its teacher in these too, as two networks are drawn before it.
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}/{run}".encode()).digest()[:4], "big")
+
+
+def schedule_of(params: Params, run: str, training: Training, *, views: int) -> Schedule:
+    """The course of a run of stage 1 or stage 2; `views` are those that its cached teachers saw, 0 = it has none."""
     decided, augment = params.resolved, training.augment
     return Schedule(
         epochs=training.epochs,
@@ -60,8 +68,8 @@ def schedule_of(params: Params, training: Training, *, teachers: bool) -> Schedu
         flip_axis=decided.flip,
         flip_probability=augment.flip_probability,
         jitter=Jitter(augment.brightness, augment.contrast, augment.saturation),
-        views=views,
-        seed=params.seed,
+        views=Views(views, params.seed) if views else None,
+        seed=run_seed(params.seed, run),
     )
 
 
@@ -87,12 +95,12 @@ def training_set(train: TrainingSplit, prepared: Path, device: Device) -> Traini
     return load_rows([(each, each.split(split)) for each, split in sets], device.device)
 
 
-def new_model(params: Params, run: Stage1Run, device: Device, inbox: Path) -> Network:
-    """A run's model with its initial weights, which depend on the seed alone.
+def new_model(params: Params, name: str, run: Stage1Run, device: Device, inbox: Path) -> Network:
+    """The model of the run `name` with its initial weights, which depend on the seed and its name alone.
 
     ImageNet weights of the backbone come from `inbox` if they were imported, else through timm.
     """
-    torch.manual_seed(params.seed)
+    torch.manual_seed(run_seed(params.seed, name))
     options: dict[str, Any] = {}
     if run.model == "rdffnet":
         options["final_depth"] = params.resolved.depth_outputs == "final_and_sides"
@@ -151,7 +159,7 @@ def depth_schedule(settings: DepthTeacher) -> Schedule:
         flip_axis="horizontal",
         flip_probability=0.5,
         jitter=Jitter(0.0, 0.0, 0.0),
-        views=0,
+        views=None,
         seed=settings.seed,
     )
 
@@ -176,13 +184,14 @@ def stage2_objective(
         teachers: by name, "defocus" and "depth".
     """
     stage2, decided = params.stage2, params.resolved
+    final_weight = decided.stage2_final_weight if student.has_sides else 1.0
     device = next(student.parameters()).device
     distilled = [
         Distilled(name, Projectors(student.feature_channels, teacher.channels).to(device), teacher)
         for name, teacher in teachers.items()
     ]
     return StageTwo(
-        supervision=supervision_of(params, stage2, run.loss, decided.stage2_final_weight),
+        supervision=supervision_of(params, stage2, run.loss, final_weight),
         distilled=distilled,
         beta=stage2.beta,
         hold=stage2.beta_hold,
@@ -209,6 +218,7 @@ def run_params(params: Params, training: Training, run: Stage1Run) -> dict[str, 
 def run_card(params: Params, run: str, stage: int, first: Stage1Run, training: Training, **more: str) -> dict[str, Any]:
     """What a trained run is: kept beside its weights, shown in the report."""
     card = {"run": run, "stage": stage, "model": first.model, "backbone": first.backbone, "train": first.train}
+    card["run_seed"] = run_seed(params.seed, run)
     return card | {"loss": first.loss, "params": run_params(params, training, first)} | more
 
 

@@ -29,7 +29,7 @@ def train_stage1(
     device = experiment.device_of(params)
     data = experiment.training_set(settings.train, prepared, device)
     stage.dataset(name=settings.train, digest=data.digest(), images=len(data))
-    model = experiment.new_model(params, settings, device, inbox)
+    model = experiment.new_model(params, run, settings, device, inbox)
     depth = None
     if teacher is not None and cache is not None:
         weights = teacher / experiment.WEIGHTS
@@ -37,10 +37,11 @@ def train_stage1(
             params, data, weights=weights, cache=cache, names=teachers.DEPTH, device=device
         )
     objective = experiment.stage1_objective(params, settings.loss, depth)
-    schedule = experiment.schedule_of(params, params.stage1, teachers=depth is not None)
+    schedule = experiment.schedule_of(params, run, params.stage1, views=depth.views if depth else 0)
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(model, objective, data, schedule, device=device, checkpoint=checkpoint))
-    experiment.write_run(out, model, records, experiment.run_card(params, run, 1, settings, params.stage1))
+    card = experiment.run_card(params, run, 1, settings, params.stage1, **teachers.seen_by(depth))
+    experiment.write_run(out, model, records, card)
     stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=settings.train)
 
 
