@@ -4,6 +4,7 @@ The stages in `pipelines/` call these in the order of the paper's procedure and 
 """
 
 import csv
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 
 from components.best import Best, Overlap
 from components.data.crops import Crops
-from components.data.loader import Jitter, TrainingSet, load_rows
+from components.data.loader import Jitter, TrainingSet, Views, load_rows
 from components.data.prepared import PreparedSet, require_photographs
 from components.errors import InputError
 from components.models.checkpoints import load_published, save_model
@@ -51,21 +52,36 @@ def device_of(params: Params) -> Device:
     return set_up(**params.runtime.model_dump())
 
 
-def course_of(params: Params, run: Stage1Run | Stage2Run, *, teachers: bool) -> Course:
-    """The course of a run, by the paper or by the recipe `best`."""
+def run_seed(seed: int, run: str) -> int:
+    """A run's own seed, in [0, 2^32): no two runs start from the same weights, in the same order, with the same flips.
+
+    In the published code a stage-2 student differs from its teacher in these too, as two networks are drawn before it.
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}/{run}".encode()).digest()[:4], "big")
+
+
+def course_of(params: Params, name: str, run: Stage1Run | Stage2Run, *, views: int) -> Course:
+    """The course of the run `name`, by the paper or by the recipe `best`.
+
+    Args:
+        params: of the experiment.
+        name: of the run, which its seed comes from.
+        run: of stage 1 or stage 2.
+        views: of an image that its cached teachers saw, 0 = it has none.
+    """
     match run.training:
         case "best1":
-            return best_of(params, params.best1)
+            return best_of(params, name, params.best1)
         case "best2":
-            return best_of(params, params.best2)
+            return best_of(params, name, params.best2)
         case "stage1":
-            return schedule_of(params, params.stage1, teachers=teachers)
+            return schedule_of(params, name, params.stage1, views=views)
         case "stage2":
-            return schedule_of(params, params.stage2, teachers=teachers)
+            return schedule_of(params, name, params.stage2, views=views)
 
 
-def best_of(params: Params, training: Best1) -> Best:
-    """The recipe `best`."""
+def best_of(params: Params, run: str, training: Best1) -> Best:
+    """The course of a run by the recipe `best`."""
     augment = training.augment
     jitter = Jitter(augment.brightness, augment.contrast, augment.saturation)
     return Best(
@@ -78,7 +94,7 @@ def best_of(params: Params, training: Best1) -> Best:
         gradient_clip=params.resolved.gradient_clip,
         averaging=training.averaging,
         crops=Crops(params.image_size, augment.smallest_crop, augment.flip_probability, jitter),
-        seed=params.seed,
+        seed=run_seed(params.seed, run),
     )
 
 
@@ -87,9 +103,8 @@ def overlap_of(training: Best1) -> Overlap:
     return Overlap(training.iou_weight, training.side_weight)
 
 
-def schedule_of(params: Params, training: Training, *, teachers: bool) -> Schedule:
-    """The course of stage 1 or stage 2; with teachers, if they are cached, the student sees the views that they saw."""
-    views = params.resolved.teacher_views if teachers else 0
+def schedule_of(params: Params, run: str, training: Training, *, views: int) -> Schedule:
+    """The course of a run of stage 1 or stage 2; `views` are those that its cached teachers saw, 0 = it has none."""
     decided, augment = params.resolved, training.augment
     return Schedule(
         epochs=training.epochs,
@@ -102,8 +117,8 @@ def schedule_of(params: Params, training: Training, *, teachers: bool) -> Schedu
         flip_axis=decided.flip,
         flip_probability=augment.flip_probability,
         jitter=Jitter(augment.brightness, augment.contrast, augment.saturation),
-        views=views,
-        seed=params.seed,
+        views=Views(views, params.seed) if views else None,
+        seed=run_seed(params.seed, run),
     )
 
 
@@ -129,12 +144,12 @@ def training_set(train: TrainingSplit, prepared: Path, device: Device, *, large:
     return load_rows([(each, each.split(split)) for each, split in sets], device.device, large=large)
 
 
-def new_model(params: Params, run: Stage1Run, device: Device, inbox: Path) -> Network:
-    """A run's model with its initial weights, which depend on the seed alone.
+def new_model(params: Params, name: str, run: Stage1Run, device: Device, inbox: Path) -> Network:
+    """The model of the run `name` with its initial weights, which depend on the seed and its name alone.
 
     ImageNet weights of the backbone come from `inbox` if they were imported, else through timm.
     """
-    torch.manual_seed(params.seed)
+    torch.manual_seed(run_seed(params.seed, name))
     options: dict[str, Any] = {}
     if run.model == "rdffnet":
         options["final_depth"] = params.resolved.depth_outputs == "final_and_sides"
@@ -199,7 +214,7 @@ def depth_schedule(settings: DepthTeacher) -> Schedule:
         flip_axis="horizontal",
         flip_probability=0.5,
         jitter=Jitter(0.0, 0.0, 0.0),
-        views=0,
+        views=None,
         seed=settings.seed,
     )
 
@@ -239,7 +254,8 @@ def stage2_objective(
     weight = partial(
         distillation_weight, epochs=stage2.epochs, beta=stage2.beta, hold=stage2.beta_hold, rule=decided.distill_weight
     )
-    supervision = supervision_of(params, stage2, run.loss, decided.stage2_final_weight)
+    final_weight = decided.stage2_final_weight if student.has_sides else 1.0
+    supervision = supervision_of(params, stage2, run.loss, final_weight)
     return StageTwo(supervision, distilled, weight, stage2.projector_learning_rate, stage2.projector_weight_decay)
 
 
@@ -261,6 +277,7 @@ def run_card(
 ) -> dict[str, Any]:
     """What a trained run is: kept beside its weights, shown in the report."""
     card = {"run": run, "stage": stage, "model": first.model, "backbone": first.backbone, "train": first.train}
+    card["run_seed"] = run_seed(params.seed, run)
     return card | {"loss": first.loss, "params": run_params(params, training, first)} | more
 
 

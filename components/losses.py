@@ -108,7 +108,7 @@ def supervised_loss(
 
 
 def at_size_of(maps: Tensor, like: Tensor) -> Tensor:
-    """(B, 1, h, w) to the height and width of `like`, bilinearly, with corners not aligned (unlike the decoder)."""
+    """(B, C, h, w) to the height and width of `like`, bilinearly, with corners not aligned (unlike the decoder)."""
     return F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
@@ -123,14 +123,25 @@ def pairwise_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     Args:
         student: projected student features, (B, C, H, W); gradients flow here alone.
-        teacher: teacher features of the same shape, of any floating type.
+        teacher: teacher features (B, C, h, w), of any floating type. Where they are of another size (VGG16, whose
+            levels are twice MiDaS's), they are brought to the student's bilinearly, after they are normalised: their
+            vectors are shorter than 1 between pixels that differ. The paper does not say; the published code does so.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: batch or channels differ.
     """
-    if student.shape != teacher.shape:
+    if student.shape[:2] != teacher.shape[:2]:
         raise ValueError(f"student features {tuple(student.shape)} and teacher features {tuple(teacher.shape)} differ")
+    if student.shape != teacher.shape:
+        resized = at_size_of(unit(teacher), student)
+        return (unit(student) - resized).square().sum(1).mean()
     return _Pairwise.apply(pixels(student), pixels(teacher))  # type: ignore[no-any-return]
+
+
+def unit(features: Tensor) -> Tensor:
+    """Every pixel's feature vector over its length, in float32 at least; (B, C, H, W)."""
+    exact = features.to(torch.promote_types(features.dtype, torch.float32))
+    return exact * (exact.square().sum(1, keepdim=True) + LENGTH_EPSILON).rsqrt()
 
 
 def pixels(features: Tensor) -> Tensor:

@@ -39,7 +39,9 @@ class Runtime(Section):
     """Where and how exactly the arithmetic runs."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto: CUDA when there is one")
-    precision: Literal["float32", "bfloat16"] = Field(description="of training's forward pass (autocast)")
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="bfloat16: autocast in training's forward pass, cached features in float16; published: float32"
+    )
     deterministic: bool = Field(description="bit-identical reruns on the same machine, at some cost on CUDA")
     threads: Count = Field(description="CPU threads of torch (they move the last bits of a CPU result); 0: all cores")
 
@@ -111,17 +113,16 @@ class Teacher(Section):
 
     mode: Literal["recipe", "cached", "online"] = Field(
         description="cached: features computed once, teachers in eval(); online: of the very batch that the student "
-        "sees. The paper recipe caches, the published code cannot"
+        "sees. The paper recipe runs them online on a GPU and caches on a CPU; the published code cannot be cached"
     )
-    views: Positive = Field(
-        description="cached: colour-jittered views of an image, both flips of each; epochs show them in turn, "
-        "and with as many as epochs no jitter repeats"
+    cache_gb: Annotated[float, Field(gt=0)] = Field(
+        description="GB (1e9 bytes) for what one teacher says of one training set: as many colour-jittered views of "
+        "each image, both flips of each, as fit, one at least; epochs show them in turn, with one an epoch none repeats"
     )
-    dtype: Literal["float16", "float32"] = Field(description="of the cached features")
 
 
 class Augment(Section):
-    """Random changes of training images (paper, IV.A; jitter's strength is not printed there)."""
+    """Random changes of training images (paper, IV.A); jitter's strength, not printed there, is 0.1 in the code."""
 
     flip_probability: Fraction = Field(description="0.5 in the paper")
     brightness: Fraction = Field(description="factor drawn from 1 - x to 1 + x")
@@ -245,7 +246,9 @@ class Departures(Section):
 
     flip: Literal["recipe", "vertical", "horizontal"] = Field(description="paper: vertical; code: horizontal")
     edge_reduction: Literal["recipe", "mean", "sum"] = Field(description="over the batch; paper: mean; code: sum")
-    stage2_final_weight: FromRecipe | float = Field(description="final output in stage 2; paper: 1; code: 1.1")
+    stage2_final_weight: FromRecipe | float = Field(
+        description="final output in stage 2, of networks with side outputs (PDNet: 1); paper: 1; code: 1.1"
+    )
     distill_weight: Literal["recipe", "paper", "published_code"] = Field(
         description="equation 9 as printed, or with 0 at the hold epoch"
     )
@@ -253,7 +256,7 @@ class Departures(Section):
         description="paper: all; code: one fewer than its schedules count on"
     )
     poly: Literal["recipe", "paper", "published_code"] = Field(
-        description="paper: over the epochs; code: over five more"
+        description="see components/schedules.py; paper: over the epochs; code: over five more, an epoch ahead"
     )
     teacher_batchnorm: Literal["recipe", "eval", "batch"] = Field(description="paper: frozen (eval); code: batch")
     gradient_clip: FromRecipe | Annotated[float, Field(ge=0)] = Field(
@@ -281,9 +284,11 @@ class Resolved(Section):
     epochs: Recipe
     poly: Recipe
     teacher_batchnorm: Literal["eval", "batch"]
-    teacher_mode: Literal["cached", "online"]
-    teacher_views: int
-    """Colour-jittered views of an image where teachers are cached; 0 = every epoch draws its own jitter."""
+    teacher_mode: Literal["cached", "online", "by_device"]
+    """by_device: online on a GPU, cached on a CPU; a run's card says which it was."""
+    precision: Literal["float32", "bfloat16"]
+    jitter: str
+    """Strengths of colour jitter: of both stages, or of stage 1 and of stage 2."""
     gradient_clip: float
     depth_outputs: Literal["final_and_sides", "sides"]
     upsample: Literal["nearest", "bilinear"]
@@ -301,7 +306,7 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         "epochs": "paper",
         "poly": "paper",
         "teacher_batchnorm": "eval",
-        "teacher_mode": "cached",
+        "teacher_mode": "by_device",
         "depth_outputs": "final_and_sides",
         **_SILENT,
     },
@@ -331,7 +336,10 @@ class Params(Section):
 
     name: str = Field(description="of the experiment; only `paper` is compared with the paper's numbers")
     recipe: Recipe = Field(description="what every departure left at `recipe` follows")
-    seed: Count = Field(description="of every training run: initial weights, order, augmentation")
+    seed: Count = Field(
+        description="of every training run, which has a seed of its own by its name: initial weights, order, "
+        "augmentation; 42 in the published code"
+    )
     image_size: Annotated[int, Field(ge=32, multiple_of=32)] = Field(description="pixels, network input; 320 (IV.A)")
     runtime: Runtime
     departures: Departures
@@ -359,7 +367,9 @@ class Params(Section):
         chosen = dict(self.departures.model_dump(), teacher_mode=self.teacher.mode)
         by_recipe = RECIPES[self.recipe]
         decided = {point: by_recipe[point] if value == "recipe" else value for point, value in chosen.items()}
-        return Resolved(**decided, teacher_views=self.teacher.views if decided["teacher_mode"] == "cached" else 0)
+        strengths = dict.fromkeys(", ".join(map(str, _jitter(each.augment))) for each in (self.stage1, self.stage2))
+        jitter = f"{' and '.join(strengths)}, in shuffled order"
+        return Resolved(**decided, precision=self.runtime.precision, jitter=jitter)
 
     def with_teachers_online(self) -> "Params":
         """The same, but with teachers that see every batch."""
@@ -397,12 +407,13 @@ class Params(Section):
         _listed("predicted", self.predicted, models)
         _listed("evaluated", self.evaluated, [*self.predicted, *self.baselines])
         resolved = self.resolved
-        if resolved.teacher_mode == "cached" and resolved.teacher_batchnorm == "batch":
+        may_cache = resolved.teacher_mode != "online"
+        if may_cache and resolved.teacher_batchnorm == "batch":
             raise ValueError(
                 "teacher.mode: cached features come from teachers in eval(), but departures.teacher_batchnorm is "
                 "'batch'; set teacher.mode: online, or teacher_batchnorm: eval"
             )
-        if resolved.teacher_mode == "cached" and self.stage1_depth_runs:
+        if may_cache and self.stage1_depth_runs:
             ours, cached = _jitter(self.stage1.augment), _jitter(self.stage2.augment)
             if ours != cached:
                 raise ValueError(

@@ -8,8 +8,8 @@ Rule = Literal["paper", "published_code"]
 def poly_learning_rate(epoch: int, *, epochs: int, initial: float, power: float, rule: Rule) -> float:
     """Learning rate of a whole epoch under the 'poly' policy (paper, section IV.A).
 
-    "paper": initial * (1 - (epoch - 1) / epochs)^power, so that the first epoch has the initial rate and the last
-    still learns. "published_code": initial * (1 - epoch / (epochs + 5))^power.
+    "paper", which gives no formula: initial * (1 - (epoch - 1) / epochs)^power, so that the first epoch has the initial
+    rate and the last still learns. "published_code": initial * (1 - epoch / (epochs + 5))^power.
     """
     done = (epoch - 1) / epochs if rule == "paper" else epoch / (epochs + 5)
     return float(initial * (1 - done) ** power)

@@ -3,8 +3,8 @@
 In stage 2 the teachers' weights never change, so that their features of an image can be read instead of computed
 (paper, III.B: the teachers are frozen). What that means:
 
-* Colour jitter: an image has `views` jittered views, one an epoch in turn; the student sees the view that its teachers
-  saw. With as many views as epochs that is the paper's random jitter; with fewer, an image's jitter repeats.
+* Colour jitter: an image has so many jittered views as the space allows, one an epoch in turn; the student sees the
+  view that its teachers saw. With as many views as epochs that is the paper's random jitter; with fewer, it repeats.
 * Flip: features are cached of each view as it is and flipped, and the student's flip picks the one to read.
 * BatchNorm: cached features come from teachers in eval(). The published code's teachers normalise by the statistics of
   the very batch, which no cache can know: that needs `teacher.mode: online`.
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from components.availability import require
-from components.data.loader import Batch, FlipAxis, Jitter, flip, jitter_colours, normalise, view_draws
+from components.data.loader import Batch, FlipAxis, Jitter, flip, normalise, view_draws
 from components.errors import InputError
 from components.storage import atomic_path, file_hash, read_json, write_json
 
@@ -42,9 +42,13 @@ Records = NDArray[np.void]
 
 
 class TeacherFeatures(Protocol):
-    """What a teacher says of a training batch: tensors (B, C, h, w), features deepest first, of so many channels."""
+    """What a teacher says of a training batch: tensors (B, C, h, w), features deepest first, of so many channels.
+
+    `views`: colour-jittered views that it saw of each image; 0 = it sees every batch itself.
+    """
 
     channels: Sequence[int]
+    views: int
 
     def __call__(self, batch: Batch) -> Sequence[Tensor]: ...
 
@@ -60,6 +64,8 @@ class OnlineFeatures:
         names: which of them, in order.
         channels: C of each.
     """
+
+    views = 0
 
     def __init__(self, encode: Encoder, names: Sequence[str], channels: Sequence[int]) -> None:
         self.encode = encode
@@ -85,7 +91,7 @@ class Plan:
         flip_axis: of the flipped copies.
         dtype: "float16" or "float32", of the features.
         jitter: colour jitter of the views.
-        views: how many there are of each image.
+        seed: what their jitter comes from.
     """
 
     teacher: str
@@ -93,12 +99,11 @@ class Plan:
     flip_axis: FlipAxis
     dtype: str
     jitter: Jitter
-    views: int
+    seed: int
 
     def seen(self, images: Tensor, ids: Sequence[str], view: int, *, flipped: bool) -> Tensor:
         """What the teacher sees: uint8 (B, 3, S, S) images to float32, jittered, flipped and normalised."""
-        factors = self.jitter.factors(view_draws(ids, view)).to(images.device)
-        jittered = jitter_colours(images.float() / 255, factors)
+        jittered = self.jitter(images.float() / 255, view_draws(ids, view, self.seed))
         return normalise(flip(jittered, torch.full((len(ids),), flipped, device=images.device), self.flip_axis))
 
 
@@ -163,7 +168,7 @@ class CachedFeatures:
         names: which features, in order.
 
     Attributes:
-        views: of every image.
+        views: of every image: of the cache that has fewest.
         nbytes: of the features of all training images, all views and both flips.
 
     Raises:
@@ -182,7 +187,7 @@ class CachedFeatures:
             )
         self.places = [rows[image] for image in ids]
         self.channels: Sequence[int] = [caches[0].record[name].shape[-1] for name in names]
-        self.views = len(caches[0].shards)
+        self.views = min(len(cache.shards) for cache in caches)
         self.nbytes = len(ids) * self.views * 2 * sum(caches[0].record[name].itemsize for name in names)
 
     def __call__(self, batch: Batch) -> Sequence[Tensor]:
@@ -210,7 +215,7 @@ class HeldFeatures:
     """
 
     def __init__(self, cached: CachedFeatures, device: torch.device) -> None:
-        self.channels = cached.channels
+        self.channels, self.views = cached.channels, cached.views
         self.images = len(cached.places)
         rows = torch.arange(self.images)
         flipped = torch.arange(2 * self.images) >= self.images
@@ -239,8 +244,14 @@ def relative_depth(depth: Tensor) -> Tensor:
     return ((depth - low[:, None, None]) / (high - low).clamp_min(1e-6)[:, None, None])[:, None]
 
 
+def views_that_fit(encode: Encoder, images: Tensor, plan: Plan, *, budget: float, most: int) -> int:
+    """How many views of all images, both flips of each, a cache of `budget` bytes holds: 1 at least, `most` at most."""
+    record = _record(encode, plan.seen(images[:1], [""], view=1, flipped=False), plan.dtype)
+    return max(1, min(most, int(budget // (2 * len(images) * record.itemsize))))
+
+
 def write_cache(
-    encode: Encoder, images: Tensor, ids: Sequence[str], folder: Path, plan: Plan, *, batch_size: int
+    encode: Encoder, images: Tensor, ids: Sequence[str], folder: Path, plan: Plan, *, views: int, batch_size: int
 ) -> Iterator[tuple[int, int]]:
     """Compute and write what a teacher says of every view and both flips of every image.
 
@@ -252,6 +263,7 @@ def write_cache(
         ids: `set/id` of the images.
         folder: where the shards and, last, the manifest go.
         plan: what the features are of.
+        views: colour-jittered views of each image.
         batch_size: images a forward pass.
 
     Yields:
@@ -268,7 +280,7 @@ def write_cache(
     shards: list[dict[str, Any]] = read_json(progress) if progress.exists() else []
     record = _record(encode, plan.seen(images[:1], ids[:1], view=1, flipped=False), plan.dtype)
     shard_images = max(1, SHARD_BYTES // (2 * record.itemsize))
-    blocks = [(view, start) for view in range(1, plan.views + 1) for start in range(0, len(images), shard_images)]
+    blocks = [(view, start) for view in range(1, views + 1) for start in range(0, len(images), shard_images)]
     for view, start in blocks[len(shards) :]:
         name, stop = f"view{view}-{start:06d}.npy", min(start + shard_images, len(images))
         digest = hashlib.sha256()
@@ -282,11 +294,11 @@ def write_cache(
                 said = _said(encode, seen, record).tobytes()
                 digest.update(said)
                 file.write(said)
-                yield (view - 1) * len(images) + chosen.stop, plan.views * len(images)
+                yield (view - 1) * len(images) + chosen.stop, views * len(images)
         shards.append({"name": name, "view": view, "sha256": digest.hexdigest()})
         write_json(progress, shards)
     contents = {"ids": list(ids), "normalisation": NORMALISATION, "shard_images": shard_images, "shards": shards}
-    write_json(folder / MANIFEST, asdict(plan) | contents)
+    write_json(folder / MANIFEST, asdict(plan) | {"views": views} | contents)
     progress.unlink(missing_ok=True)
 
 
@@ -332,7 +344,7 @@ def open_cache(folder: Path, plan: Plan) -> Cache:
     Raises:
         NotAvailableError: it was not made, for want of something.
         InputError: it is of another plan (stale features are never read as if they were right), or a shard is missing
-            or damaged.
+            or damaged, or it holds no views.
     """
     require(folder)
     manifest = read_json(folder / MANIFEST)
@@ -342,7 +354,12 @@ def open_cache(folder: Path, plan: Plan) -> Cache:
                 f"{folder}: this teacher cache was made with {key} {manifest.get(key)!r}, but {value!r} is needed; "
                 "make it again (`dvc repro cache_teacher`)"
             )
-    views: list[list[Shard]] = [[] for _ in range(plan.views)]
+    if not manifest["views"]:
+        raise InputError(
+            f"{folder}: no cached features, as this cache was made where teachers run online (on a GPU); "
+            "set teacher.mode: online, or cached"
+        )
+    views: list[list[Shard]] = [[] for _ in range(manifest["views"])]
     for shard in manifest["shards"]:
         path = folder / shard["name"]
         found = f"sha256 {file_hash(path)}" if path.exists() else "no such file"

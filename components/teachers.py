@@ -1,6 +1,7 @@
 """The teachers of stage 2 and of R-DFFNet (paper, section III.B): frozen networks, cached or run on every batch.
 
-`teacher.mode` decides which; `components.teacher_cache` says what it means.
+`teacher.mode` decides which; `components.teacher_cache` says what it means. The paper's recipe leaves it to the device:
+on a GPU a teacher is as fast as its cache is read, and sees fresh jitter in every epoch; on a CPU it is cached.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,10 +29,13 @@ from components.teacher_cache import (
     named,
     open_cache,
     relative_depth,
+    views_that_fit,
     write_cache,
 )
 
 Done = tuple[int, int]
+FEATURE_DTYPE = {"float32": "float32", "bfloat16": "float16"}
+"""Of cached features, by `runtime.precision`: that one switch decides both."""
 LEVELS = ("level0", "level1", "level2", "level3")
 DEPTH = ("depth",)
 
@@ -65,6 +69,12 @@ def cached_images(prepared: PreparedSet, device: Device) -> TrainingSet:
     return load_rows([(prepared, rows)], device.device)
 
 
+def online(params: Params, device: Device) -> bool:
+    """Whether teachers run on every batch."""
+    mode = params.resolved.teacher_mode
+    return mode == "online" or (mode == "by_device" and device.device.type == "cuda")
+
+
 def plan_of(params: Params, weights: Path) -> Plan:
     """What a cache of the teacher `weights` has to hold."""
     augment = params.stage2.augment
@@ -72,16 +82,32 @@ def plan_of(params: Params, weights: Path) -> Plan:
         teacher=file_hash(weights),
         image_size=params.image_size,
         flip_axis=params.resolved.flip,
-        dtype=params.teacher.dtype,
+        dtype=FEATURE_DTYPE[params.runtime.precision],
         jitter=Jitter(augment.brightness, augment.contrast, augment.saturation),
-        views=params.resolved.teacher_views,
+        seed=params.seed,
     )
 
 
-def fill_cache(params: Params, encode: Encoder, data: TrainingSet, folder: Path, weights: Path) -> Iterator[Done]:
-    """Write what a teacher says of a set's images; see `write_cache`."""
-    plan = plan_of(params, weights)
-    return write_cache(encode, data.images, data.ids, folder, plan, batch_size=params.predict.batch_size)
+def fill_cache(
+    params: Params, encode: Encoder, data: TrainingSet, folder: Path, weights: Path, *, most: int
+) -> Iterator[Done]:
+    """Write what a teacher says of a set's images: the views that fit `teacher.cache_gb`, `most` at most; 0 = none.
+
+    See `write_cache`.
+    """
+    plan, budget = plan_of(params, weights), params.teacher.cache_gb * 1e9
+    views = views_that_fit(encode, data.images, plan, budget=budget, most=most) if most else 0
+    batch_size = params.predict.batch_size
+    return write_cache(encode, data.images, data.ids, folder, plan, views=views, batch_size=batch_size)
+
+
+def cache_depth_teacher(
+    params: Params, data: TrainingSet, *, weights: Path, cache: Path, device: Device
+) -> Iterator[Done]:
+    """Cache what the depth teacher says of a set: a view an epoch of stage 2 where they fit, none if it runs online."""
+    encode = encode_depth(frozen(weights, batchnorm="eval", device=device))
+    most = 0 if online(params, device) else params.stage2.epochs
+    yield from fill_cache(params, encode, data, cache, weights, most=most)
 
 
 def read_caches(
@@ -110,26 +136,40 @@ def depth_teacher_of(
     params: Params, data: TrainingSet, *, weights: Path, cache: Path, names: Sequence[str], device: Device
 ) -> TeacherFeatures:
     """The depth teacher of a training split: `LEVELS` or `DEPTH` of it, cached or online."""
-    if params.resolved.teacher_mode == "online":
+    if online(params, device):
         return run_online(params, weights, names, device, encode_depth if names == DEPTH else encode_features)
     sets = sorted({image.split("/")[0] for image in data.ids})
     return read_caches(params, data, [cache / name for name in sets], weights, names)
 
 
 def cache_defocus_teacher(
-    params: Params, data: TrainingSet, *, weights: Path, cache: Path, device: Device
+    params: Params, data: TrainingSet, *, weights: Path, cache: Path, device: Device, most: int
 ) -> Iterator[Done]:
-    """Cache the defocus teacher's features of a training split, unless it runs online."""
-    if params.resolved.teacher_mode == "online":
+    """Cache the defocus teacher's features of a training split, unless it runs online.
+
+    Args:
+        params, data, weights, device: of the run.
+        cache: folder to write.
+        most: views that the depth teacher saw; more could not be shown.
+    """
+    if online(params, device):
         return
     model = frozen(weights, batchnorm="eval", device=device)
-    yield from fill_cache(params, encode_features(model), data, cache, weights)
+    yield from fill_cache(params, encode_features(model), data, cache, weights, most=most)
 
 
 def defocus_teacher_of(
     params: Params, data: TrainingSet, *, weights: Path, cache: Path, device: Device
 ) -> TeacherFeatures:
     """The defocus teacher's features, cached by `cache_defocus_teacher` or online."""
-    if params.resolved.teacher_mode == "online":
+    if online(params, device):
         return run_online(params, weights, LEVELS, device, encode_features)
     return read_caches(params, data, [cache], weights, LEVELS)
+
+
+def seen_by(*teachers: TeacherFeatures | None) -> dict[str, str]:
+    """For a run's card: whether its teachers ran online or were cached, with how many views; empty without teachers."""
+    views = [teacher.views for teacher in teachers if teacher is not None]
+    if not views:
+        return {}
+    return {"teachers": f"cached, {min(views)} views of an image" if min(views) else "online"}

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from components.data.loader import Batch, FlipAxis, Jitter, TrainingSet, batches
+from components.data.loader import Batch, FlipAxis, Jitter, TrainingSet, Views, batches
 from components.errors import InputError
 from components.models.layout import memory_format
 from components.objectives import Objective
@@ -72,7 +72,7 @@ class Schedule:
         learning_rate, poly_power, poly_rule: see `poly_learning_rate`.
         gradient_clip: largest absolute value of a gradient element; 0 = no clipping.
         flip_axis, flip_probability, jitter: augmentation.
-        views: colour-jittered views of an image, shown in turn; 0 = every epoch draws its own jitter.
+        views: colour-jittered views of an image, shown in turn; None = every epoch draws its own jitter.
         seed: of order and augmentation.
     """
 
@@ -86,7 +86,7 @@ class Schedule:
     flip_axis: FlipAxis
     flip_probability: float
     jitter: Jitter
-    views: int
+    views: Views | None
     seed: int
 
     @property

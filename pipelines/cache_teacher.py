@@ -15,10 +15,8 @@ def cache_teacher(stage: Stage, *, set: str, prepared: Path, teacher: Path, out:
     stage.params({"teacher": params.teacher.model_dump(), "departures": {"flip": params.resolved.flip}})
     device = experiment.device_of(params)
     data = teachers.cached_images(PreparedSet.load(prepared / set), device)
-    weights = teacher / experiment.WEIGHTS
-    encode = teachers.encode_depth(teachers.frozen(weights, batchnorm="eval", device=device))
-    scratch = stage.scratch() / "cache"
-    for done, total in teachers.fill_cache(params, encode, data, scratch, weights):
+    weights, scratch = teacher / experiment.WEIGHTS, stage.scratch() / "cache"
+    for done, total in teachers.cache_depth_teacher(params, data, weights=weights, cache=scratch, device=device):
         stage.progress(done, total, "views")
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out, ignore_errors=True)

@@ -30,20 +30,22 @@ def distill_stage2(
     data = experiment.training_set(first.train, prepared, device, large=best)
     stage.dataset(name=first.train, digest=data.digest(), images=len(data))
     weights, scratch = models / settings.teacher / experiment.WEIGHTS, stage.scratch() / "defocus_teacher"
-    for done, total in teachers.cache_defocus_teacher(params, data, weights=weights, cache=scratch, device=device):
-        stage.progress(done, total, "images seen by the defocus teacher")
-    defocus = teachers.defocus_teacher_of(params, data, weights=weights, cache=scratch, device=device)
     depth = teachers.depth_teacher_of(
         params, data, weights=teacher / experiment.WEIGHTS, cache=cache, names=teachers.LEVELS, device=device
     )
-    student = experiment.new_model(params, first, device, inbox)
+    places = {"weights": weights, "cache": scratch}
+    for done, total in teachers.cache_defocus_teacher(params, data, **places, device=device, most=depth.views):
+        stage.progress(done, total, "images seen by the defocus teacher")
+    defocus = teachers.defocus_teacher_of(params, data, **places, device=device)
+    student = experiment.new_model(params, run, first, device, inbox)
     if best:
         load_weights(weights, student)
     objective = experiment.stage2_objective(params, settings, student, {"defocus": defocus, "depth": depth})
-    course = experiment.course_of(params, settings, teachers=True)
+    course = experiment.course_of(params, run, settings, views=min(defocus.views, depth.views))
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(student, objective, data, course, device=device, checkpoint=checkpoint))
-    card = experiment.run_card(params, run, 2, first, training, loss=settings.loss, teacher=settings.teacher)
+    told = {"loss": settings.loss, "teacher": settings.teacher, **teachers.seen_by(defocus, depth)}
+    card = experiment.run_card(params, run, 2, first, training, **told)
     experiment.write_run(out, student, records, card)
     stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=first.train)
 

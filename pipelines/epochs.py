@@ -20,7 +20,14 @@ def watch(stage: Stage, records: Iterable[EpochRecord]) -> list[EpochRecord]:
 
 
 def watched_params(
-    params: Params, training: Training | Best1, first: Stage1Run, *, run: str, stage: int, loss: str, teacher: str = "none"
+    params: Params,
+    training: Training | Best1,
+    first: Stage1Run,
+    *,
+    run: str,
+    stage: int,
+    loss: str,
+    teacher: str = "none",
 ) -> dict[str, Any]:
     """What is watched of a run's parameters: the same names in both stages, so that any two runs can be compared.
 

@@ -31,7 +31,7 @@ def train_stage1(
     device = experiment.device_of(params)
     data = experiment.training_set(settings.train, prepared, device, large=best)
     stage.dataset(name=settings.train, digest=data.digest(), images=len(data))
-    model = experiment.new_model(params, settings, device, inbox)
+    model = experiment.new_model(params, run, settings, device, inbox)
     depth = None
     if teacher is not None and cache is not None:
         weights = teacher / experiment.WEIGHTS
@@ -39,10 +39,11 @@ def train_stage1(
             params, data, weights=weights, cache=cache, names=teachers.DEPTH, device=device
         )
     objective = experiment.stage1_objective(params, settings, depth)
-    course = experiment.course_of(params, settings, teachers=depth is not None)
+    course = experiment.course_of(params, run, settings, views=depth.views if depth else 0)
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(model, objective, data, course, device=device, checkpoint=checkpoint))
-    experiment.write_run(out, model, records, experiment.run_card(params, run, 1, settings, training))
+    card = experiment.run_card(params, run, 1, settings, training, **teachers.seen_by(depth))
+    experiment.write_run(out, model, records, card)
     stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=settings.train)
 
 

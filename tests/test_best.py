@@ -54,7 +54,7 @@ def test_rates_by_hand(epoch: int, done: float, rate: float) -> None:
 
 
 def test_soft_iou_by_hand() -> None:
-    """Of 4 pixels, 2 in focus: found at 0.5 each and no other: (1 + 1) / (2 + 1), and (2 + 1) / (3 + 1) for the blur."""
+    """Of 4 pixels, 2 in focus, found at 0.5 each and no other: (1 + 1) / (2 + 1); the blur: (2 + 1) / (3 + 1)."""
     labels = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 2, 2)
     assert float(soft_iou(labels / 2, labels)) == pytest.approx((2 / 3 + 3 / 4) / 2)
     assert float(soft_iou(labels, labels)) == 1

@@ -128,6 +128,24 @@ def test_pairwise_loss_in_chunks(monkeypatch: pytest.MonkeyPatch, dtype: torch.d
     assert torch.equal(found, slope)
 
 
+def test_teacher_features_of_another_size_are_normalised_and_then_resized() -> None:
+    """By hand, along a row of two pixels at right angles, resized to four: weights 1, 3/4, 1/4, 0 of the first.
+
+    Lengths in the second pixel must not count; between the two a vector is sqrt(10)/4 long and is left so.
+    """
+    teacher = torch.tensor([[1.0, 0.0], [0.0, 50.0]]).reshape(1, 2, 1, 2)
+    student = torch.tensor([3.0, 0.0]).reshape(1, 2, 1, 1).repeat(1, 1, 2, 4).requires_grad_()
+    loss = pairwise_loss(student, teacher)
+    expected = [0, 1 / 16 + 1 / 16, 9 / 16 + 9 / 16, 1 + 1]
+    assert loss.item() == pytest.approx(sum(expected) / 4, rel=1e-5)
+    (slope,) = torch.autograd.grad(loss, student)
+    # d/ds of -2 s.t / |s| across s, t's second component: 0, 1/4, 3/4, 1; |s| = 3, 8 pixels
+    assert slope[0, 1, 0].tolist() == pytest.approx([-2 * t / 3 / 8 for t in (0, 0.25, 0.75, 1)], rel=1e-4)
+    assert pairwise_loss(student.detach().bfloat16(), teacher.half()).item() == pytest.approx(
+        sum(expected) / 4, rel=1e-3
+    )
+
+
 def test_pairwise_loss_names_both_shapes() -> None:
     with pytest.raises(ValueError, match=r"\(1, 2, 4, 4\).*\(1, 3, 4, 4\)"):
         pairwise_loss(torch.ones(1, 2, 4, 4), torch.ones(1, 3, 4, 4))

@@ -45,6 +45,9 @@ def test_the_paper_preset_is_the_paper(root: Path) -> None:
     assert (params.image_size, params.stage1.epochs, params.stage1.batch_size) == (320, 75, 6)
     assert (params.stage1.learning_rate, params.stage1.poly_power, params.stage1.lambda_edge) == (1e-4, 0.9, 0.5)
     assert (params.stage2.beta, params.stage2.beta_hold) == (3, 15)
+    assert params.seed == 42
+    for stage in (params.stage1, params.stage2):
+        assert list(stage.augment.model_dump().values()) == [0.5, 0.1, 0.1, 0.1]
     assert (params.stage2.projector_learning_rate, params.stage2.projector_weight_decay) == (0.1, 5e-4)
     assert set(params.stage1_runs) == {
         "dffnet", "dffnet_dut", "dffnet_cuhk2_dut", "dffnet_bce", "pdnet", "dffnet_without_dffm", "dffnet_vgg16"
@@ -74,7 +77,7 @@ def test_the_paper_preset_is_the_paper(root: Path) -> None:
             "baselines: code is 'components/baselines', where 'a.b:f' cannot lie; expe",
         ),
         ("baselines.lbp.cod", "a.py", "unknown key `baselines.lbp.cod`; the nearest valid key is `baselines.lbp.code`"),
-        ("stage1.augment.contrast", 0.3, "stage1.augment: colour jitter (0.2, 0.3, 0.2), but stage2.augment has (0.2,"),
+        ("stage1.augment.contrast", 0.3, "stage1.augment: colour jitter (0.1, 0.3, 0.1), but stage2.augment has (0.1,"),
         ("departures.teacher_batchnorm", "batch", "teacher.mode: cached features come from teachers in eval()"),
     ],
 )
@@ -108,12 +111,13 @@ def test_a_recipe_decides_every_departure_and_a_named_choice_overrides_it(shippe
     published = parse_params(changed(shipped, "recipe", "published_code"), "p").resolved
     assert (paper.flip, paper.edge_reduction, paper.stage2_final_weight) == ("vertical", "mean", 1.0)
     assert (published.flip, published.edge_reduction, published.stage2_final_weight) == ("horizontal", "sum", 1.1)
-    assert (paper.teacher_mode, paper.teacher_batchnorm) == ("cached", "eval")
+    assert (paper.teacher_mode, paper.teacher_batchnorm) == ("by_device", "eval")
     assert (published.teacher_mode, published.teacher_batchnorm) == ("online", "batch")
     silent = ("gradient_clip", "upsample", "iou", "ebd_iou_size")
     assert [getattr(paper, point) for point in silent] == [0.5, "nearest", "pooled", "network"]
     differing = {point for point, value in paper.model_dump().items() if getattr(published, point) != value}
-    assert differing == set(paper.model_dump()) - set(silent)
+    assert differing == set(paper.model_dump()) - set(silent) - {"precision", "jitter"}
+    assert (paper.precision, paper.jitter) == ("float32", "0.1, 0.1, 0.1, in shuffled order")
     chosen = parse_params(changed(shipped, "departures.gradient_clip", 0.0), "p").resolved
     assert chosen == paper.model_copy(update={"gradient_clip": 0.0})
 

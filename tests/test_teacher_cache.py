@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from components import teacher_cache
-from components.data.loader import Batch, Jitter, TrainingSet, flip, make_batch
+from components.data.loader import Batch, Jitter, TrainingSet, Views, flip, make_batch
 from components.errors import InputError
 from components.losses import feature_loss
 from components.models.registry import build_model
@@ -22,6 +22,7 @@ from components.teacher_cache import (
     named,
     open_cache,
     relative_depth,
+    views_that_fit,
     write_cache,
 )
 
@@ -30,7 +31,7 @@ LEVELS = ("level0", "level1", "level2", "level3")
 CHANNELS = (64, 32, 16, 8)
 IDS = [f"cuhk/{i}" for i in range(5)]
 RECORD = 4 * sum(channels * side**2 for channels, side in zip(CHANNELS, (2, 4, 8, 16), strict=True))  # bytes, float32
-PLAN = Plan(teacher="abc", image_size=64, flip_axis="vertical", dtype="float32", jitter=Jitter(0.4, 0.4, 0.4), views=2)
+PLAN = Plan(teacher="abc", image_size=64, flip_axis="vertical", dtype="float32", jitter=Jitter(0.4, 0.4, 0.4), seed=11)
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +56,8 @@ def images() -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(1).integers(0, 256, (5, 3, 64, 64), dtype=np.uint8))
 
 
-def writing(encode, images, folder: Path, plan: Plan = PLAN, ids=IDS):
-    return write_cache(encode, images, ids, folder, plan, batch_size=2)
+def writing(encode, images, folder: Path, plan: Plan = PLAN, *, ids=IDS, views: int = 2):
+    return write_cache(encode, images, ids, folder, plan, views=views, batch_size=2)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -72,7 +73,8 @@ def cached(encode, images, tmp_path: Path) -> Path:
 
 def batch_of(images: torch.Tensor, index: list[int], *, epoch: int = 1, plan: Plan = PLAN, ids=IDS) -> Batch:
     data = TrainingSet(images, torch.zeros(len(images), 1, 64, 64), list(ids))
-    options = {"flip_axis": plan.flip_axis, "flip_probability": 0.5, "jitter": plan.jitter, "views": plan.views}
+    options = {"flip_axis": plan.flip_axis, "flip_probability": 0.5, "jitter": plan.jitter}
+    options["views"] = Views(2, plan.seed)
     return make_batch(data, np.array(index), seed=2, epoch=epoch, **options)
 
 
@@ -176,7 +178,7 @@ def test_the_manifest_says_what_the_cache_was_made_from(cached: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "needed"),
     [
-        ("teacher", "xyz"), ("image_size", 96), ("flip_axis", "horizontal"), ("dtype", "float16"), ("views", 1),
+        ("teacher", "xyz"), ("image_size", 96), ("flip_axis", "horizontal"), ("dtype", "float16"), ("seed", 12),
         ("jitter", Jitter(0.1, 0.4, 0.4)),
     ],
 )  # fmt: skip
@@ -216,8 +218,31 @@ def test_features_come_from_the_cache_that_holds_the_image(encode, images, tmp_p
     caches = [open_cache(tmp_path / name, PLAN) for name in ("cuhk", "dut")]
     order, ids = [4, 1, 0, 3], ["dut/b", "cuhk/b", "cuhk/a", "dut/a"]  # neither cache's order, and without cuhk/c
     read = CachedFeatures(caches, ids, LEVELS)
+    assert read.views == 2
     batch = batch_of(images[order], [0, 1, 2, 3], ids=ids)
     assert apart(read(batch), OnlineFeatures(encode, LEVELS, CHANNELS)(batch)) < 1e-4
+
+
+def test_a_run_shows_the_views_that_all_its_caches_have(encode, images, tmp_path: Path) -> None:
+    for name, ids, views in (("cuhk", IDS[:3], 3), ("dut", ["dut/a", "dut/b"], 2)):
+        list(writing(encode, images[: len(ids)], tmp_path / name, ids=ids, views=views))
+    caches = [open_cache(tmp_path / name, PLAN) for name in ("cuhk", "dut")]
+    assert CachedFeatures(caches, [*IDS[:3], "dut/a"], LEVELS).views == 2
+    assert CachedFeatures(caches[:1], IDS[:3], LEVELS).views == 3
+
+
+@pytest.mark.parametrize(("budget", "views"), [(0, 1), (19.9, 1), (20, 2), (30, 3), (41, 4), (1e9, 4)])
+def test_as_many_views_as_fit(encode, images, budget: float, views: int) -> None:
+    """A view of five images is ten records; four epochs show four views at most."""
+    assert views_that_fit(encode, images, PLAN, budget=budget * RECORD, most=4) == views
+
+
+def test_a_cache_made_where_teachers_run_online_says_so(encode, images, tmp_path: Path) -> None:
+    assert list(writing(encode, images, tmp_path, views=0)) == []
+    with pytest.raises(
+        InputError, match=rf"{tmp_path}: no cached features, .* online .*; set teacher\.mode: online, or"
+    ):
+        open_cache(tmp_path, PLAN)
 
 
 def test_a_full_disk_is_an_error(encode, images, full_disk: Path) -> None:

@@ -59,7 +59,7 @@ def schedule(**changed) -> Schedule:
         "flip_axis": "vertical",
         "flip_probability": 0.5,
         "jitter": Jitter(0.2, 0.2, 0.2),
-        "views": 0,
+        "views": None,
         "seed": 0,
     }
     return Schedule(**options | changed)

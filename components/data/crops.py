@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from components.data.loader import Batch, Jitter, TrainingSet, jitter_colours, normalise
+from components.data.loader import Batch, Jitter, TrainingSet, normalise
 
 SHAPE = 0.15
 """Natural logarithm of the largest change of a crop's sides against each other."""
@@ -63,15 +63,15 @@ def cropped_batch(data: TrainingSet, index: NDArray[np.int64], *, seed: int, epo
     Returns:
         images and labels of S x S pixels; labels have values between 0 and 1 along edges.
     """
-    uniform = np.stack([np.random.default_rng([seed, epoch, 1 + int(i)]).random(8) for i in index])
-    windows = [window(each[4:], data.images.shape[-1], crops.smallest) for each in uniform]
+    uniform = np.stack([np.random.default_rng([seed, epoch, 1 + int(i)]).random(9) for i in index])
+    windows = [window(each[5:], data.images.shape[-1], crops.smallest) for each in uniform]
     mirrored = (uniform[:, 0] < crops.flip_probability).tolist()
-    device = data.images.device
-    factors = crops.jitter.factors(uniform[:, 1:4]).to(device)
     images = _cut(data.images, index.tolist(), windows, mirrored, crops.size) / 255
     labels = _cut(data.labels, index.tolist(), windows, mirrored, crops.size)
-    rows = torch.from_numpy(index).to(device)
-    return Batch(normalise(jitter_colours(images, factors)), labels, rows, torch.zeros_like(rows, dtype=torch.bool), 0)
+    rows = torch.from_numpy(index).to(data.images.device)
+    return Batch(
+        normalise(crops.jitter(images, uniform[:, 1:5])), labels, rows, torch.zeros_like(rows, dtype=torch.bool), 0
+    )
 
 
 def _cut(

@@ -18,6 +18,8 @@ from components.models.rfb import RFB
 class Detector(Network):
     """What all detectors share: the encoder at the start, the aggregation and its 1x1 classifier at the end."""
 
+    has_sides = True
+
     def __init__(self, backbone: Backbone, width: int) -> None:
         super().__init__(backbone)
         self.aggregation = Aggregation(width)
@@ -95,6 +97,8 @@ class DFFNetVGG16(Detector):
 
 class PDNet(Detector):
     """PDNet (Table IV): the decoder reduced to 1x1 convolutions and the aggregation; no side maps."""
+
+    has_sides = False
 
     def __init__(self, backbone: Backbone, width: int = 32) -> None:
         super().__init__(backbone, width)

@@ -1,6 +1,7 @@
 """What all networks share: an encoder whose features are distilled, and the recipe they were built from."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -29,9 +30,11 @@ class Network(nn.Module):
 
     Attributes:
         spec: how `build_model` built it; None for a model put together by hand.
+        has_sides: whether it has side outputs, which are supervised too.
     """
 
     spec: ModelSpec | None = None
+    has_sides: ClassVar[bool] = False
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()

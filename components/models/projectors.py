@@ -10,6 +10,8 @@ from components.models.layers import each
 class Projectors(nn.Module):
     """A 1x1 convolution without bias for each level, from the student's channels to the teacher's.
 
+    The weights start Xavier normal, as in the published code; the paper does not say.
+
     Args:
         student_channels: of the student's features, deepest first.
         teacher_channels: of the teacher's features, deepest first.
@@ -22,6 +24,8 @@ class Projectors(nn.Module):
         super().__init__()
         channels = zip(student_channels, teacher_channels, strict=True)
         self.convs = nn.ModuleList([nn.Conv2d(student, teacher, 1, bias=False) for student, teacher in channels])
+        for weight in self.parameters():
+            nn.init.xavier_normal_(weight)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Levels of (B, student channels, h, w) -> (B, teacher channels, h, w), deepest first."""

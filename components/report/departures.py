@@ -17,15 +17,19 @@ class Departure:
     choice: str
 
 
-def departures_table(chosen: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Departure]:
+def departures_table(
+    chosen: Mapping[str, Any] | Sequence[Mapping[str, Any]], cards: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Departure]:
     """The points of `departures.csv` with this run's choices.
 
     Args:
         chosen: point -> choice; points that the file does not know come last. Or finished rows with the keys
             `point`, `paper`, `code`, `choice`.
+        cards: run -> its card; they say what no parameter decides.
     """
     if not isinstance(chosen, Mapping):
         return [Departure(*(str(row.get(key, "")) for key in ("point", "paper", "code", "choice"))) for row in chosen]
+    chosen = {**chosen, **teachers_of(cards or {})}
     with (Path(__file__).parent / "departures.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     known = [
@@ -41,6 +45,16 @@ def departures_table(chosen: Mapping[str, Any] | Sequence[Mapping[str, Any]]) ->
     return known + [
         Departure(readable(key), "", "", readable(value)) for key, value in chosen.items() if key not in keys
     ]
+
+
+def teachers_of(cards: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What the cards say of teachers: {"teacher_views": "cached, 4 views of an image: d_dffnet, d_pdnet"}, or {}."""
+    runs: dict[str, list[str]] = {}
+    for run, card in cards.items():
+        if "teachers" in card:
+            runs.setdefault(str(card["teachers"]), []).append(run)
+    said = "; ".join(f"{how}: {', '.join(names)}" for how, names in runs.items())
+    return {"teacher_views": said} if said else {}
 
 
 def readable(value: object) -> str:

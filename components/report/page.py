@@ -94,7 +94,7 @@ def build_report(
         "across": duplicates_across(sets),
         "gallery": gallery_json(photographs, records),
         "photographs": sum(len(each.rows) for each in photographs),
-        "departures": departures_table(departures),
+        "departures": departures_table(departures, {record.run: record.card for record in records}),
         "provenance": readable_provenance(provenance),
         "origins": origins(every, provenance.get("stages", ())),
         **run_context(records, test_sets, tables[1:]),

@@ -116,6 +116,13 @@ def test_projectors_are_plain_channel_maps():
         Projectors((3, 2), (5,))
 
 
+def test_projectors_start_xavier_normal():
+    torch.manual_seed(0)
+    weight = Projectors((300,), (200,)).convs[0].weight.detach()
+    assert float(weight.std()) == pytest.approx((2 / 500) ** 0.5, rel=0.02)  # 60000 draws: standard error 0.3 %
+    assert float((weight.abs() > 2 * weight.std()).float().mean()) == pytest.approx(0.0455, abs=0.004)  # normal
+
+
 def test_every_exported_name_loads():
     assert {name for name in package.__all__ if getattr(package, name, None) is None} == set()
     with pytest.raises(AttributeError, match="nothing_of_this"):
