@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PRESET ?= cuhk_small
 LIGHT := click dvc psutil pydantic pyyaml ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup light reproduce push pull up test check lock seeds variants steps candidates cache scoring report scaling \
+.PHONY: help setup light reproduce cuhk push pull up test check lock seeds variants steps candidates cache scoring report scaling \
 	ready prepared labels baselines parallel sweep chaos clean
 
 help: ## this list
@@ -29,6 +30,16 @@ light: .venv-light/.ready ## what `dbdflow ci plan` alone needs, in .venv-light:
 	touch .venv-light/.ready
 
 reproduce: setup ## the whole DAG by params.yaml (as shipped: the miniature), up to data/report/index.html
+	dbdflow reproduce
+	@echo "report: $(CURDIR)/data/report/index.html"
+
+cuhk: setup ## CUHK for real on two cores (1.5 hours): make cuhk CUHK=FOLDER ENCODER=FILE [DUT=FOLDER]; docs/cuhk.md
+	@cmp -s presets/$(PRESET).yaml params.yaml || git diff --quiet HEAD -- params.yaml || \
+		{ echo "error: params.yaml has changes that are not committed; commit or undo them, it becomes presets/$(PRESET).yaml"; exit 2; }
+	$(if $(CUHK),dbdflow import cuhk $(CUHK))
+	$(if $(ENCODER),dbdflow import mobilenetv2_100 $(ENCODER))
+	$(if $(DUT),dbdflow import dut $(DUT) --partial)
+	cp presets/$(PRESET).yaml params.yaml
 	dbdflow reproduce
 	@echo "report: $(CURDIR)/data/report/index.html"
 

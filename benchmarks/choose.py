@@ -1,0 +1,159 @@
+"""What the recipe `best` was chosen by: trained on CUHK-TR-1-FIT, scored on CUHK-TR-1-VAL, a row of choices.csv each.
+
+`python benchmarks/choose.py best1.epochs=8` trains DFFNet of presets/cuhk_small.yaml with these values on the sets that
+`make cuhk` prepared; `--teacher FOLDER` distils D-DFFNet from such a run, kept by `--keep FOLDER`. CUHK-TE-1 is never
+read. Interrupted, the same command goes on after its last whole epoch.
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from clock import machine
+from origin import ROOT, commit
+from ruamel.yaml import YAML
+
+from components import experiment, teachers
+from components.data.loader import normalise
+from components.data.prepared import PreparedSet
+from components.metrics import MapCounts, count, set_scores
+from components.models.checkpoints import load_weights
+from components.models.network import Network
+from components.params import Params, parse_params
+from components.runtime import Device
+from components.storage import atomic_path
+from components.training import EpochRecord, fit
+from pipelines.experiments import put
+from pipelines.progress import Progress
+
+OUT = ROOT / "benchmarks" / "choices.csv"
+PRESET = ROOT / "presets" / "cuhk_small.yaml"
+FIT, VAL = "CUHK-TR-1-FIT", "CUHK-TR-1-VAL"
+RUN, STUDENT = "dffnet_best", "d_dffnet_best"
+COLUMNS = ("date", "commit", "machine", "run", "changes", "minutes", "views", "mae", "f_beta", "iou")
+YAML12 = YAML(typ="safe", pure=True)
+
+
+def chosen(changes: list[str]) -> Params:
+    """The preset with values changed, trained on the photographs to fit."""
+    params: dict[str, Any] = YAML12.load(PRESET.read_text())
+    put(params, f"stage1_runs.{RUN}.train", FIT)
+    for each in changes:
+        key, _, value = each.partition("=")
+        put(params, key, YAML12.load(value))
+    return parse_params(params, str(PRESET))
+
+
+def trained(
+    params: Params, teacher: Path | None, data: Path, scratch: Path, device: Device
+) -> Iterator[EpochRecord | Network]:
+    """Train the run, or distil from `teacher`; the records, and then the model."""
+    first, inbox = params.stage1_runs[RUN], data / "archives"
+    images = experiment.training_set(first.train, data / "prepared", device, large=True)
+    if teacher is None:
+        name, objective = RUN, experiment.stage1_objective(params, first, None)
+        model, course = experiment.new_model(params, name, first, device, inbox), None
+        course = experiment.course_of(params, name, first, views=0)
+    else:
+        name, second, params = STUDENT, params.stage2_runs[STUDENT], params.with_teachers_online()
+        model = experiment.new_model(params, name, first, device, inbox)
+        weights = {
+            "defocus": teacher / experiment.WEIGHTS,
+            "depth": data / "weights/depth_teacher" / experiment.WEIGHTS,
+        }
+        load_weights(weights["defocus"], model)
+        both = {
+            key: teachers.run_online(params, path, teachers.LEVELS, device, teachers.encode_features)
+            for key, path in weights.items()
+        }
+        objective = experiment.stage2_objective(params, second, model, both)
+        course = experiment.course_of(params, name, second, views=0)
+    yield from fit(model, objective, images, course, device=device, checkpoint=scratch)
+    yield model
+
+
+def scores(model: Network, prepared: PreparedSet, device: Device, *, mirrored: bool) -> dict[str, float]:
+    """Of the validation photographs, by the rules of CUHK-TE-1; `mirrored`: the mean with the mirrored photograph's."""
+    counts: list[MapCounts] = []
+    for row in prepared.split(VAL):
+        image = torch.from_numpy(np.ascontiguousarray(prepared.images[row].transpose(2, 0, 1)))[None]
+        with torch.inference_mode():
+            inputs = normalise(image.to(device.device))
+            maps = torch.sigmoid(model(inputs).logits)
+            if mirrored:
+                maps = (maps + torch.sigmoid(model(inputs.flip(-1)).logits).flip(-1)) / 2
+        label = prepared.full_label(int(row))
+        found = cv2.resize(maps[0, 0].float().cpu().numpy(), label.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        counts.append(count(found, label))
+    return set_scores(counts, counts, "pooled")
+
+
+def keep(rows: list[dict[str, str]]) -> None:
+    """Add rows to choices.csv."""
+    text = io.StringIO(OUT.read_text() if OUT.exists() else "")
+    old = list(csv.DictReader(text))
+    with atomic_path(OUT) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*old, *rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("--data", type=Path, default=ROOT / "data")
+    parser.add_argument("--teacher", type=Path, help="folder of a kept run: distil from it")
+    parser.add_argument("--keep", type=Path, help="folder for the trained run")
+    asked = parser.parse_args()
+    params = chosen(asked.changes)
+    device, begun = experiment.device_of(params), time.monotonic()
+    what = hashlib.sha256(f"{params.model_dump_json()}{asked.teacher}".encode()).hexdigest()[:16]
+    scratch = ROOT / ".dbdflow" / "choose" / f"{what}.pt"
+    progress = Progress(STUDENT if asked.teacher else RUN)
+    records: list[EpochRecord] = []
+    for each in trained(params, asked.teacher, asked.data, scratch, device):
+        if isinstance(each, EpochRecord):
+            records.append(each)
+            progress.show(each.epoch, each.epochs, f"epochs, loss {each.values['loss']:.4f}")
+        else:
+            model = each
+    minutes = (time.monotonic() - begun) / 60
+    run = STUDENT if asked.teacher else RUN
+    if asked.keep:
+        card = experiment.run_card(
+            params,
+            run,
+            2 if asked.teacher else 1,
+            params.stage1_runs[RUN],
+            params.best1,
+            changes=" ".join(asked.changes),
+        )
+        experiment.write_run(asked.keep, model, records, card)
+    facts = {
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit(),
+        "machine": machine(device.device),
+        "run": run,
+        "changes": " ".join(asked.changes),
+        "minutes": f"{minutes:.1f}",
+    }
+    prepared = PreparedSet.load(asked.data / "prepared" / "cuhk")
+    rows = []
+    for mirrored in (False, True):
+        found = scores(model.eval(), prepared, device, mirrored=mirrored)
+        said = {key: f"{found[key]:.4f}" for key in ("mae", "f_beta", "iou")}
+        rows.append(facts | {"views": "mirrored too" if mirrored else "one"} | said)
+        print(rows[-1])
+    keep(rows)
+
+
+if __name__ == "__main__":
+    main()
