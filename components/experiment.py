@@ -93,7 +93,7 @@ def best_of(params: Params, run: str, training: Best1) -> Best:
         warm_up=training.warm_up,
         gradient_clip=params.resolved.gradient_clip,
         averaging=training.averaging,
-        crops=Crops(params.image_size, augment.smallest_crop, augment.flip_probability, jitter),
+        crops=Crops(training.size, augment.smallest_crop, augment.flip_probability, jitter),
         seed=run_seed(params.seed, run),
     )
 

@@ -169,6 +169,9 @@ class Best1(Section):
     """Stage 1 by the recipe `best`: ours, not the paper's (components/best.py; how it was chosen: docs/cuhk.md)."""
 
     epochs: Positive
+    size: Annotated[int, Field(ge=32, multiple_of=32)] = Field(
+        description="pixels, side of what the network sees in training; maps are made at image_size"
+    )
     batch_size: Annotated[int, Field(ge=2)] = Field(description="images; a smaller last batch is dropped")
     learning_rate: Annotated[float, Field(gt=0)] = Field(description="of AdamW, of the decoder, at its highest")
     encoder_rate: Annotated[float, Field(gt=0, le=1)] = Field(description="the encoder's, as a share of it")
