@@ -38,6 +38,7 @@ def distill_stage2(
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(student, objective, data, schedule, device=device, checkpoint=checkpoint))
     card = experiment.run_card(params, run, 2, first, params.stage2, loss=settings.loss, teacher=settings.teacher)
+    card |= experiment.origin(first.pretrained, first.backbone, inbox)
     experiment.write_run(out, student, records, card)
     stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=first.train)
 

@@ -40,7 +40,8 @@ def train_stage1(
     schedule = experiment.schedule_of(params, params.stage1, teachers=depth is not None)
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(model, objective, data, schedule, device=device, checkpoint=checkpoint))
-    experiment.write_run(out, model, records, experiment.run_card(params, run, 1, settings, params.stage1))
+    origin = experiment.origin(settings.pretrained, settings.backbone, inbox)
+    experiment.write_run(out, model, records, experiment.run_card(params, run, 1, settings, params.stage1, **origin))
     stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=settings.train)
 
 
