@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from types import FrameType
 
 
+NOT_AT_HAND = "not at hand: "
+"""How the line begins by which a stage says what it lacks."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a stage ended: MLflow's word for it, the process's exit code, a message if it did not succeed."""
