@@ -1,5 +1,6 @@
 """From params to runs: what a stage trains, what it writes, and that no kill -9 changes it."""
 
+import hashlib
 import logging
 import multiprocessing
 import re
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
+from safetensors.torch import save_file
 from torch import nn
 
 from components import experiment, teachers
@@ -119,11 +121,34 @@ def test_a_split_without_photographs_is_not_trained_on(tmp_path: Path, monkeypat
 
 def test_a_depth_teacher_is_trained_on_inverse_depth(tmp_path: Path) -> None:
     photographs = prepared(tmp_path / "cuhk", ("CUHK-TR-1",))
-    with pytest.raises(InputError, match=r"cuhk: no depth\.npy .*depth_teacher\.source: midas_v21"):
-        experiment.depth_training_set(photographs, CPU)
-    depth = np.full((1, 64, 64), 4, np.float16)
-    rendered = PreparedSet(**{**vars(photographs), "depth": depth})
-    assert set(experiment.depth_training_set(rendered, CPU).labels.flatten().tolist()) == {0.25}
+    for depth in (None, np.zeros((1, 64, 64), np.float16)):
+        unknown = PreparedSet(**{**vars(photographs), "depth": depth})
+        with pytest.raises(InputError, match=r"cuhk: no depth to train .*folder that holds depth/.*midas_v21"):
+            experiment.depth_training_set(unknown, "CUHK-TR-1", CPU)
+    known = PreparedSet(**{**vars(photographs), "depth": np.full((1, 64, 64), 0.25, np.float16)})
+    assert set(experiment.depth_training_set(known, "CUHK-TR-1", CPU).labels.flatten().tolist()) == {0.25}
+
+
+def test_a_run_starts_from_a_file_of_its_backbone_s_weights(params: Params, tmp_path: Path) -> None:
+    run, path = params.stage1_runs["dffnet"], tmp_path / "mine.safetensors"
+    torch.manual_seed(9)
+    there = experiment.new_model(params.model_copy(update={"seed": 5}), run, CPU, INBOX).backbone.encoder.state_dict()
+    save_file({key: value.contiguous() for key, value in there.items()}, path)
+    named = run.model_copy(update={"pretrained": str(path)})
+    found = experiment.new_model(params, named, CPU, INBOX)
+    assert all(torch.equal(value, there[key]) for key, value in found.backbone.encoder.state_dict().items())
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    origin = {"backbone_file": "mine.safetensors", "backbone_sha256": sha256}
+    assert experiment.origin(str(path), run.backbone, INBOX) == origin
+    assert experiment.origin(False, run.backbone, INBOX) == {}
+    (imported := tmp_path / "backbones" / f"{run.backbone}.safetensors").parent.mkdir()
+    path.rename(imported)
+    assert experiment.initial_weights(True, run.backbone, tmp_path) == imported
+    with pytest.raises(InputError, match=r"pretrained: .*mine\.safetensors: no such file; .*dbdflow import resnet10t"):
+        experiment.new_model(params, named, CPU, INBOX)
+    save_file({"conv1.0.weight": there["conv1.0.weight"].contiguous()}, path)
+    with pytest.raises(InputError, match=r"mine\.safetensors: the parameter .* is not in it; `pretrained`"):
+        experiment.new_model(params, named, CPU, INBOX)
 
 
 def course(folder: Path) -> None:
@@ -135,7 +160,7 @@ def course(folder: Path) -> None:
     weights, cache = folder / "depth" / experiment.WEIGHTS, folder / "cache"
     if not weights.exists():
         experiment.write_run(
-            weights.parent, experiment.new_depth_model(params.depth_teacher, device, None), [], {"run": "-"}
+            weights.parent, experiment.new_depth_model(params.depth_teacher, device, None, INBOX), [], {"run": "-"}
         )
         teacher = teachers.frozen(weights, batchnorm="eval", device=device)
         list(teachers.fill_cache(params, teachers.encode_depth(teacher), data, cache / "toy", weights))
