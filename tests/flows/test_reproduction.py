@@ -137,7 +137,7 @@ def test_a_second_reproduction_runs_nothing(reproduced: Checkout) -> None:
         ("stage1.lambda_edge", 0.2, {"train_stage1@dffnet", "train_stage1_depth@rdffnet"}),
         ("departures.upsample", "bilinear", {*(s for s in STAGES if s.startswith("evaluate")), "report"}),
         ("departures.gradient_clip", 0.0, {*(s for s in STAGES if s.startswith(("train", "distill"))), "report"}),
-        ("seed", 1, {s for s in STAGES if s.startswith(("train", "distill"))}),
+        ("seed", 1, {s for s in STAGES if s.startswith(("cache", "train", "distill"))}),
         ("depth_teacher.epochs", 3, {"depth_teacher"}),
         ("runtime.threads", 1, set()),
         ("download.render.seed", 2, {s for s in STAGES if s.startswith("download")}),
