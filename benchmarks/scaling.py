@@ -55,7 +55,7 @@ def measure(raw: Path, folder: Path, count: int, encode: Callable[..., dict[str,
     took["cache"] = timed(
         lambda: list(write_cache(encode, images, data.ids, folder / "cache", plan, views=1, batch_size=12)), CPU
     )
-    write_maps(folder / "maps.zip", zip(data.ids, data.labels * 255, strict=True))
+    write_maps(folder / "maps.zip", zip(data.ids, data.labels.astype(np.float16), strict=True))
     tests = {"EBD": np.arange(len(data))}
     with MapArchive(folder / "maps.zip") as maps:
         scored = score_set(maps.__getitem__, data, tests, upsample="nearest", iou_size=SIDE, iou="pooled")
