@@ -1,4 +1,7 @@
-"""Scoring a method's maps on prepared sets: per image, per test set, and curves. 1 (or 255) = in focus."""
+"""Scoring a method's maps on prepared sets: per image, per test set, and curves.
+
+A map is float16 with 1 = in focus, or uint8 with 255 = in focus where that is how it was published.
+"""
 
 import csv
 import math
@@ -13,13 +16,17 @@ from numpy.typing import NDArray
 
 from components.data.prepared import PreparedSet
 from components.errors import InputError
-from components.metrics import IouReduction, MapCounts, count, mean_curve, set_scores
+from components.intervals import INTERVAL, OVERLAP, Interval
+from components.metrics import IouReduction, MapCounts, count, mean_curve, set_intervals, set_scores
 from components.regions import REGIONS, region_errors, regions
 from components.storage import atomic_dir, write_json
 
+Map = NDArray[np.uint8] | NDArray[np.float16]
 Upsample = Literal["nearest", "bilinear"]
-PER_IMAGE = ("test_set", "id", "mae", "f_beta", "f_beta_max", "iou", *(f"mae_{region}" for region in REGIONS))
-"""Columns of `per_image.csv`; the last ones are MAE within the regions of `components.regions`, at network size."""
+SCORES = ("mae", "f_beta", "f_beta_published", "f_beta_max", "iou")
+PER_IMAGE = ("test_set", "id", *SCORES, *OVERLAP, *(f"mae_{region}" for region in REGIONS))
+"""Columns of `per_image.csv`. `OVERLAP`: pixels at the size at which the test set's IoU is taken, which pools them. The
+last ones are MAE within the regions of `components.regions`, at network size."""
 INTERPOLATION: dict[Upsample, int] = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
 
@@ -31,30 +38,38 @@ class SetScores:
         name: of the test set, e.g. "EBD(1305)".
         ids: of its images.
         counts: of each image, in the order of `ids`.
+        iou_counts: likewise at the size at which IoU is taken.
         regions: MAE of each image within the regions of its photograph; empty where that is not there.
         scores: as `set_scores` gives them.
+        intervals: as `set_intervals` gives them.
         precision, recall: float64 (256,), mean over images.
     """
 
     name: str
     ids: list[str]
     counts: list[MapCounts]
+    iou_counts: list[MapCounts]
     regions: list[dict[str, float]]
     scores: dict[str, float]
+    intervals: dict[str, Interval]
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
 
 
-def resize_map(prediction: NDArray[np.uint8], size: tuple[int, ...], upsample: Upsample) -> NDArray[np.uint8]:
-    """A map, uint8 (h, w), at another (height, width): nearest neighbour, or bilinear with corners not aligned."""
+def resize_map(prediction: Map, size: tuple[int, ...], upsample: Upsample) -> Map:
+    """A map, (h, w), at another (height, width): nearest neighbour, or bilinear with corners not aligned."""
     if prediction.shape == size:
         return prediction
-    resized: NDArray[np.uint8] = cv2.resize(prediction, size[::-1], interpolation=INTERPOLATION[upsample])
-    return resized
+    half, kind = prediction.dtype == np.float16, INTERPOLATION[upsample]
+    if half and upsample == "nearest":  # OpenCV knows no half floats, but may move their bits
+        moved: Map = cv2.resize(prediction.view(np.uint16), size[::-1], interpolation=kind).view(np.float16)
+        return moved
+    resized: Map = cv2.resize(prediction.astype(np.float32) if half else prediction, size[::-1], interpolation=kind)
+    return resized.astype(np.float16) if half else resized
 
 
 def score_set(
-    maps: Callable[[str], NDArray[np.uint8]],
+    maps: Callable[[str], Map],
     prepared: PreparedSet,
     tests: Mapping[str, NDArray[np.int64]],
     *,
@@ -65,11 +80,12 @@ def score_set(
     """Score one method on the test sets of one prepared set.
 
     Args:
-        maps: the map of an image id, uint8, 255 = in focus, at any size.
+        maps: the map of an image id, at any size.
         prepared: the set, with its labels at full size.
         tests: rows of each test set; they may overlap (EBD and EBD(1305)). Each image is scored once.
         upsample: how a map comes to its label's size.
-        iou_size: side in pixels at which IoU is taken (labels by nearest neighbour); None = the label's size.
+        iou_size: side in pixels at which IoU is taken, None = the label's size. Map and label come to it by nearest
+            neighbour from the label's size, as published: a map of that size does not come back the same.
         iou: reduction over the set.
 
     Yields:
@@ -81,23 +97,24 @@ def score_set(
     within: dict[int, dict[str, float]] = {}
     for row in rows:
         label, prediction = prepared.full_label(row), maps(prepared.ids[row])
-        full[row] = count(resize_map(prediction, label.shape, upsample), label)
+        large = resize_map(prediction, label.shape, upsample)
+        full[row] = count(large, label)
         within[row] = errors_within(prepared, row, prediction)
         if iou_size is not None:
             square = (iou_size, iou_size)
-            small[row] = count(resize_map(prediction, square, "nearest"), resize_map(label, square, "nearest"))
+            small[row] = count(resize_map(large, square, "nearest"), resize_map(label, square, "nearest"))
     for name, chosen in tests.items():
         if len(chosen) == 0:
             continue
         counts = [full[int(row)] for row in chosen]
         iou_counts = counts if iou_size is None else [small[int(row)] for row in chosen]
-        precision, recall = mean_curve(counts)
         ids = [prepared.ids[int(row)] for row in chosen]
         inside = [within[int(row)] for row in chosen]
-        yield SetScores(name, ids, counts, inside, set_scores(counts, iou_counts, iou), precision, recall)
+        scores = set_scores(counts, iou_counts, iou), set_intervals(counts, iou_counts, iou)
+        yield SetScores(name, ids, counts, iou_counts, inside, *scores, *mean_curve(counts))
 
 
-def errors_within(prepared: PreparedSet, row: int, prediction: NDArray[np.uint8]) -> dict[str, float]:
+def errors_within(prepared: PreparedSet, row: int, prediction: Map) -> dict[str, float]:
     """MAE within the regions of a photograph, at network size; nothing where there is no photograph."""
     if not prepared.rows[row].image:
         return {}
@@ -114,7 +131,7 @@ def write_scores(out: Path, scored: Sequence[SetScores]) -> None:
     if not scored:
         raise InputError(f"{out}: no test set has any image to score; check the prepared sets' validation.json")
     with atomic_dir(out) as folder:
-        write_json(folder / "summary.json", {each.name: each.scores for each in scored})
+        write_json(folder / "summary.json", {each.name: each.scores | {INTERVAL: each.intervals} for each in scored})
         _write_csv(folder / "per_image.csv", PER_IMAGE, [row for each in scored for row in image_rows(each)])
         points = [
             (each.name, threshold, f"{precision:.8f}", f"{recall:.8f}")
@@ -126,10 +143,15 @@ def write_scores(out: Path, scored: Sequence[SetScores]) -> None:
 
 def image_rows(scored: SetScores) -> Iterator[tuple[str, ...]]:
     """A test set's lines of `per_image.csv`; a region that a photograph does not have leaves its cell empty."""
-    for name, counts, inside in zip(scored.ids, scored.counts, scored.regions, strict=True):
-        values = [counts.mae, counts.f_beta, counts.f_beta_max, counts.iou]
-        values += [inside.get(region, math.nan) for region in REGIONS]
-        yield scored.name, name, *("" if math.isnan(value) else f"{value:.8f}" for value in values)
+    for name, counts, overlap, inside in zip(scored.ids, scored.counts, scored.iou_counts, scored.regions, strict=True):
+        errors = [inside.get(region, math.nan) for region in REGIONS]
+        scores, parts = [getattr(counts, key) for key in SCORES], map(str, overlap.overlap)
+        yield scored.name, name, *cells(scores), *parts, *cells(errors)
+
+
+def cells(values: Sequence[float]) -> list[str]:
+    """Numbers of a table, to eight decimals; empty where there is none."""
+    return ["" if math.isnan(value) else f"{value:.8f}" for value in values]
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -1,6 +1,7 @@
 """Forward passes of a trained detector: over prepared images, and over photographs of any size.
 
-Maps are uint8, 255 = in focus (the probability times 255, rounded).
+Maps that are scored are half floats, the probability of being in focus; that of a photograph is a picture, 255 = in
+focus (the probability times 255, rounded).
 """
 
 from collections.abc import Iterator
@@ -14,15 +15,14 @@ from torch import Tensor, nn
 from components.data.loader import normalise
 
 
-def to_map(logits: Tensor) -> NDArray[np.uint8]:
-    """Logits (B, 1, H, W), positive = in focus, to maps, uint8 (B, H, W)."""
-    levels = (torch.sigmoid(logits.float())[:, 0] * 255).round().to(torch.uint8)
-    return np.asarray(levels.cpu().numpy())
+def to_map(logits: Tensor) -> NDArray[np.float16]:
+    """Logits (B, 1, H, W), positive = in focus, to maps, float16 (B, H, W) in [0, 1]."""
+    return np.asarray(torch.sigmoid(logits.float())[:, 0].half().cpu().numpy())
 
 
 def predict_maps(
     model: nn.Module, images: NDArray[np.uint8], *, batch_size: int, device: torch.device
-) -> Iterator[NDArray[np.uint8]]:
+) -> Iterator[NDArray[np.float16]]:
     """Maps of prepared images.
 
     Args:
@@ -32,7 +32,7 @@ def predict_maps(
         device: where to compute.
 
     Yields:
-        uint8 (B, S, S) a batch, in order.
+        float16 (B, S, S) a batch, in [0, 1], 1 = in focus, in order.
     """
     for start in range(0, len(images), batch_size):
         chunk = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.data.images import read_photograph
-from components.data.maps import encode_map
+from components.data.maps import encode_values
 from components.data.prepared import PreparedSet, require_photographs
 from components.errors import InputError
 from components.storage import atomic_path
@@ -150,7 +150,7 @@ def ready(method: Method, fitted: Path | None) -> Callable[[NDArray[np.uint8]], 
 
 
 def make_map(method: Method, fitted: Path | None, photograph: Path, out: Path) -> None:
-    """Write a method's map of one photograph, at its size, as 8-bit PNG, 255 = in focus; whole or not at all.
+    """Write a method's map of one photograph, at its size, as `encode_values` makes it; whole or not at all.
 
     Raises:
         InputError: the photograph cannot be read, or the method failed on it or returned something else than a map.
@@ -167,9 +167,8 @@ def make_map(method: Method, fitted: Path | None, photograph: Path, out: Path) -
             f"{method}: of {photograph} it returned {wrong}, expected a NumPy array of floats, "
             f"shape {size}, all from 0 to 1, 1 = in focus; correct the function"
         )
-    levels = (np.asarray(found) * 255).round().astype(np.uint8)
     with atomic_path(out) as temporary:
-        temporary.write_bytes(encode_map(levels))
+        temporary.write_bytes(encode_values(np.asarray(found)))
 
 
 def fault(found: object, size: tuple[int, ...]) -> str:

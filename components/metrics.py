@@ -3,25 +3,32 @@
 Maps are the model's probability of being in focus: 1 (or 255) = in focus. Labels: 1 = in focus.
 F-beta, IoU, precision and recall take the BLURRED region as positive, as the paper does.
 
-All of them follow from two 256-bin histograms of an image, one for each label value. A float map is binned for its
-curve alone; its MAE and its counts at the threshold are exact.
+All of them follow from how many pixels of each value a map has, within each label value: one pass over the pixels, and
+exact, for 8 bits (256 values), half floats (15361 values in [0, 1]) and any other floats. Only the curve is binned.
 
-F-beta: the paper binarises at 0.5, the published code takes the maximum over 255 thresholds of the map binarised at
-0.5. A binarised map is the same at every threshold in (0, 1], so that the two rules give one number: `f_beta`.
-`f_beta_max`, the maximum over the thresholds of the grey map, is what much of the field reports; it is beside it.
+F-beta has two rules, and both are here. `f_beta`: the map binarised at 0.5, as the paper says, and as the script that
+scores other methods' maps does. `f_beta_published`: what the published code prints for its own networks, the maximum
+over the 255 thresholds linspace(0, 1, 255) of the binarised map. All thresholds above 0 give the number at 0.5; the
+threshold 0 calls everything blurred. So no image is below 1.3 p / (0.3 p + 1), p its blurred fraction.
+`f_beta_max`, the maximum over the thresholds of the grey map, is what much of the field reports; it is beside them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import InputError
+from components.intervals import Interval, draws, percentiles, pooled
 
 BETA_SQUARED = 0.3
 LEVELS = 256
+ONE = 0x3C00
+"""Bits of 1 as a half float; those of the half floats in [0, 1] are the whole numbers from 0 to this."""
+BYTES = np.arange(LEVELS) / 255
+HALVES = np.arange(ONE + 1, dtype=np.uint16).view(np.float16).astype(np.float64)
 IouReduction = Literal["pooled", "per_image"]
 
 
@@ -30,7 +37,7 @@ class MapCounts:
     """Everything that the metrics need of one map and its label.
 
     Attributes:
-        focus: int64 (256,), pixels whose label is in focus, by the map's 8-bit value.
+        focus: int64 (256,), pixels whose label is in focus, by the 8-bit value nearest to the map's.
         blur: int64 (256,), pixels whose label is out of focus, likewise.
         absolute_error: sum over pixels of |map - label|, both in [0, 1].
         true_blur, false_blur, missed_blur: pixels at the threshold 0.5, blurred = positive.
@@ -59,10 +66,21 @@ class MapCounts:
         return float(f_measure(self.true_blur, self.true_blur + self.false_blur, self.true_blur + self.missed_blur))
 
     @property
+    def f_beta_published(self) -> float:
+        """F-beta by the published code: at 0.5, or of everything called blurred where that is more."""
+        blurred = self.true_blur + self.missed_blur
+        return max(self.f_beta, float(f_measure(blurred, self.pixels, blurred)))
+
+    @property
     def iou(self) -> float:
         """Intersection over union of the blurred region at 0.5; 1 where neither map nor label has any."""
-        union = self.true_blur + self.false_blur + self.missed_blur
-        return self.true_blur / union if union else 1.0
+        intersection, union = self.overlap
+        return intersection / union if union else 1.0
+
+    @property
+    def overlap(self) -> tuple[int, int]:
+        """Pixels of the intersection and of the union of which `iou` is the quotient."""
+        return self.true_blur, self.true_blur + self.false_blur + self.missed_blur
 
     @property
     def f_beta_max(self) -> float:
@@ -109,34 +127,34 @@ def count(prediction: NDArray[np.generic], label: NDArray[np.generic]) -> MapCou
             f"map of {_size(prediction)} and label of {_size(label)} differ in size; maps are scored at label size"
         )
     focus = label.astype(bool, copy=False)
+    levels, values = _levels(prediction)
+    joint = np.bincount((levels << 1 | label.astype(bool, copy=False)).ravel(), minlength=2 * len(values))
+    blur, focus = joint.reshape(-1, 2).T
+    blurred = values < 0.5
+    true_blur, false_blur = int(blur[blurred].sum()), int(focus[blurred].sum())
+    error = float(blur @ values + focus @ (1 - values))
+    return MapCounts(
+        _binned(focus, values), _binned(blur, values), error, true_blur, false_blur, int(blur.sum()) - true_blur
+    )
+
+
+def _levels(prediction: NDArray[np.generic]) -> tuple[NDArray[np.integer[Any]], NDArray[np.float64]]:
+    """A map as places in a rising list of values, checked to lie in [0, 1]: (H, W) and (n,)."""
     if prediction.dtype == np.uint8:
-        in_blur, in_focus = _joint(prediction.astype(np.uint8, copy=False), focus)
-        values = np.arange(LEVELS) / 255
-        error = float(in_blur @ values + in_focus @ (1 - values))
-        true_blur, false_blur = int(in_blur[: LEVELS // 2].sum()), int(in_focus[: LEVELS // 2].sum())
-    else:
-        exact = _probabilities(prediction)
-        in_blur, in_focus = _joint(np.rint(exact * 255).astype(np.uint8), focus)
-        error = float(np.abs(exact - focus).sum())
-        blurred = exact < 0.5
-        true_blur = int(np.count_nonzero(blurred & ~focus))
-        false_blur = int(np.count_nonzero(blurred)) - true_blur
-    return MapCounts(in_focus, in_blur, error, true_blur, false_blur, int(in_blur.sum()) - true_blur)
+        return prediction.astype(np.uint16), BYTES
+    if prediction.dtype == np.float16 and (bits := prediction.view(np.uint16)).max() <= ONE:
+        return bits, HALVES
+    values, levels = np.unique(prediction.astype(np.float64), return_inverse=True)
+    if not (values[0] >= 0 and values[-1] <= 1):
+        raise InputError(
+            f"map with values from {values[0]:g} to {values[-1]:g}; expected probabilities in [0, 1] or 8-bit values"
+        )
+    return levels, values
 
 
-def _joint(levels: NDArray[np.uint8], focus: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many pixels have each 8-bit level: out of focus, and in focus; int64 (256,) each."""
-    joint = np.bincount((levels | (focus.astype(np.uint16) << 8)).ravel(), minlength=2 * LEVELS)
-    return joint[:LEVELS], joint[LEVELS:]
-
-
-def _probabilities(prediction: NDArray[np.generic]) -> NDArray[np.float64]:
-    """A float map, checked to lie in [0, 1]."""
-    exact = prediction.astype(np.float64)
-    low, high = float(exact.min()), float(exact.max())
-    if not (low >= 0 and high <= 1):
-        raise InputError(f"map with values from {low:g} to {high:g}; expected probabilities in [0, 1] or 8-bit values")
-    return exact
+def _binned(counts: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many pixels have each of `values`, as how many have each 8-bit level nearest to it; int64 (256,)."""
+    return np.bincount(np.rint(values * 255).astype(np.intp), weights=counts, minlength=LEVELS).astype(np.int64)
 
 
 def _size(array: NDArray[np.generic]) -> str:
@@ -147,9 +165,8 @@ def set_iou(counts: Sequence[MapCounts], reduction: IouReduction) -> float:
     """IoU of the blurred region over a set: "pooled" over all its pixels (published code), or mean over images."""
     if reduction == "per_image":
         return float(np.mean([each.iou for each in counts]))
-    true = sum(each.true_blur for each in counts)
-    union = true + sum(each.false_blur + each.missed_blur for each in counts)
-    return true / union if union else 1.0
+    intersection, union = (sum(parts) for parts in zip(*(each.overlap for each in counts), strict=True))
+    return intersection / union if union else 1.0
 
 
 def mean_curve(counts: Sequence[MapCounts]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -169,12 +186,27 @@ def set_scores(
         reduction: of the IoU.
 
     Returns:
-        "mae", "f_beta", "f_beta_max" (means over images), "iou", "images".
+        "mae", "f_beta" (at 0.5), "f_beta_published", "f_beta_max" (means over images), "iou", "images".
     """
     return {
         "mae": float(np.mean([each.mae for each in counts])),
         "f_beta": float(np.mean([each.f_beta for each in counts])),
+        "f_beta_published": float(np.mean([each.f_beta_published for each in counts])),
         "f_beta_max": float(np.mean([each.f_beta_max for each in counts])),
         "iou": set_iou(iou_counts, reduction),
         "images": len(counts),
     }
+
+
+def set_intervals(
+    counts: Sequence[MapCounts], iou_counts: Sequence[MapCounts], reduction: IouReduction
+) -> dict[str, Interval]:
+    """The 95 % bootstrap intervals, over photographs, of the scores of `set_scores`, which see; by the same keys."""
+    drawn = draws(len(counts))
+    means = {
+        key: percentiles(drawn @ np.array([getattr(each, key) for each in counts]) / len(counts))
+        for key in ("mae", "f_beta", "f_beta_published", "f_beta_max")
+    }
+    if reduction == "per_image":
+        return means | {"iou": percentiles(drawn @ np.array([each.iou for each in iou_counts]) / len(counts))}
+    return means | {"iou": percentiles(pooled(drawn, np.array([each.overlap for each in iou_counts], np.float64)))}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.report.paired import RESAMPLES
+from components.intervals import RESAMPLES
 from components.report.records import RunRecord, read_run, scored_test_sets
 from components.storage import atomic_path
 

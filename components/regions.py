@@ -69,17 +69,19 @@ def regions(photograph: NDArray[np.uint8], label: NDArray[np.uint8]) -> dict[str
     }
 
 
-def region_errors(prediction: NDArray[np.uint8], label: NDArray[np.uint8], masks: dict[str, Mask]) -> dict[str, float]:
+def region_errors(
+    prediction: NDArray[np.uint8] | NDArray[np.float16], label: NDArray[np.uint8], masks: dict[str, Mask]
+) -> dict[str, float]:
     """MAE within each region, in [0, 1]; NaN where it has no pixel.
 
     Args:
-        prediction: map of any size, uint8, 255 = in focus; brought to network size by area.
+        prediction: map of any size, uint8 with 255 = in focus or float16 with 1 = in focus; brought to network size
+            by area.
         label: (S, S) in {0, 1}.
         masks: see `regions`.
     """
-    size = label.shape[::-1]
-    small = (
-        prediction if prediction.shape == label.shape else cv2.resize(prediction, size, interpolation=cv2.INTER_AREA)
-    )
-    error = np.abs(small.astype(np.float32) / 255 - label)
+    small = prediction.astype(np.float32) / (255 if prediction.dtype == np.uint8 else 1)
+    if small.shape != label.shape:
+        small = cv2.resize(small, label.shape[::-1], interpolation=cv2.INTER_AREA)
+    error = np.abs(small - label)
     return {name: float(error[mask].mean(dtype=np.float64)) if mask.any() else math.nan for name, mask in masks.items()}

@@ -9,6 +9,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from components.intervals import INTERVAL
 from components.params import EXTERNAL
 from components.storage import atomic_dir, read_json, write_json
 
@@ -22,7 +23,8 @@ def find_summaries(scores: Path, runs: Sequence[str]) -> dict[str, Summary]:
 
     Args:
         scores: folder with `<run>/summary.json`, and `external/<method>/summary.json`.
-        runs: names, in the order of the result. How many images a test set has is no score.
+        runs: names, in the order of the result. How many images a test set has is no score, and an
+            interval of a score is none of its own.
     """
     published = sorted(path.parent.name for path in (scores / EXTERNAL).glob("*/summary.json"))
     named = [*runs, *(f"{EXTERNAL}/{method}" for method in published)]
@@ -32,7 +34,7 @@ def find_summaries(scores: Path, runs: Sequence[str]) -> dict[str, Summary]:
 
 def without_counts(summary: Summary) -> Summary:
     return {
-        test_set: {metric: value for metric, value in values.items() if metric != "images"}
+        test_set: {metric: value for metric, value in values.items() if metric not in ("images", INTERVAL)}
         for test_set, values in summary.items()
     }
 

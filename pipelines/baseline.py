@@ -54,7 +54,7 @@ def baseline(stage: Stage, *, method: str, raw: Path, prepared: Path, out: Path)
 def list_photographs(sets: list[PreparedSet], raw: Path, scratch: Path) -> list[Photograph]:
     """The photographs of all test sets, and where their maps go."""
     return [
-        Photograph(each.name, each.ids[row], raw / each.name / each.rows[row].image, folder / f"{each.ids[row]}.png")
+        Photograph(each.name, each.ids[row], raw / each.name / each.rows[row].image, folder / f"{each.ids[row]}.npy")
         for each in sets
         for folder in [scratch / each.name]
         for row in each.test_rows()

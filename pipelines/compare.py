@@ -14,7 +14,13 @@ from pipelines.dag import differing
 from pipelines.snapshot import Snapshot
 
 SPREAD = Path("benchmarks/seeds.json")
-METRICS = {"mae": "MAE", "f_beta": "F_beta", "f_beta_max": "F_beta max", "iou": "IoU"}
+METRICS = {
+    "mae": "MAE",
+    "f_beta": "F_beta",
+    "f_beta_published": "F_beta published",
+    "f_beta_max": "F_beta max",
+    "iou": "IoU",
+}
 """Key of a summary -> how it is shown. F_beta and IoU: blurred region positive."""
 BEYOND = 2 * 2**0.5
 """Standard deviations over seeds that two runs may differ by: twice that of a difference of two runs."""

@@ -1,6 +1,6 @@
 """The pictures that changed most between two revisions, by the mean absolute difference of their maps.
 
-Polarity: 1 = in focus = white.
+Maps: half floats, 1 = in focus = white.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.data.maps import MapArchive
+from components.data.maps import MapArchive, grey
 from components.data.prepared import read_index
 from components.errors import InputError
 from pipelines.outputs import Outputs, fetch
@@ -92,7 +92,7 @@ class Pair:
         """Id and mean absolute difference, 0..1, of every map that is on both sides."""
         with MapArchive(self.before) as old, MapArchive(self.after) as new:
             for each in sorted({*old.ids()} & {*new.ids()}):
-                yield each, float(difference(old[each], new[each]).mean()) / 255
+                yield each, float(difference(old[each], new[each]).mean(dtype=np.float64))
 
 
 def pairs(path: str, before: Outputs, after: Outputs) -> Iterator[Pair]:
@@ -103,18 +103,20 @@ def pairs(path: str, before: Outputs, after: Outputs) -> Iterator[Pair]:
             yield Pair(PurePosixPath(path).name, new.path.stem, old.checked(), new.checked())
 
 
-def difference(old: NDArray[np.uint8], new: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def difference(old: NDArray[np.float16], new: NDArray[np.float16]) -> NDArray[np.float32]:
     """Absolute difference of two maps; one of another size is brought to that of the first."""
-    if old.shape != new.shape:
-        new = np.asarray(Image.fromarray(new).resize(old.shape[::-1], Image.Resampling.BILINEAR))
-    return np.maximum(old, new) - np.minimum(old, new)
+    first, second = old.astype(np.float32), new.astype(np.float32)
+    if first.shape != second.shape:
+        second = np.asarray(Image.fromarray(second).resize(first.shape[::-1], Image.Resampling.BILINEAR))
+    apart: NDArray[np.float32] = np.abs(first - second)
+    return apart
 
 
 def strip(pair: Pair, name: str, side: Snapshot) -> NDArray[np.uint8]:
     """Photograph and label where they are at hand, map before, map after, difference (white = changed), in a row."""
     with MapArchive(pair.before) as before, MapArchive(pair.after) as after:
         old, new = before[name], after[name]
-    maps = [Image.fromarray(each) for each in (old, new, difference(old, new))]
+    maps = [Image.fromarray(grey(each)) for each in (old, new, difference(old, new))]
     return in_a_row([*photograph(side.outputs, pair.dataset, name), *maps])
 
 

@@ -15,11 +15,11 @@ def evaluate(stage: Stage, *, run: str, prepared: Path, predictions: Path, out: 
     """Score one run's or classical method's maps."""
     require(predictions)
     params = load_params()
-    decided = params.resolved
+    decided, network = params.resolved, run not in params.baselines
     stage.params({"run": run, **scoring_params(params, "upsample", "iou", "ebd_iou_size")})
     scored: list[SetScores] = []
     for data in PreparedSet.load_all(prepared):
-        small = data.name == "ebd" and decided.ebd_iou_size == "network"
+        small = network and data.name == "ebd" and decided.ebd_iou_size == "network"
         with MapArchive(predictions / f"{data.name}.zip") as maps:
             scored += score_set(
                 maps.__getitem__,

@@ -17,7 +17,8 @@ def external(stage: Stage, *, external: Path, prepared: Path, out: Path) -> None
     params = load_params()
     decided = params.resolved
     stage.params(scoring_params(params, "iou", "ebd_iou_size"))
-    rows = dict.fromkeys(row.run for table in paper_tables() for row in table.rows)
+    rows = {row.run: row.kind for table in paper_tables() for row in table.rows}
+    size = params.image_size if decided.ebd_iou_size == "network" else None
     methods = find_methods(external, list(rows))
     found = [found_or_gap(method, test_set, prepared) for method in methods for test_set in method.folders]
     total = sum(len(each.rows) for each in found if isinstance(each, FoundMaps))
@@ -25,8 +26,7 @@ def external(stage: Stage, *, external: Path, prepared: Path, out: Path) -> None
     results = [
         scored_or_gap(
             each,
-            image_size=params.image_size,
-            small_ebd=decided.ebd_iou_size == "network",
+            iou_size=size if rows[each.method.row] == "model" else None,
             iou=decided.iou,
             seen=lambda: stage.progress(next(done), total, "maps"),
         )

@@ -1,4 +1,4 @@
-"""Stage `predict`: a run's maps of every photograph of every test set, uint8, 255 = in focus, at network size."""
+"""Stage `predict`: a run's maps of every photograph of every test set, half floats, 1 = in focus, at network size."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components import experiment
-from components.data.maps import write_maps
+from components.data.maps import grey, write_maps
 from components.data.prepared import PreparedSet
 from components.inference import predict_maps
 from components.models.checkpoints import load_model
@@ -26,14 +26,15 @@ def predict(stage: Stage, *, run: str, prepared: Path, models: Path, out: Path) 
     with atomic_dir(out) as folder:
         for each in sets:
             rows = each.test_rows()
-            maps: list[NDArray[np.uint8]] = []
+            maps: list[NDArray[np.float16]] = []
             images = each.images[rows]
             for batch in predict_maps(model, images, batch_size=params.predict.batch_size, device=device.device):
                 maps.extend(batch)
                 done += len(batch)
                 stage.progress(done, total, "images")
             write_maps(folder / f"{each.name}.zip", zip((each.ids[row] for row in rows), maps, strict=True))
-            example = [images[0], *(np.repeat(m[..., None], 3, -1) for m in (each.labels[rows[0]] * 255, maps[0]))]
+            beside = each.labels[rows[0]] * 255, grey(maps[0])
+            example = [images[0], *(np.repeat(picture[..., None], 3, -1) for picture in beside)]
             stage.image(f"maps/{each.name}", np.hstack(example).astype(np.uint8))
     stage.metrics({"images": total})
 

@@ -5,12 +5,12 @@ from typing import Any
 from components.evaluation import SetScores
 from components.params import Params
 
-COLUMNS = {"mae": "MAE", "f_beta": "F-beta", "iou": "IoU"}
+COLUMNS = {"mae": "MAE", "f_beta": "F-beta", "f_beta_published": "F-beta published", "iou": "IoU"}
 POLARITY = "blurred = positive (F-beta, IoU); MAE: lower is better"
 
 
 def score_row(scores: SetScores) -> dict[str, str | float]:
-    """The paper's three measures of one test set."""
+    """The paper's three measures of one test set, F-beta by both rules."""
     return {"test set": scores.name} | {title: round(scores.scores[key], 4) for key, title in COLUMNS.items()}
 
 

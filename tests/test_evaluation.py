@@ -71,7 +71,14 @@ def test_overlapping_test_sets_by_hand() -> None:
     assert whole.scores["f_beta"] == pytest.approx((F_A + 1) / 3)
     assert whole.scores["iou"] == pytest.approx((2 + 4 + 0) / (3 + 4 + 4))
     assert part.scores == pytest.approx(
-        {"mae": 0.175, "f_beta": (F_A + 1) / 2, "f_beta_max": (F_A + 1) / 2, "iou": 6 / 7, "images": 2}
+        {
+            "mae": 0.175,
+            "f_beta": (F_A + 1) / 2,
+            "f_beta_published": (F_A + 1) / 2,
+            "f_beta_max": (F_A + 1) / 2,
+            "iou": 6 / 7,
+            "images": 2,
+        }
     )
 
 
@@ -101,6 +108,18 @@ def test_upsampling_by_hand() -> None:
     # corners not aligned: the four pixels lie at -0.25, 0.25, 0.75 and 1.25 between the two
     assert resize_map(grey, (1, 4), "bilinear").tolist() == [[0, 64, 191, 255]]
     assert resize_map(grey, (1, 2), "bilinear") is grey
+    half = np.array([[0, 1]], np.float16)
+    assert resize_map(half, (2, 4), "nearest").tolist() == [[0, 0, 1, 1]] * 2
+    assert resize_map(half, (1, 4), "bilinear").tolist() == [[0, 0.25, 0.75, 1]]
+    assert {resize_map(half, (3, 3), upsample).dtype for upsample in ("nearest", "bilinear")} == {half.dtype}
+
+
+def test_a_map_of_network_size_goes_through_full_size_before_its_iou() -> None:
+    """A map of 3 at a label of 4 and back at 3: pixels 0, 0, 1, 2 and then 0, 0, 1, so that its last one is lost."""
+    label, found = {"a": array([[0, 0, 1, 1]] * 4)}, {"a": np.array([[0, 1, 0]] * 3, np.float16)}
+    (each,) = scored(found.__getitem__, label, {"EBD": [0]}, iou_size=3)
+    assert each.iou_counts[0].overlap == (6, 6)  # 0, 0, 1 on both sides; the map as it is would give (3, 9)
+    assert each.counts[0].overlap == (8, 12)
 
 
 def test_upsampling_matters_to_the_scores() -> None:
@@ -113,10 +132,10 @@ def test_upsampling_matters_to_the_scores() -> None:
 
 
 def test_a_map_that_is_missing_is_named(tmp_path: Path) -> None:
-    write_maps(tmp_path / "ebd.zip", [(name, MAPS[name]) for name in ("a", "c")])
+    write_maps(tmp_path / "ebd.zip", [(name, MAPS[name] / 255) for name in ("a", "c")])
     with (
         MapArchive(tmp_path / "ebd.zip") as maps,
-        pytest.raises(InputError, match=rf"{tmp_path}/ebd\.zip: no map b\.png among its 2; predict again"),
+        pytest.raises(InputError, match=rf"{tmp_path}/ebd\.zip: no map b\.npy among its 2; predict again"),
     ):
         scored(maps.__getitem__)
 
@@ -124,7 +143,10 @@ def test_a_map_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_what_is_written_is_what_was_scored(tmp_path: Path) -> None:
     whole, part = scored()
     write_scores(tmp_path / "run", [whole, part])
-    assert json.loads((tmp_path / "run/summary.json").read_text()) == {"EBD": whole.scores, "EBD(1305)": part.scores}
+    assert json.loads((tmp_path / "run/summary.json").read_text()) == {
+        each.name: each.scores | {"interval": {key: list(ends) for key, ends in each.intervals.items()}}
+        for each in (whole, part)
+    }
     images = read(tmp_path / "run/per_image.csv")
     assert [(row["test_set"], row["id"]) for row in images] == [
         ("EBD", "a"), ("EBD", "b"), ("EBD", "c"), ("EBD(1305)", "a"), ("EBD(1305)", "b")
@@ -132,6 +154,7 @@ def test_what_is_written_is_what_was_scored(tmp_path: Path) -> None:
     assert [float(row["mae"]) for row in images] == pytest.approx([0.25, 0.1, 1.0, 0.25, 0.1], abs=1e-8)
     assert [float(row["iou"]) for row in images] == pytest.approx([2 / 3, 1, 0, 2 / 3, 1], abs=1e-8)
     assert [float(row["f_beta"]) for row in images] == pytest.approx([F_A, 1, 0, F_A, 1], abs=1e-8)
+    assert [(row["iou_intersection"], row["iou_union"]) for row in images[:3]] == [("2", "3"), ("4", "4"), ("0", "4")]
     curves = read(tmp_path / "run/curves.csv")
     assert [(row["test_set"], int(row["threshold"])) for row in curves] == [
         (name, threshold) for name in ("EBD", "EBD(1305)") for threshold in range(256)
@@ -154,7 +177,7 @@ def test_nothing_to_score_is_an_error(tmp_path: Path) -> None:
 def test_pairs_by_hand() -> None:
     pairs = [("a", MAPS["a"], LABELS["a"]), ("c", MAPS["c"], LABELS["c"])]
     assert score_pairs(pairs, resize=False, iou="pooled") == pytest.approx(
-        {"mae": 0.625, "f_beta": F_A / 2, "f_beta_max": F_A / 2, "iou": 2 / 7, "images": 2}
+        {"mae": 0.625, "f_beta": F_A / 2, "f_beta_published": F_A / 2, "f_beta_max": F_A / 2, "iou": 2 / 7, "images": 2}
     )
 
 

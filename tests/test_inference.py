@@ -1,4 +1,4 @@
-"""Maps from models: quantised by hand, of the photograph's size, white = in focus."""
+"""Maps from models: as half floats by hand, of the photograph's size, white = in focus."""
 
 import numpy as np
 import pytest
@@ -23,17 +23,17 @@ class BrightIsSharp(nn.Module):
         return DefocusOutput(40 * (images.mean(1, keepdim=True) > 0).float() - 20, (), ())
 
 
-def test_probabilities_are_quantised_by_hand() -> None:
-    # sigmoid: 0 -> 0.5 -> 127.5, to the even 128; ln 3 -> 0.75 -> 191.25; -ln 4 -> 0.2 -> 51
+def test_probabilities_by_hand() -> None:
+    # sigmoid: 0 -> 0.5; ln 3 -> 0.75; -ln 4 -> 0.2
     logits = torch.tensor([[[[0.0, np.log(3)], [-np.log(4), 50.0]]], [[[-50.0, 0.0], [0.0, 0.0]]]])
     maps = to_map(logits)
-    assert (maps.dtype, maps.shape) == (np.uint8, (2, 2, 2))
-    assert maps.tolist() == [[[128, 191], [51, 255]], [[0, 128], [128, 128]]]
-    assert to_map(logits.bfloat16())[0, 0, 0] == 128
+    assert (maps.dtype, maps.shape) == (np.float16, (2, 2, 2))
+    assert maps == pytest.approx(np.array([[[0.5, 0.75], [0.2, 1]], [[0, 0.5], [0.5, 0.5]]]), abs=2**-13)
+    assert to_map(logits.bfloat16())[0, 0, 0] == 0.5
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_maps_are_the_models_forward_quantised(batch_size: int) -> None:
+def test_maps_are_the_models_forward(batch_size: int) -> None:
     torch.manual_seed(0)
     model = build_model("dffnet", "resnet10t", backbone_kwargs={"channels": [8, 16, 32, 64]}, width=8).eval()
     images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
@@ -41,10 +41,11 @@ def test_maps_are_the_models_forward_quantised(batch_size: int) -> None:
     assert [len(batch) for batch in batches] == {1: [1] * 5, 2: [2, 2, 1], 5: [5]}[batch_size]
     with torch.no_grad():
         logits = model(normalise(torch.from_numpy(images).permute(0, 3, 1, 2))).logits
-    expected = np.rint(255 / (1 + np.exp(-logits[:, 0].numpy().astype(np.float64))))
+    expected = 1 / (1 + np.exp(-logits[:, 0].numpy().astype(np.float64)))
     found = np.concatenate(batches).astype(np.float64)
-    assert np.abs(found - expected).max() <= 1  # another batch size may round otherwise in the last bit
-    assert (found != expected).mean() < 1e-3
+    assert (
+        np.abs(found - expected).max() < 2**-11
+    )  # half a step of half floats below 1, and a bit of another batch size
 
 
 def test_no_image_no_map() -> None:
@@ -68,7 +69,7 @@ def test_white_is_in_focus_where_the_model_says_so() -> None:
     assert (found[:, :55] == 0).all()
     assert (found[:, 65:] == 255).all()
     (prepared,) = predict_maps(BrightIsSharp(), photo[None, :, ::2], batch_size=1, device=CPU)
-    assert prepared.tolist() == [[[0] * 30 + [255] * 20] * 40]
+    assert prepared.tolist() == [[[0] * 30 + [1] * 20] * 40]
 
 
 def test_photographs_are_resized_as_in_training() -> None:

@@ -60,17 +60,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(folder: Path, function: str, fitted: Path | None = None) -> np.ndarray:
-    out = folder / "maps" / f"{function.replace(':', '_')}.png"
+    out = folder / "maps" / f"{function.replace(':', '_')}.npy"
     make_map(Method("mine", function), fitted, folder / "photo.png", out)
-    return np.asarray(Image.open(out))
+    return np.load(out)
 
 
-def test_a_map_is_its_values_in_255_levels(folder: Path) -> None:
-    assert run(folder, "stranger:ramp").tolist() == [[0, 64, 128, 191, 255]] * 4
+def test_a_map_is_its_values_as_half_floats(folder: Path) -> None:
+    assert run(folder, "stranger:ramp").tolist() == [[0, 0.25, 0.5, 0.75, 1]] * 4
 
 
 def test_a_method_may_write_into_the_image(folder: Path) -> None:
-    assert run(folder, "stranger:writes")[0, -1] == 255
+    assert run(folder, "stranger:writes")[0, -1] == 1
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_method_learns_from_photographs_and_labels_at_their_own_size(folder: P
         fit(Method("mine", "stranger:fitted"), [("cuhk", "CUHK-TR-1")], folder / "raw", folder / "prepared", path)
     assert np.load(out)["means"].tolist() == [10, 30]
     assert out.read_bytes() == again.read_bytes()
-    assert run(folder, "stranger:fitted", out).tolist() == [[20] * 5] * 4
+    assert run(folder, "stranger:fitted", out).tolist() == [[np.float16(20 / 255)] * 5] * 4
 
 
 def test_learning_without_photographs_is_a_gap_that_comes_through_a_process(folder: Path) -> None:
@@ -155,11 +155,11 @@ def test_learning_without_photographs_is_a_gap_that_comes_through_a_process(fold
 
 
 def test_packed_files_are_the_archive_of_the_maps(folder: Path) -> None:
-    values = {"b": np.full((2, 3), 9, np.uint8), "a": np.full((3, 2), 4, np.uint8)}
+    values = {"b": np.full((2, 3), 0.25), "a": np.full((3, 2), 0.5)}
     write_maps(folder / "one.zip", values.items())
     with zipfile.ZipFile(folder / "one.zip") as archive:
         archive.extractall(folder / "files")
-    pack_maps(folder / "two.zip", {each: folder / "files" / f"{each}.png" for each in values})
+    pack_maps(folder / "two.zip", {each: folder / "files" / f"{each}.npy" for each in values})
     assert (folder / "one.zip").read_bytes() == (folder / "two.zip").read_bytes()
     with MapArchive(folder / "two.zip") as maps:
-        assert maps["b"].tolist() == [[9] * 3] * 2
+        assert maps["b"].tolist() == [[0.25] * 3] * 2

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.errors import InputError
-from components.metrics import count, mean_curve, set_iou, set_scores
+from components.metrics import count, mean_curve, set_intervals, set_iou, set_scores
 
 
 def test_by_hand() -> None:
@@ -63,14 +63,58 @@ def test_one_pass_equals_256_passes(seed: int) -> None:
     assert counts.mae == pytest.approx(np.abs(grey / 255 - label).mean())
 
 
-def test_thresholds_of_a_binarised_map_change_nothing() -> None:
-    """The published code's maximum over 255 thresholds of the binarised map is the paper's threshold of 0.5."""
+def test_the_published_rule_calls_everything_blurred_where_that_is_more() -> None:
+    """Eight pixels of ten are blurred, p = .8; of those four in ten are found, recall .4, and nothing else."""
+    label = np.array([[0] * 8 + [1] * 2] * 5)
+    found = np.where(np.arange(40) < 16, 0.0, 1.0).reshape(5, 8)  # 16 of 40
+    counts = count(np.hstack([found, np.ones((5, 2))]), label)
+    assert counts.f_beta == pytest.approx(1.3 * 0.4 / (0.3 + 0.4))
+    assert counts.f_beta_published == pytest.approx(1.3 * 0.8 / (0.3 * 0.8 + 1))
+    assert (round(counts.f_beta, 3), round(counts.f_beta_published, 3)) == (0.743, 0.839)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.float16, np.float32]))
+def test_the_published_rule_is_the_maximum_over_its_255_thresholds(seed: int, kind: type) -> None:
+    rng = np.random.default_rng(seed)
+    label = rng.uniform(size=(6, 7)) < rng.choice([0, 0.2, 0.5, 0.9])
+    prediction = rng.integers(0, 256, (6, 7), np.uint8) if kind is np.uint8 else rng.random((6, 7)).astype(kind)
+    binarised = prediction < (127.5 if kind is np.uint8 else 0.5)  # 1 = blurred
+    best = 0.0
+    for threshold in np.linspace(0, 1, 255):
+        called = binarised >= threshold
+        true, p, r = (called & ~label).sum(), called.sum(), (~label).sum()
+        best = max(best, 1.3 * true / (0.3 * r + p) if true else 0.0)
+    assert count(prediction, label).f_beta_published == pytest.approx(best)
+
+
+def test_half_floats_are_counted_exactly() -> None:
     rng = np.random.default_rng(3)
-    grey, label = rng.integers(0, 256, (16, 16), np.uint8), rng.integers(0, 2, (16, 16))
-    binarised = np.where(grey >= 128, 255, 0).astype(np.uint8)
-    precision, recall = count(binarised, label).curve()
-    scores = 1.3 * precision * recall / (0.3 * precision + recall)
-    assert scores[1:].max() == scores[1:].min() == pytest.approx(count(grey, label).f_beta)
+    half, label = rng.random((31, 17)).astype(np.float16), rng.integers(0, 2, (31, 17))
+    exact, found = count(half.astype(np.float64), label), count(half, label)
+    assert found.mae == pytest.approx(np.abs(half.astype(np.float64) - label).mean(), abs=1e-12)
+    assert (found.overlap, found.f_beta) == (exact.overlap, exact.f_beta)
+    assert (found.blur.tolist(), found.focus.tolist()) == (exact.blur.tolist(), exact.focus.tolist())
+    assert (
+        np.histogram(np.rint(half.astype(float) * 255), np.arange(257))[0].tolist()
+        == (found.blur + found.focus).tolist()
+    )
+    with pytest.raises(InputError, match=r"from -0\.5 to 0\.5"):
+        count(np.array([[-0.5, 0.5]], np.float16), np.array([[0, 1]]))
+
+
+def test_intervals_of_a_set_hold_its_scores() -> None:
+    """Two photographs: a draw holds one twice or both, so that the ends are the two photographs' own scores."""
+    counts = [
+        count(np.array([[0, 0, 0, 0]], np.uint8), np.array([[0, 0, 0, 1]])),
+        count(np.array([[0, 255]], np.uint8), np.array([[0, 0]])),
+    ]
+    found = set_intervals(counts, counts, "pooled")
+    assert found["mae"] == pytest.approx((1 / 4, 1 / 2))
+    assert found["iou"] == pytest.approx((1 / 2, 3 / 4))
+    assert found["f_beta"] == pytest.approx(tuple(sorted(each.f_beta for each in counts)))
+    assert set_intervals(counts, counts[:1] * 2, "per_image")["iou"] == pytest.approx((3 / 4, 3 / 4))
+    assert found.keys() == set_scores(counts, counts, "pooled").keys() - {"images"}
 
 
 def test_pooled_and_mean_iou_differ() -> None:
@@ -107,5 +151,5 @@ def test_published_values(shared) -> None:
         noisy = 0.4 * label + 0.65 * random.uniform(size=(height, width))
         counts.append(count(np.clip(noisy, 0, 1).astype(np.float32), label))
     assert [each.mae for each in counts] == pytest.approx(golden["mae_each"], abs=1e-6)
-    assert [each.f_beta for each in counts] == pytest.approx(golden["f_beta_each"], abs=1e-6)
+    assert [each.f_beta_published for each in counts] == pytest.approx(golden["f_beta_each"], abs=1e-6)
     assert set_iou(counts, "pooled") == pytest.approx(golden["iou_pooled"], abs=1e-6)

@@ -53,6 +53,8 @@ def test_errors_within_regions():
     assert errors["homogeneous_in_focus"] == pytest.approx(0.8)
     assert errors["edge"] == pytest.approx(0.5)
     assert math.isnan(errors["textured"])
+    half = region_errors(np.full((64, 64), 0.25, np.float16), label, {"all": np.ones((64, 64), bool)})
+    assert half["all"] == 0.5
 
 
 def test_a_map_of_another_size_is_brought_to_the_labels():

@@ -41,15 +41,12 @@ def found_or_gap(method: Method, test_set: str, prepared: Path) -> FoundMaps | R
         return Result(method, test_set, gap=gap_from(method, test_set, error))
 
 
-def scored_or_gap(
-    found: FoundMaps, *, image_size: int, small_ebd: bool, iou: IouReduction, seen: Callable[[], None]
-) -> Result:
+def scored_or_gap(found: FoundMaps, *, iou_size: int | None, iou: IouReduction, seen: Callable[[], None]) -> Result:
     """Score one method's maps of one test set, one at a time; if one cannot be read, the reason.
 
     Args:
         found: see `find_maps`.
-        image_size: network size in pixels, at which EBD's IoU is taken if `small_ebd` (`departures.ebd_iou_size`).
-        small_ebd: see `image_size`.
+        iou_size: side in pixels at which EBD's IoU is taken, None = at full size (`departures.ebd_iou_size`).
         iou: reduction over a test set.
         seen: called after each map.
     """
@@ -64,7 +61,7 @@ def scored_or_gap(
         labels,
         tests_of(found),
         upsample="nearest" if method.resize == "none" else method.resize,  # maps of their label's size stay as they are
-        iou_size=image_size if small_ebd and labels.name == "ebd" else None,
+        iou_size=iou_size if labels.name == "ebd" else None,
         iou=iou,
     )
     try:

@@ -21,6 +21,7 @@ DOF = ("shallow", "wide", "")
 METRICS = {
     "mae": ("MAE", "lower"),
     "f_beta": ("Fβ", "higher"),
+    "f_beta_published": ("Fβ published", "higher"),
     "iou": ("IoU", "higher"),
     **{f"mae_{region}": (f"MAE: {name.lower()}", "lower") for region, name in REGIONS.items()},
 }

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from components.data.table7 import table7
 from components.data.test_sets import TEST_SETS, is_rendered
+from components.params import Recipe
 from components.report.curves import fig7_bars, precision_recall, styles, training_figures
 from components.report.datasets import duplicates_across, facts_of, open_sets
 from components.report.departures import departures_table
@@ -23,7 +24,7 @@ from components.report.records import PublishedMaps, RunRecord, read_published_m
 from components.report.rendering import NOT_COMPARABLE, pretty, readable_provenance, render
 from components.report.sheets import Photographs, photographs_of, write_sheets
 from components.report.svg import interval
-from components.report.tables import SOURCES, Filling, Ground, Table, count_within, fill, runs_table
+from components.report.tables import RULES, SOURCES, Filling, Ground, Table, count_within, fill, runs_table
 from components.report.tables_latex import as_latex
 from components.report.tables_text import WHOSE, as_csv, as_markdown
 from components.storage import atomic_dir
@@ -75,7 +76,7 @@ def build_report(
     test_sets = scored_test_sets(every)
     sets = open_sets(prepared)
     photographs = photographs_of(sets, predictions, records)
-    ground = Ground(name == COMPARABLE, rendered_test_sets(prepared))
+    ground = Ground(name == COMPARABLE, rendered_test_sets(prepared), rule_of(departures))
     fillings = all_fillings(records, methods, beside)
     tables = [
         runs_table(fillings, test_sets, ground),
@@ -109,12 +110,20 @@ def build_report(
             progress(done, context["photographs"])
         (folder / "tables.csv").write_text(as_csv(tables), encoding="utf-8")
         (folder / "tables.md").write_text(as_markdown(tables, preface(name, ground)), encoding="utf-8")
-        (folder / "tables.tex").write_text(as_latex(tables, NOT_COMPARABLE * bool(ground.rendered)), encoding="utf-8")
+        (folder / "tables.tex").write_text(
+            as_latex(tables, NOT_COMPARABLE * bool(ground.rendered), RULES[ground.f_beta]), encoding="utf-8"
+        )
 
 
 def rendered_test_sets(prepared: Path) -> frozenset[str]:
     """The test sets whose photographs are rendered stand-ins."""
     return frozenset(name for name, each in TEST_SETS.items() if is_rendered(prepared / each.dataset))
+
+
+def rule_of(departures: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Recipe:
+    """By which rule the networks' Fβ is compared with the paper's: as those were made, unless it is said."""
+    chosen = departures.get("f_beta") if isinstance(departures, Mapping) else None
+    return "paper" if chosen == "paper" else "published_code"
 
 
 def all_fillings(
@@ -131,7 +140,7 @@ def all_fillings(
 def preface(name: str, ground: Ground) -> str:
     """The head of the Markdown file."""
     warning = f"\n\n**{NOT_COMPARABLE}**" if ground.rendered else ""
-    return f"# D-DFFNet reproduced: {name}{warning}"
+    return f"# D-DFFNet reproduced: {name}{warning}\n\nTables I to VI: {RULES[ground.f_beta]}"
 
 
 def gallery_json(photographs: Sequence[Photographs], records: Sequence[RunRecord]) -> Markup | None:

@@ -4,15 +4,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from components.intervals import OVERLAP, draws, mean_interval, percentiles, pooled
 from components.regions import REGIONS
-from components.report.records import RunRecord
+from components.report.records import SUMMARY_KEY, RunRecord
 
 Scores = dict[str, dict[str, float]]
 """Image id -> key -> value."""
-
-RESAMPLES = 4000
 
 PAIRS = (
     ("dffnet", "d_dffnet", "Depth feature distillation"),
@@ -30,7 +28,7 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Difference:
-    """Paired differences of an error, `after` - `before`; negative = better.
+    """Paired differences of an error or a score, `after` - `before`; of an error negative = better.
 
     `mean`, `low`, `high`: of the images' differences, with its 95% interval.
     `fewer`, `more`: images on which the error is lower and higher; `p`: of the sign test on these.
@@ -60,13 +58,14 @@ class Difference:
 class Change:
     """Two runs on one test set: MAE of the whole images, and within each region that some image has.
 
-    `metrics`: metric -> (before, after) of the test set.
+    `metrics`: metric -> (before, after) of the test set. `gains`: see there.
     """
 
     test_set: str
     whole: Difference
     regions: dict[str, Difference]
     metrics: dict[str, tuple[float | None, float | None]]
+    gains: dict[str, Difference]
 
 
 @dataclass(frozen=True)
@@ -77,18 +76,6 @@ class Pair:
     after: str
     what: str
     changes: tuple[Change, ...]
-
-
-def bootstrap_interval(differences: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
-    """95% percentile interval of the mean: images drawn with replacement, `RESAMPLES` times.
-
-    Args:
-        differences: (n,) one an image, n >= 1.
-        seed: of the draws.
-    """
-    draws = np.random.default_rng(seed).integers(len(differences), size=(RESAMPLES, len(differences)))
-    low, high = np.percentile(differences[draws].mean(axis=1), (2.5, 97.5))
-    return float(low), float(high)
 
 
 def sign_test(fewer: int, more: int) -> float:
@@ -107,7 +94,30 @@ def difference(before: Scores, after: Scores, key: str) -> Difference | None:
     if not len(values):
         return None
     counts = int((values < 0).sum()), int((values > 0).sum())
-    return Difference(len(values), float(values.mean()), *bootstrap_interval(values), *counts)
+    return Difference(len(values), float(values.mean()), *mean_interval(values), *counts)
+
+
+def pooled_difference(before: Scores, after: Scores) -> Difference | None:
+    """Compare the IoU pooled over the images that both are scored on; None where there are none, or no pixels of it.
+
+    `fewer` and `more` count the images by their own IoU.
+    """
+    both = [(before[i], after[i]) for i in sorted(before.keys() & after.keys())]
+    sides = [[[each.get(key, math.nan) for key in OVERLAP] for each in side] for side in zip(*both, strict=True)]
+    if not both or not np.isfinite(sides).all():
+        return None
+    drawn, parts = draws(len(both)), np.array(sides, dtype=np.float64)
+    whole = [float(pooled(np.ones((1, len(both))), side)[0]) for side in parts]
+    low, high = percentiles(pooled(drawn, parts[1]) - pooled(drawn, parts[0]))
+    own = np.array([second["iou"] - first["iou"] for first, second in both])
+    return Difference(len(both), whole[1] - whole[0], low, high, int((own < 0).sum()), int((own > 0).sum()))
+
+
+def gains(before: Scores, after: Scores) -> dict[str, Difference]:
+    """The paired differences of Fβ, by both rules, and of the pooled IoU; positive = better."""
+    found = {name: difference(before, after, SUMMARY_KEY[name]) for name in ("F_beta", "F_beta_published")}
+    found["IoU"] = pooled_difference(before, after)
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def change(before: RunRecord, after: RunRecord, test_set: str) -> Change | None:
@@ -118,7 +128,8 @@ def change(before: RunRecord, after: RunRecord, test_set: str) -> Change | None:
         return None
     within = {region: difference(first, second, f"mae_{region}") for region in REGIONS}
     metrics = {name: (before.value(test_set, name), after.value(test_set, name)) for name in ("MAE", "F_beta", "IoU")}
-    return Change(test_set, whole, {name: each for name, each in within.items() if each is not None}, metrics)
+    inside = {name: each for name, each in within.items() if each is not None}
+    return Change(test_set, whole, inside, metrics, gains(first, second))
 
 
 def pairs_of(records: list[RunRecord]) -> list[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from components.availability import Gap, gap_of
 from components.errors import InputError
 from components.external.methods import INDEX, METHOD
+from components.intervals import INTERVAL, Interval
 from components.report.paper_tables import TEST_SETS, label
 from components.storage import read_json
 
@@ -21,8 +22,9 @@ Summary = dict[str, dict[str, float | None]]
 SEEDS = "seeds"
 """Folder among the scores for those of other seeds: `seeds/<seed>/<run>/summary.json`."""
 
-SUMMARY_KEY = {"MAE": "mae", "F_beta": "f_beta", "IoU": "iou"}
-"""The paper's name of a metric and the key it has in `summary.json`."""
+SUMMARY_KEY = {"MAE": "mae", "F_beta": "f_beta", "F_beta_published": "f_beta_published", "IoU": "iou"}
+"""Name of a metric and the key it has in `summary.json`. `F_beta` is taken at 0.5, `F_beta_published` as the published
+code prints it."""
 
 
 class Spread(NamedTuple):
@@ -36,7 +38,8 @@ class Spread(NamedTuple):
 class RunRecord:
     """Everything the report shows of one run; empty where a stage has not left it.
 
-    `summary`: test set -> key -> value. `per_image`: test set -> image id -> key -> value.
+    `summary`: test set -> key -> value, and intervals (see `interval`).
+    `per_image`: test set -> image id -> key -> value.
     `curves`: test set -> (256, 2) recall and precision, blurred region positive.
     `history`: column -> (epochs,).
     """
@@ -69,6 +72,11 @@ class RunRecord:
         if self.summary.get(test_set, {}).get(SUMMARY_KEY[metric]) is None:
             return None
         return float(np.mean(self.values(test_set, metric)))
+
+    def interval(self, test_set: str, metric: str) -> Interval | None:
+        """The 95 % interval of this run's own score over photographs (`components.intervals`); None without one."""
+        found: Any = self.summary.get(test_set, {}).get(INTERVAL)
+        return tuple(found[SUMMARY_KEY[metric]]) if found else None
 
     def spread(self, test_set: str, metric: str) -> Spread | None:
         """Standard deviation over seeds (n - 1), and how many; None unless there are two."""

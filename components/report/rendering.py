@@ -12,11 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.data.table7 import COLUMNS
+from components.intervals import RESAMPLES
 from components.regions import BAND, FLAT, REGIONS, WINDOW
 from components.report.datasets import FACTS
-from components.report.paired import RESAMPLES
 from components.report.paper_tables import TOLERANCE, label
-from components.report.tables import SYMBOL
+from components.report.tables import RULES, SYMBOL
 from components.report.tables_text import WHOSE, show, show_difference
 
 HERE = Path(__file__).parent
@@ -92,6 +92,7 @@ def render(context: Mapping[str, Any]) -> str:
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         symbol=SYMBOL,
+        rules=RULES,
         whose=WHOSE,
         fact_names=list(FACTS),
         table7_columns=COLUMNS,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.cores import cores
-from components.data.maps import MapArchive
+from components.data.maps import MapArchive, grey
 from components.data.prepared import PreparedSet
 from components.report.records import RunRecord
 
@@ -75,7 +75,7 @@ def write_sheets(folder: Path, photographs: Photographs, predictions: Path) -> I
 
         def write(row: int) -> int:
             name = prepared.rows[row].id
-            maps = [archive[name] if name in ids else None for archive, ids in zip(archives, known, strict=True)]
+            maps = [grey(archive[name]) if name in ids else None for archive, ids in zip(archives, known, strict=True)]
             picture = Image.fromarray(sheet(photographs, row, maps))
             picture.save(target / f"{row}.jpg", "jpeg", quality=QUALITY)
             return row

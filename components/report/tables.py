@@ -8,10 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.data.test_sets import TEST_SETS
-from components.report.paper_tables import ABSENT, METRICS, TOLERANCE, Key, PaperRow, PaperTable
-from components.report.records import RunRecord, Spread
+from components.params import Recipe
+from components.report.paper_tables import ABSENT, TOLERANCE, Key, PaperRow, PaperTable
+from components.report.records import SUMMARY_KEY, RunRecord, Spread
 
-SYMBOL = {"MAE": "MAE ↓", "F_beta": "Fβ ↑", "IoU": "IoU ↑"}
+SYMBOL = {"MAE": "MAE ↓", "F_beta": "Fβ ↑", "F_beta_published": "Fβ published ↑", "IoU": "IoU ↑"}
+RULES: dict[Recipe, str] = {
+    "paper": "Fβ is taken at the threshold 0.5.",
+    "published_code": "Fβ of the paper’s networks is taken as their code prints it (of each photograph at the "
+    "threshold 0.5, or of everything called blurred where that is more), of other methods at the threshold 0.5.",
+}
+"""How Fβ in Tables I to VI was taken, by the departure `f_beta`."""
 BESIDE = ("I", "II", "III")
 """Tables that show the authors' weights and published maps beside ours: those that compare methods."""
 
@@ -33,11 +40,18 @@ class Filling:
 class Ground:
     """What stands on the same ground as the paper.
 
-    `settings`: the experiment's are the paper's. `rendered`: test sets of rendered stand-ins.
+    `settings`: the experiment's are the paper's. `rendered`: test sets of rendered stand-ins. `f_beta`: the rule of
+    the networks' Fβ.
     """
 
     settings: bool
     rendered: frozenset[str] = frozenset()
+    f_beta: Recipe = "published_code"
+
+    def metric(self, metric: str, row: PaperRow) -> str:
+        """The metric of a record that stands beside a row's printed one."""
+        published = metric == "F_beta" and row.kind == "model" and self.f_beta == "published_code"
+        return "F_beta_published" if published else metric
 
     def count(self, record: RunRecord, test_set: str) -> tuple[int, int] | None:
         """Photographs scored and published; None for a test set that is rendered or not the paper's."""
@@ -168,20 +182,20 @@ def compare(
     return Cell(key, paper, value, difference, within, is_best, partial, spread)
 
 
-def line_of(filling: Filling, printed: dict[Key, float | None], best: dict[Key, float | None], ground: Ground) -> Line:
+def line_of(filling: Filling, row: PaperRow, best: dict[Key, float | None], ground: Ground) -> Line:
     """One filling beside the paper's values; `best` holds the best of each column."""
     record = filling.record
     cells = [
         compare(
             key,
             paper,
-            record.value(*key),
+            record.value(key[0], ground.metric(key[1], row)),
             best[key],
             comparable=ground.compares(filling, key[0]),
             count=ground.count(record, key[0]),
-            spread=record.spread(*key),
+            spread=record.spread(key[0], ground.metric(key[1], row)),
         )
-        for key, paper in printed.items()
+        for key, paper in row.values.items()
     ]
     return Line(filling.source, record.run, record.title, tuple(cells))
 
@@ -202,12 +216,15 @@ def fill(table: PaperTable, fillings: Sequence[Filling], ground: Ground) -> Tabl
     sources = SOURCES if table.number in BESIDE else SOURCES[:1]
     chosen = [each for source in sources for each in fillings if each.source == source]
     by_row = {row.run: [each for each in chosen if each.row == row.run] for row in table.rows}
-    ours = [each.record for row in table.rows for each in by_row[row.run] if each.source == "ours"]
-    best = {key: best_of([record.value(*key) for record in ours], key[1]) for key in table.columns}
+    ours = [(each.record, row) for row in table.rows for each in by_row[row.run] if each.source == "ours"]
+    best = {
+        (test_set, metric): best_of([each.value(test_set, ground.metric(metric, row)) for each, row in ours], metric)
+        for test_set, metric in table.columns
+    }
     rows = [
         Row(
             row,
-            tuple(line_of(each, row.values, best, ground) for each in by_row[row.run] if each.record.summary),
+            tuple(line_of(each, row, best, ground) for each in by_row[row.run] if each.record.summary),
             reason(row, by_row[row.run]),
         )
         for row in table.rows
@@ -217,19 +234,15 @@ def fill(table: PaperTable, fillings: Sequence[Filling], ground: Ground) -> Tabl
 
 def runs_table(fillings: Sequence[Filling], test_sets: Sequence[str], ground: Ground) -> Table:
     """Everything that is scored on every test set, as a table without a paper's side; the best of all is marked."""
-    columns = tuple((test_set, metric) for test_set in test_sets for metric in METRICS)
+    columns = tuple((test_set, metric) for test_set in test_sets for metric in SUMMARY_KEY)
     scored = [each for each in fillings if each.record.summary]
     best = {key: best_of([each.record.value(*key) for each in scored], key[1]) for key in columns}
     nothing: dict[Key, float | None] = dict.fromkeys(columns)
-    rows = tuple(
-        Row(
-            PaperRow("runs", i, "model", each.record.run, each.record.title, "", "", "", nothing),
-            (line_of(each, nothing, best, ground),),
-            "",
-        )
-        for i, each in enumerate(scored, start=1)
-    )
-    return Table("runs", "Every run", columns, rows)
+    rows = []
+    for i, each in enumerate(scored, start=1):
+        row = PaperRow("runs", i, "run", each.record.run, each.record.title, "", "", "", nothing)
+        rows.append(Row(row, (line_of(each, row, best, ground),), ""))
+    return Table("runs", "Every run", columns, tuple(rows))
 
 
 def count_within(tables: Sequence[Table], source: Source) -> tuple[int, int]:

@@ -8,7 +8,12 @@ from components.report.tables_text import WHOSE, show, show_difference
 HEAD = r"""% Made by dbdflow's `report` stage; needs \usepackage{booktabs}. Each table is a tabular.
 % Paper, ours and the difference (ours - paper); best of ours in bold. F_beta and IoU: blurred region positive.
 """
-SYMBOL = {"MAE": r"MAE $\downarrow$", "F_beta": r"$F_\beta$ $\uparrow$", "IoU": r"IoU $\uparrow$"}
+SYMBOL = {
+    "MAE": r"MAE $\downarrow$",
+    "F_beta": r"$F_\beta$ $\uparrow$",
+    "F_beta_published": r"$F_\beta$ published $\uparrow$",
+    "IoU": r"IoU $\uparrow$",
+}
 SPECIAL = {
     "\\": r"\textbackslash{}",
     **{char: f"\\{char}" for char in "&%$#_{}"},
@@ -84,7 +89,11 @@ def latex_table(table: Table) -> str:
     return "\n".join(line for line in lines if line) + "\n"
 
 
-def as_latex(tables: Sequence[Table], warning: str) -> str:
-    """All tables, each a `tabular`; `warning` stands above them as a comment where there is one."""
-    note = f"% {warning}\n" if warning else ""
-    return "\n".join([HEAD + note, *(latex_table(table) for table in tables if table.columns)])
+def as_latex(tables: Sequence[Table], *notes: str) -> str:
+    """All tables, each a `tabular`; `notes` stand above them as comments, those that are not empty."""
+    return "\n".join(
+        [
+            HEAD + "".join(f"% {note}\n" for note in notes if note),
+            *(latex_table(table) for table in tables if table.columns),
+        ]
+    )

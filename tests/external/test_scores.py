@@ -16,7 +16,7 @@ from tests.external import data
 
 def results(root, **changed):
     """Results and methods of everything under `root`."""
-    options = {"image_size": 2, "small_ebd": True, "iou": "pooled", "seen": lambda: None} | changed
+    options = {"iou_size": 2, "iou": "pooled", "seen": lambda: None} | changed
     methods = find_methods(root / "external", ["cenet"])
     found = [found_or_gap(each, name, root / "prepared") for each in methods for name in each.folders]
     return methods, [scored_or_gap(each, **options) if isinstance(each, FoundMaps) else each for each in found]
@@ -67,7 +67,7 @@ def test_the_maps_of_ebd_are_those_of_its_shallow_part_too(tmp_path):
     assert part.scores["mae"] == 0
     # at 2 x 2 every other column is left, and there b is right too
     assert whole.scores["iou"] == 1.0
-    _, (full,) = results(tmp_path, small_ebd=False)
+    _, (full,) = results(tmp_path, iou_size=None)
     assert full.scores[0].scores["iou"] == pytest.approx(data.IOU_POOLED)
 
 

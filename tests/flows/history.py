@@ -28,7 +28,7 @@ if kind == "predict":
     from components.data.maps import write_maps
 
     names = {"a": loss, "b": loss / 2}
-    write_maps(out / "cuhk.zip", [(name, np.full((4, 5), 100 * each, np.uint8)) for name, each in names.items()])
+    write_maps(out / "cuhk.zip", [(name, np.full((4, 5), 0.375 * each)) for name, each in names.items()])
 if kind == "evaluate":
     loss = float((Path("data/models", run) / "history.csv").read_text().split(",")[2].split()[0])
     scores = {"mae": loss, "iou": 0.5, "f_beta": 0.7, "images": 2}

@@ -78,7 +78,7 @@ def start(folder: Path, root: Path, method: str, workers: int = 2, out: str = "o
 def test_killed_with_9_it_goes_on_and_ends_with_the_same_bytes(checkout: Path, root: Path) -> None:
     process = start(checkout, root, "slow")
     deadline = time.monotonic() + 120
-    while len(done := list(checkout.glob(".dbdflow/scratch/*/*/[0-9a-z]*.png"))) < 3:
+    while len(done := list(checkout.glob(".dbdflow/scratch/*/*/[0-9a-z]*.npy"))) < 3:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -98,7 +98,7 @@ def test_killed_with_9_it_goes_on_and_ends_with_the_same_bytes(checkout: Path, r
     assert not list(checkout.glob(".dbdflow/scratch/*"))
     assert {path.name for path in (checkout / "out").iterdir()} == {"cuhk.zip", "dut.zip", "fitted.npz"}
     for name, first in (("cuhk", 0), ("dut", COUNT)):
-        shown = [(f"{name}{number:03d}", np.full((6, 7), first + number, np.uint8)) for number in range(COUNT)]
+        shown = [(f"{name}{number:03d}", np.full((6, 7), (first + number) / 255)) for number in range(COUNT)]
         write_maps(checkout / "straight.zip", shown)
         assert (checkout / "out" / f"{name}.zip").read_bytes() == (checkout / "straight.zip").read_bytes()
 

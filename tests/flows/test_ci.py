@@ -204,9 +204,9 @@ def test_what_moved_between_two_revisions(history: History) -> None:
     assert (pictures.changed, pictures.compared) == (2, 2)
     (picture,) = pictures.most
     assert (picture.run, picture.dataset, picture.id) == ("first", "cuhk", "a")
-    assert picture.difference == pytest.approx(100 / 255)
+    assert picture.difference == pytest.approx(0.375)
     assert picture.strip.shape == (4, 3 * 5 + 2 * 6, 3)
-    assert [int(picture.strip[0, column, 0]) for column in (0, 11, 22)] == [100, 200, 100]
+    assert [int(picture.strip[0, column, 0]) for column in (0, 11, 22)] == [96, 191, 96]
 
 
 def test_diff_writes_text_markdown_and_a_page(history: History, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_diff_writes_text_markdown_and_a_page(history: History, tmp_path: Path) 
     assert result.exit_code == 0, result.output
     assert "  first CUHK-TE-1  MAE 1.0000 → 2.0000 (+1.0000*)  F_beta 0.7000  IoU 0.5000" in result.stdout.splitlines()
     text, page = (tmp_path / "d.md").read_text(), (tmp_path / "d.html").read_text()
-    assert "| first | cuhk | a | 0.3922 | ![](d-pictures/first-cuhk-a.png) |" in text
+    assert "| first | cuhk | a | 0.3750 | ![](d-pictures/first-cuhk-a.png) |" in text
     assert (tmp_path / "d-pictures/first-cuhk-a.png").read_bytes().startswith(b"\x89PNG")
     assert "+1.0000" in page
     assert page.count("data:image/png;base64,") == 1
@@ -258,7 +258,7 @@ def test_the_comment_has_before_and_after(history: History, tmp_path: Path) -> N
     assert "| `train@first` | `rates.first: 1.0 -> 2.0` (its result is in dvc.lock) | 1 h 00 min (GPU Z) |" in lines
     assert "| first | CUHK-TE-1 | 1.0000 → 2.0000 (**+1.0000**) | 0.7000 | – | 0.5000 |" in lines
     assert "<details><summary>1 runs did not move: second</summary>" in lines
-    assert "| first | cuhk | a | 0.3922 | `pictures/first-cuhk-a.png` |" in lines
+    assert "| first | cuhk | a | 0.3750 | `pictures/first-cuhk-a.png` |" in lines
     assert lines[-1].startswith("In [the artifacts of this run](https://example.invalid/1): `diff.html`, `report.html`")
     assert sorted(path.name for path in out.parent.iterdir()) == ["comment.md", "diff.html", "pictures", "report.html"]
 

@@ -11,8 +11,9 @@ from PIL import Image
 from components.availability import Gap, mark
 from components.data.maps import write_maps
 from components.data.prepared import COLUMNS
-from components.evaluation import PER_IMAGE
-from components.metrics import count, mean_curve, set_scores
+from components.evaluation import PER_IMAGE, SCORES
+from components.intervals import INTERVAL
+from components.metrics import count, mean_curve, set_intervals, set_scores
 from components.regions import REGIONS, region_errors, regions
 from components.report.provenance import stage_facts
 
@@ -41,9 +42,9 @@ def scene(rng, size, wide):
 
 
 def soft(rng, label, noise):
-    """A plausible map of a label: smooth noise around it, uint8, 255 = in focus."""
+    """A plausible map of a label: smooth noise around it, half floats, 1 = in focus."""
     coarse = Image.fromarray(np.float32(rng.uniform(-1, 1, (6, 6)))).resize(label.shape[::-1], Image.Resampling.BICUBIC)
-    return np.uint8(255 * np.clip(label + noise * (np.asarray(coarse) * 1.6 + (0.5 - label)), 0, 1))
+    return np.float16(np.clip(label + noise * (np.asarray(coarse) * 1.6 + (0.5 - label)), 0, 1))
 
 
 def write_prepared(folder, *, name, images, labels, splits, dof, stems=None, found=None):
@@ -81,9 +82,10 @@ def write_scores(folder, scored):
     summary, per_image, curves = {}, [], []
     for test_set, (ids, counts, inside) in scored.items():
         summary[test_set] = set_scores(counts, counts, "pooled")
+        summary[test_set][INTERVAL] = set_intervals(counts, counts, "pooled")
         for i, c, r in zip(ids, counts, inside, strict=True):
             errors = ["" if np.isnan(r[region]) else r[region] for region in REGIONS]
-            per_image.append([test_set, i, c.mae, c.f_beta, c.f_beta_max, c.iou, *errors])
+            per_image.append([test_set, i, *(getattr(c, key) for key in SCORES), *c.overlap, *errors])
         precision, recall = mean_curve(counts)
         curves += [[test_set, t, p, r] for t, (p, r) in enumerate(zip(precision, recall, strict=True))]
     write_csv(folder / "per_image.csv", PER_IMAGE, per_image)
@@ -157,6 +159,7 @@ def write_method(root, name, row, means, *, gaps=None, resized=0, surplus=0):
     keys = ("mae", "f_beta", "iou", "images")
     if means:
         summary = {test_set: dict(zip(keys, values, strict=True)) for test_set, values in means.items()}
+        summary = {name: each | {"f_beta_published": each["f_beta"]} for name, each in summary.items()}
         (folder / "summary.json").write_text(json.dumps(summary))
     sets = {test_set: {"images": v[3], "resized": resized, "surplus": surplus} for test_set, v in means.items()}
     sets |= {test_set: {"gap": asdict(gap)} for test_set, gap in (gaps or {}).items()}

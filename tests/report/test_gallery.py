@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.maps import MapArchive, write_maps
+from components.data.maps import MapArchive, grey, write_maps
 from components.data.prepared import PreparedSet
 from components.report.datasets import open_sets
 from components.report.gallery import embedded, gallery_data, questions_among, whole
@@ -39,10 +39,10 @@ def test_a_sheet_holds_photograph_label_and_maps_in_their_places(experiment, dat
     places = next(folder["tiles"] for folder in data["folders"] if folder["name"] == "ebd")
     assert len(found) == 2 + len(places)
     with MapArchive(experiment / "predictions/d_dffnet/ebd.zip") as maps:
-        expected = [prepared.images[row], prepared.labels[row] * 255, maps[prepared.ids[row]]]
+        expected = [prepared.images[row], prepared.labels[row] * 255, grey(maps[prepared.ids[row]])]
     for place, picture in zip((0, 1, places["d_dffnet"]), expected, strict=True):
-        grey = picture if picture.ndim == 3 else picture[..., None]
-        assert np.abs(found[place].astype(float) - grey).mean() < 6, place  # JPEG
+        shown = picture if picture.ndim == 3 else picture[..., None]
+        assert np.abs(found[place].astype(float) - shown).mean() < 6, place  # JPEG
 
 
 def test_every_test_photograph_is_there_once_with_the_test_sets_that_have_it(experiment, data):

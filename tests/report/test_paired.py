@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from components.report.paired import bootstrap_interval, change, compare_pairs, difference, pairs_of, sign_test
+from components.intervals import mean_interval
+from components.report.paired import change, compare_pairs, difference, gains, pairs_of, sign_test
 from components.report.records import RunRecord
 
 
@@ -14,28 +15,28 @@ def record(run, maes, card=None):
 
 
 def test_interval_of_equal_differences_is_a_point():
-    assert bootstrap_interval(np.full(5, -0.25)) == (-0.25, -0.25)
+    assert mean_interval(np.full(5, -0.25)) == (-0.25, -0.25)
 
 
 def test_interval_of_two_images_spans_both():
     """The mean of two draws from {0, 1} is 0, 1/2 or 1 with probability 1/4, 1/2, 1/4: the tails hold 0 and 1."""
-    assert bootstrap_interval(np.array([0.0, 1.0])) == (0.0, 1.0)
+    assert mean_interval(np.array([0.0, 1.0])) == (0.0, 1.0)
 
 
 def test_interval_of_four_images():
     """Four draws from {0, 0, 0, 1}: mean k/4, k ~ B(4, 1/4); P(k = 0) = 0.32, P(k >= 3) = 0.051, P(4) = 0.004."""
-    assert bootstrap_interval(np.array([0.0, 0.0, 0.0, 1.0])) == (0.0, 0.75)
+    assert mean_interval(np.array([0.0, 0.0, 0.0, 1.0])) == (0.0, 0.75)
 
 
 def test_interval_of_many_images_is_the_normal_one():
     values = np.random.default_rng(3).normal(0.02, 0.1, 900)
     half = 1.96 * values.std() / 30
-    assert bootstrap_interval(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
+    assert mean_interval(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
 
 
 def test_interval_is_the_same_every_time():
     values = np.random.default_rng(0).normal(size=50)
-    assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert mean_interval(values) == mean_interval(values)
 
 
 def test_change_is_after_less_before_on_shared_images():
@@ -82,3 +83,19 @@ def test_a_region_is_compared_on_the_images_that_have_it():
     assert (found.images, found.fewer, found.more) == (2, 1, 0)  # a tie counts for neither side
     assert found.mean == pytest.approx(-0.05)
     assert difference(before, after, "mae_textured") is None
+
+
+def test_gains_in_f_beta_and_in_the_pooled_iou():
+    """Pooled: (2 + 6) / (4 + 8) before, (4 + 6) / (4 + 8) after; of one image alone a gain of 1/2, of the other 0."""
+    before = {
+        "a": {"f_beta": 0.5, "iou": 0.5, "iou_intersection": 2, "iou_union": 4},
+        "b": {"f_beta": 0.5, "iou": 0.75, "iou_intersection": 6, "iou_union": 8},
+    }
+    after = {"a": before["a"] | {"f_beta": 0.7, "iou": 1.0, "iou_intersection": 4}, "b": before["b"] | {"f_beta": 0.6}}
+    found = gains(before, after)
+    assert list(found) == ["F_beta", "IoU"]
+    assert (found["F_beta"].mean, found["F_beta"].verdict) == (pytest.approx(0.15), "higher")
+    assert (found["IoU"].mean, found["IoU"].verdict) == (pytest.approx(2 / 12), "unclear")
+    assert (found["IoU"].low, found["IoU"].high) == (0, 0.5)
+    assert (found["IoU"].fewer, found["IoU"].more) == (0, 1)
+    assert gains(before, {}) == {}

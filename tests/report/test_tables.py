@@ -15,7 +15,8 @@ PAPER = Ground(settings=True)
 
 
 def record(run, mae, *, f_beta=0.9, iou=0.8, test_set="CUHK-TE-1", images=100):
-    return RunRecord(run, summary={test_set: {"mae": mae, "f_beta": f_beta, "iou": iou, "images": images}})
+    scores = {"mae": mae, "f_beta": f_beta, "f_beta_published": f_beta, "iou": iou, "images": images}
+    return RunRecord(run, summary={test_set: scores})
 
 
 def ours(*records):
@@ -177,11 +178,11 @@ def test_everything_that_is_scored_is_shown_with_or_without_a_row_in_the_paper()
         ("mine", 0.2, True),
         ("external/x", 0.3, False),
     ]
-    assert table.groups == [("MINE", 3)]
+    assert table.groups == [("MINE", 4)]
 
 
 def test_several_seeds_are_their_mean_and_spread_and_the_mean_is_judged():
-    seeds = ({"CUHK-TE-1": {"mae": 0.038, "f_beta": 0.97}}, {"CUHK-TE-1": {"mae": 0.042}})
+    seeds = ({"CUHK-TE-1": {"mae": 0.038, "f_beta_published": 0.97}}, {"CUHK-TE-1": {"mae": 0.042}})
     filled = by_run(fill(TABLE_I, ours(replace(record("dffnet", 0.046, f_beta=0.96), seeds=seeds)), PAPER))["dffnet"]
     mae, f_beta, iou = filled.lines[0].cells[:3]
     assert (mae.value, mae.difference, mae.within) == (pytest.approx(0.042), 0.003, True)
@@ -189,3 +190,15 @@ def test_several_seeds_are_their_mean_and_spread_and_the_mean_is_judged():
     assert f_beta.spread == (pytest.approx(0.01 / 2**0.5), 2)
     assert iou.spread is None  # of one seed alone
     assert (filled.lines[0].seeds, filled.height) == (3, 4)
+
+
+@pytest.mark.parametrize(("rule", "network"), [("published_code", 0.97), ("paper", 0.96)])
+def test_f_beta_of_networks_follows_the_rule_and_that_of_other_methods_is_taken_at_a_half(rule, network):
+    scores = {"CUHK-TE-1": {"mae": 0.1, "f_beta": 0.96, "f_beta_published": 0.97}}
+    fillings = ours(*(RunRecord(run, summary=scores) for run in ("dffnet", "hifst")))
+    fillings.append(Filling("published_maps", "d_dffnet", RunRecord("external/x", summary=scores)))
+    filled = by_run(fill(TABLE_I, fillings, Ground(settings=True, f_beta=rule)))
+    found = {run: filled[run].lines[0].cells[1].value for run in ("dffnet", "hifst", "d_dffnet")}
+    assert found == {"dffnet": network, "hifst": 0.96, "d_dffnet": network}
+    (every,) = runs_table(fillings[:1], ["CUHK-TE-1"], Ground(settings=True, f_beta=rule)).rows
+    assert [cell.value for cell in every.lines[0].cells] == [0.1, 0.96, 0.97, None]
