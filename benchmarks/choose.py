@@ -60,7 +60,7 @@ def trained(
     images = experiment.training_set(first.train, data / "prepared", device, large=True)
     if teacher is None:
         name, objective = RUN, experiment.stage1_objective(params, first, None)
-        model, course = experiment.new_model(params, name, first, device, inbox), None
+        model = experiment.new_model(params, name, first, device, inbox)
         course = experiment.course_of(params, name, first, views=0)
     else:
         name, second, params = STUDENT, params.stage2_runs[STUDENT], params.with_teachers_online()

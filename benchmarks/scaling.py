@@ -51,11 +51,11 @@ def measure(raw: Path, folder: Path, count: int, encode: Callable[..., dict[str,
     took = {"prepare": timed(lambda: prepare_set("ebd", few, out, image_size=SIDE, partial=True), CPU)}
     data = PreparedSet.load(out)
     images = torch.from_numpy(np.ascontiguousarray(data.images.transpose(0, 3, 1, 2)))
-    plan = Plan("random", SIDE, "vertical", "float16", Jitter(0.2, 0.2, 0.2), views=1)
+    plan = Plan("random", SIDE, "vertical", "float16", Jitter(0.1, 0.1, 0.1), seed=0)
     took["cache"] = timed(
-        lambda: list(write_cache(encode, images, data.ids, folder / "cache", plan, batch_size=12)), CPU
+        lambda: list(write_cache(encode, images, data.ids, folder / "cache", plan, views=1, batch_size=12)), CPU
     )
-    write_maps(folder / "maps.zip", zip(data.ids, data.labels * 255, strict=True))
+    write_maps(folder / "maps.zip", zip(data.ids, data.labels.astype(np.float16), strict=True))
     tests = {"EBD": np.arange(len(data))}
     with MapArchive(folder / "maps.zip") as maps:
         scored = score_set(maps.__getitem__, data, tests, upsample="nearest", iou_size=SIDE, iou="pooled")

@@ -30,14 +30,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.clock import machine, timed
 from benchmarks.published import PublishedStep
 from components import experiment
-from components.data.loader import Batch, Jitter, TrainingSet, batches
+from components.data.loader import Batch, Jitter, TrainingSet, Views, batches
 from components.models.projectors import Projectors
 from components.models.registry import build_model
 from components.optimizer import Adam
 from components.params import Params, load_params
 from components.runtime import Device, set_up
 from components.teacher_cache import CachedFeatures, HeldFeatures, Plan, open_cache, write_cache
-from components.teachers import LEVELS
+from components.teachers import FEATURE_DTYPE, LEVELS
 from components.training import announced, laid_out, step
 
 ROOT = Path(__file__).parent.parent
@@ -149,7 +149,7 @@ def random_set(size: int, device: torch.device) -> TrainingSet:
     return TrainingSet(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device), ids)
 
 
-def endless(params: Params, data: TrainingSet, views: int) -> Iterator[Batch]:
+def endless(params: Params, data: TrainingSet, views: Views | None) -> Iterator[Batch]:
     """Batches of one epoch after the other."""
     augment, epoch = params.stage2.augment, 0
     while True:
@@ -169,13 +169,14 @@ def endless(params: Params, data: TrainingSet, views: int) -> Iterator[Batch]:
 def ours(stage: int, device: Device, params: Params, folder: Path) -> tuple[Side, Iterator[float]]:
     """Our step as the paper preset configures it; an iterator that does a step and yields the seconds it waited."""
     run = params.stage1_runs["dffnet"].model_copy(update={"pretrained": False})
-    model = experiment.new_model(params, run, device, Path("none"))
+    model = experiment.new_model(params, "dffnet", run, device, Path("none"))
     data = random_set(params.image_size, device.device)
     if stage == 1:
         objective: Any = experiment.stage1_objective(params, run, None)
         rate, read = params.stage1.learning_rate, 0
     else:
-        plan = Plan("random", params.image_size, params.resolved.flip, params.teacher.dtype, Jitter(0, 0, 0), 1)
+        dtype = FEATURE_DTYPE[params.runtime.precision]
+        plan = Plan("random", params.image_size, params.resolved.flip, dtype, Jitter(0, 0, 0), seed=0)
         teachers = {
             name: cached(plan, data, channels, folder / name, device.device)
             for name, channels in (("defocus", model.feature_channels), ("depth", DEPTH_CHANNELS))
@@ -185,7 +186,8 @@ def ours(stage: int, device: Device, params: Params, folder: Path) -> tuple[Side
     extra = objective.extra_optimizer()
     optimizers = [Adam(model.parameters(), learning_rate=rate), *([extra] if extra else [])]
     torch.nn.ModuleDict({"model": model, **objective.extras()}).train()
-    coming = announced(laid_out(endless(params, data, 0 if stage == 1 else 1), model), objective)
+    views = None if stage == 1 else Views(1, seed=0)
+    coming = announced(laid_out(endless(params, data, views), model), objective)
 
     def one() -> float:
         begun = time.perf_counter()
@@ -215,7 +217,7 @@ def cached(
         levels = zip(LEVELS, channels, sides, strict=True)
         return {name: torch.randn(len(images), count, side, side) for name, count, side in levels}
 
-    list(write_cache(encode, data.images.cpu(), data.ids, folder, plan, batch_size=6))
+    list(write_cache(encode, data.images.cpu(), data.ids, folder, plan, views=1, batch_size=6))
     read = CachedFeatures([open_cache(folder, plan)], data.ids, LEVELS)
     return HeldFeatures(read, device) if device.type == "cuda" else read
 

@@ -23,7 +23,7 @@ class Gap:
 
     def __str__(self) -> str:
         """In one sentence."""
-        return f"{self.what}: not available ({self.reason}); {self.remedy}"
+        return f"{self.what}: not at hand ({self.reason}); {self.remedy}"
 
 
 class NotAvailableError(InputError):

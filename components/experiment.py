@@ -18,7 +18,7 @@ from components.data.crops import Crops
 from components.data.loader import Jitter, TrainingSet, Views, load_rows
 from components.data.prepared import PreparedSet, require_photographs
 from components.errors import InputError
-from components.models.checkpoints import load_published, save_model
+from components.models.checkpoints import check_start, load_published, save_model
 from components.models.layout import memory_format
 from components.models.network import Network
 from components.models.projectors import Projectors
@@ -37,7 +37,7 @@ from components.params import (
 )
 from components.runtime import Device, set_up
 from components.schedules import distillation_weight
-from components.storage import atomic_dir, write_json
+from components.storage import atomic_dir, file_hash, write_json
 from components.teacher_cache import TeacherFeatures
 from components.training import Course, EpochRecord, Schedule
 
@@ -147,7 +147,10 @@ def training_set(train: TrainingSplit, prepared: Path, device: Device, *, large:
 def new_model(params: Params, name: str, run: Stage1Run, device: Device, inbox: Path) -> Network:
     """The model of the run `name` with its initial weights, which depend on the seed and its name alone.
 
-    ImageNet weights of the backbone come from `inbox` if they were imported, else through timm.
+    See `initial_weights` for the backbone's.
+
+    Raises:
+        InputError: they cannot be had, or are not this backbone's.
     """
     torch.manual_seed(run_seed(params.seed, name))
     options: dict[str, Any] = {}
@@ -156,10 +159,11 @@ def new_model(params: Params, name: str, run: Stage1Run, device: Device, inbox: 
     model = build_model(
         run.model,
         run.backbone,
-        pretrained=imported_backbone(inbox, run.backbone) if run.pretrained else False,
+        pretrained=(start := initial_weights(run.pretrained, run.backbone, inbox)),
         backbone_kwargs=run.backbone_options,
         **options,
     )
+    check_start(start, model.backbone)
     return placed(model, device)
 
 
@@ -169,40 +173,62 @@ def placed(model: Network, device: Device) -> Network:
     return model.to(memory_format=memory_format(model))
 
 
-def imported_backbone(inbox: Path, backbone: str) -> Path | bool:
-    """The file of a backbone's imported ImageNet weights; True, for timm's own loader, where there is none."""
-    path = inbox / BACKBONES_FOLDER / f"{backbone}.safetensors"
-    return path if path.exists() else True
+def initial_weights(pretrained: bool | str, backbone: str, inbox: Path) -> Path | bool:
+    """What a backbone starts from: the file that `pretrained` names, else the one that was imported into `inbox`.
+
+    True, for timm's own loader, where nothing was imported; False for random weights.
+
+    Raises:
+        InputError: `pretrained` names a file that is not there.
+    """
+    if not isinstance(pretrained, str):
+        imported = inbox / BACKBONES_FOLDER / f"{backbone}.safetensors"
+        return imported if pretrained and imported.exists() else pretrained
+    if not Path(pretrained).is_file():
+        raise InputError(
+            f"pretrained: {pretrained}: no such file; expected one of {backbone}'s weights (safetensors), relative to "
+            f"the checkout or absolute; or say `dbdflow import {backbone} FILE` and set pretrained: true"
+        )
+    return Path(pretrained)
 
 
-def new_depth_model(settings: DepthTeacher, device: Device, published: Path | None) -> Network:
-    """The depth teacher: with MiDaS v2.1's `published` weights, or initialised for training on rendered depth."""
+def origin(pretrained: bool | str, backbone: str, inbox: Path) -> dict[str, str]:
+    """For a card: the file that a backbone's weights came from, and its sha256; empty where there was none."""
+    path = initial_weights(pretrained, backbone, inbox)
+    return {"backbone_file": path.name, "backbone_sha256": file_hash(path)} if isinstance(path, Path) else {}
+
+
+def new_depth_model(settings: DepthTeacher, device: Device, published: Path | None, inbox: Path) -> Network:
+    """The depth teacher: with MiDaS v2.1's `published` weights, or initialised for training."""
     torch.manual_seed(settings.seed)
-    model = build_model("midas", settings.backbone, backbone_kwargs=settings.backbone_options, width=settings.width)
+    start = initial_weights(settings.pretrained, settings.backbone, inbox) if published is None else False
+    options = settings.backbone_options
+    model = build_model("midas", settings.backbone, pretrained=start, backbone_kwargs=options, width=settings.width)
+    check_start(start, model.backbone)
     if published is not None:
         load_published(published, model)
     return placed(model, device)
 
 
-def depth_training_set(prepared: PreparedSet, device: Device) -> TrainingSet:
-    """The training images of a rendered set with inverse depth, 1/m, in the labels' place.
+def depth_training_set(prepared: PreparedSet, split: str, device: Device) -> TrainingSet:
+    """The images of a split whose depth is known, with inverse depth, float32 (N, 1, S, S), in the labels' place.
 
     Raises:
-        InputError: the set has no depth: only rendered ones do.
+        InputError: the set has no depth.
     """
-    if prepared.depth is None:
+    rows = prepared.split(split)
+    if prepared.depth is None or not len(rows := rows[prepared.depth[rows].any(axis=(1, 2))]):
         raise InputError(
-            f"{prepared.folder}: no depth.npy to train a depth teacher on, as only rendered sets have one; "
-            "set depth_teacher.source: midas_v21, or download.source: rendered"
+            f"{prepared.folder}: no depth to train a depth teacher on; import the set from a folder that holds depth/ "
+            "beside the photographs, or set depth_teacher.source: midas_v21, or download.source: rendered"
         )
-    rows = prepared.split("CUHK-TR-1")
     data = load_rows([(prepared, rows)], device.device)
-    inverse = 1 / torch.from_numpy(prepared.depth[rows].astype(np.float32))[:, None]
+    inverse = torch.from_numpy(prepared.depth[rows].astype(np.float32))[:, None]
     return TrainingSet(data.images, inverse.to(device.device), data.ids)
 
 
 def depth_schedule(settings: DepthTeacher) -> Schedule:
-    """The course of the miniature's depth teacher: both kinds of flip would do; no colour jitter."""
+    """The course of a depth teacher that is trained here: both kinds of flip would do; no colour jitter."""
     return Schedule(
         epochs=settings.epochs,
         epochs_rule="paper",

@@ -112,11 +112,11 @@ class StageOneWithDepth(StageOne):
         self.depth.expect(batch)
 
 
-class DepthFromRendering:
-    """The miniature's depth teacher: inverse depth up to scale and shift, as MiDaS (paper, [20]) is trained.
+class RelativeDepth:
+    """A depth teacher that is trained here: inverse depth up to scale and shift, as MiDaS (paper, [20]) is trained.
 
-    The batch's labels are inverse depth in 1/m. Both sides are brought to zero median and unit mean deviation per
-    image before they are compared, so that only relative depth counts.
+    The batch's labels are inverse depth, in 1/m or relative. Both sides are brought to zero median and unit mean
+    deviation per image before they are compared, so that only relative depth counts.
     """
 
     def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ Loss = Literal["bce", "bce&el", "bce&iou"]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Pretrained = bool | str
 NonNegative = Annotated[float, Field(ge=0)]
 
 
@@ -97,12 +98,14 @@ class DepthTeacher(Section):
     """The monocular depth estimation model of stage 2 and R-DFFNet (paper, III.B)."""
 
     source: Literal["trained", "midas_v21"] = Field(
-        description="trained: on rendered depth, in the miniature; midas_v21: the published ones, imported or fetched"
+        description="trained: here, on the depth of CUHK-TR-1-FIT (rendered, or the folder of depth maps that was "
+        "imported with the photographs); midas_v21: the published weights, imported or fetched"
     )
     backbone: str = Field(description="timm name; resnext101_32x8d is MiDaS v2.1's")
     backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor")
+    pretrained: Pretrained = Field(description="of the backbone, where it is trained here; see stage1_runs")
     width: Positive = Field(description="channels of the decoder; 256 in MiDaS v2.1")
-    epochs: Count = Field(description="of training on rendered depth")
+    epochs: Count = Field(description="of training here")
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0)]
     seed: Count
@@ -199,7 +202,11 @@ class Stage1Run(Section):
     model: Literal["dffnet", "dffnet_without_dffm", "dffnet_vgg16", "pdnet", "rdffnet"]
     backbone: str = Field(description="timm name; resnest101e in the paper")
     backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor; {} in the paper")
-    pretrained: bool = Field(description="timm's ImageNet weights")
+    pretrained: Pretrained = Field(
+        description="true: ImageNet weights, as imported (`dbdflow import NAME FILE`), else through timm; or the path "
+        "of a file of the backbone's weights, relative to the checkout: that a file changed is not seen, of an import "
+        "it is"
+    )
     train: TrainingSplit
     loss: Loss = Field(description="el: with the DOF-edge loss; iou: with the overlap, of best1 alone")
 
@@ -474,7 +481,13 @@ def parse_params(value: object, source: str) -> Params:
         raise InputError("\n".join(_explain(dict(each), source) for each in error.errors())) from error
 
 
-_UNION_MEMBERS = {"literal['recipe']", "float", "constrained-float"}  # pydantic's own parts of a key's path
+_UNION_MEMBERS = {
+    "literal['recipe']",
+    "float",
+    "constrained-float",
+    "bool",
+    "str",
+}  # pydantic's own parts of a key's path
 
 
 def _explain(error: dict[str, Any], source: str) -> str:

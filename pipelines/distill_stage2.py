@@ -46,6 +46,7 @@ def distill_stage2(
     records = watch(stage, fit(student, objective, data, course, device=device, checkpoint=checkpoint))
     told = {"loss": settings.loss, "teacher": settings.teacher, **teachers.seen_by(defocus, depth)}
     card = experiment.run_card(params, run, 2, first, training, **told)
+    card |= experiment.origin(first.pretrained, first.backbone, inbox)
     experiment.write_run(out, student, records, card)
     stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=first.train)
 

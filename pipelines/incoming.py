@@ -1,6 +1,7 @@
 """The command `dbdflow import`: what a person downloaded, unpacked or corrected, brought in."""
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ NAMES = (*ITEMS, *BACKBONES, METHOD_MAPS, LABELS)
 
 
 @click.command("import")
-@click.argument("item", type=click.Choice(NAMES), metavar="ITEM")
+@click.argument("item", metavar="ITEM")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option("--partial", is_flag=True, help="Accept less than was published, and add to what was imported before.")
 @click.option("--method", default="", help="For `maps`: a row of the tables, e.g. lbp; or another name.")
@@ -38,9 +39,10 @@ def command(
 ) -> None:
     """Bring in a set, weights, a list, maps or corrected labels, from folders or archives that lie anywhere.
 
-    ITEM is a data set (cuhk, dut, ctcug, ebd), the list cuhk_te2, weights (midas_v21, resnest101e, vgg16,
-    published_...), the authors' result maps (maps_...), `maps` of any method, or `labels`: proposals of `dbdflow
-    label` that were corrected. `dbdflow status` says what is there, and where to get the rest.
+    ITEM is a data set (cuhk, dut, ctcug, ebd), the list cuhk_te2, weights (midas_v21, published_..., or any timm
+    model's ImageNet weights by its name: resnest101e, vgg16, mobilenetv2_100), the authors' result maps (maps_...),
+    `maps` of any method, or `labels`: proposals of `dbdflow label` that were corrected. A folder `depth` beside
+    CUHK's photographs is kept with them. `dbdflow status` says what is there, and where to get the rest.
     """
     said = of_method(paths, method, white, resize, test_set) if item == METHOD_MAPS else known(item, paths, partial)
     click.echo(f"{item}: {said}")
@@ -58,13 +60,30 @@ def known(item: str, paths: tuple[Path, ...], partial: bool) -> str:
     path = only(paths)
     if item == TE2:
         return sets.import_te2(path, INBOX, partial=partial)
-    if item in BACKBONES:
-        return weights.import_backbone(item, path, INBOX)
     if item == MIDAS.name or item in CHECKPOINTS:
         return weights.import_weights(item, path, INBOX)
+    if item not in NAMES or item in BACKBONES:
+        check_backbone(item)
+        return weights.import_backbone(item, path, INBOX)
     from components.labelling.export import import_corrections
 
     return f"{import_corrections(path)} labels in {path / 'EBD' / 'gt'}"
+
+
+def check_backbone(item: str) -> None:
+    """Check that an item of another name is a timm model.
+
+    Raises:
+        InputError: it is not.
+    """
+    from components.models.timm_import import import_timm
+
+    if not import_timm().is_model(item):
+        near = get_close_matches(item, [*NAMES, *import_timm().list_models()], n=3, cutoff=0.4)
+        raise InputError(
+            f"{item!r}: neither an item that can be imported nor a timm model; nearest: {', '.join(near) or 'none'} "
+            f"(items: {', '.join(NAMES)})"
+        )
 
 
 def only(paths: tuple[Path, ...]) -> Path:

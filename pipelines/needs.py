@@ -21,7 +21,7 @@ def needs(params: Params) -> dict[str, str]:
             for name in CHECKPOINTS
         },
         **{
-            name: told([run for run in first if first[run].pretrained and first[run].backbone == name])
+            name: told([run for run in first if first[run].pretrained is True and first[run].backbone == name])
             for name in BACKBONES
         },
     }

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+NOT_AT_HAND = "not at hand: "
+"""How the line begins by which a stage says what it lacks."""
+
 
 @dataclass(frozen=True)
 class Outcome:

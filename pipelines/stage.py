@@ -27,7 +27,7 @@ from pipelines import costs, courier, environment, flow, options, processes
 from pipelines.costs import Cost
 from pipelines.fingerprint import Fingerprint, fingerprint, load
 from pipelines.journal import Journal, flatten, git_commit, link_or_copy
-from pipelines.outcome import Outcome, Terminated, signals
+from pipelines.outcome import NOT_AT_HAND, Outcome, Terminated, signals
 from pipelines.progress import Progress
 from pipelines.scratch import Scratch
 
@@ -213,7 +213,7 @@ def attempt(function: Callable[..., None], stage: Stage, arguments: dict[str, An
     try:
         function(stage, **arguments)
     except NotAvailableError as error:
-        print(f"{stage.name}: {error}", file=sys.stderr)
+        print(f"{NOT_AT_HAND}{error.gap.what}: {error.gap.reason}; {error.gap.remedy}", file=sys.stderr)
         availability.mark(arguments["out"], error.gap)
         stage.tags({"dbdflow.not_available": str(error)})
         return Outcome("FINISHED", 0)

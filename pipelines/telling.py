@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from pipelines.costs import Costs, told
+from pipelines.outcome import NOT_AT_HAND
 from pipelines.progress import duration
 from pipelines.walk import Done
 
 log = logging.getLogger(__name__)
 
 PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.progress: (.*)$")
-TOLD = re.compile(r"error|warning|tried again|not available|interrupted|going on after", re.IGNORECASE)
+TOLD = re.compile(r"error|warning|tried again|interrupted|going on after", re.IGNORECASE)
 """Lines of a stage that are shown as they come; everything is in its log."""
 MARKS = {"ran": "done", "restored": "from the run cache", "unchanged": "up to date"}
 WIDTH = 160
@@ -27,6 +28,8 @@ class Console:
         self.total, self.ended = total, 0
         self.terminal = sys.stdout.isatty()
         self.running: dict[str, str] = {}
+        self.gaps: dict[str, str] = {}
+        self.told: set[str] = set()
         self._lock = threading.Lock()
 
     def begin(self, stage: str, why: Sequence[str]) -> None:
@@ -40,6 +43,8 @@ class Console:
             if found := PROGRESS.match(line):
                 self.running[stage] = found[1].removeprefix(f"{stage}: ")
                 self._say(None if self.terminal else found[1])
+            elif line.startswith(NOT_AT_HAND):
+                self.gaps[stage] = line
             elif TOLD.search(line):
                 self._say(f"{stage}: {line}")
 
@@ -48,8 +53,15 @@ class Console:
         with self._lock:
             self.running.pop(done.stage, None)
             self.ended += 1
-            how = how or MARKS.get(done.status, f"{done.status.upper()}: {done.cause}")
+            how = how or self._gap(done.stage) or MARKS.get(done.status, f"{done.status.upper()}: {done.cause}")
             self._say(f"{done.stage}: {how} after {duration(done.seconds)} [{self.ended}/{self.total}]")
+
+    def _gap(self, stage: str) -> str:
+        """What a stage lacked, in full the first time; empty if nothing."""
+        gap = self.gaps.pop(stage, "")
+        again = gap in self.told
+        self.told.add(gap)
+        return NOT_AT_HAND.rstrip(": ") if again and gap else gap
 
     def say(self, line: str) -> None:
         with self._lock:

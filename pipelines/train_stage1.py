@@ -43,6 +43,7 @@ def train_stage1(
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(model, objective, data, course, device=device, checkpoint=checkpoint))
     card = experiment.run_card(params, run, 1, settings, training, **teachers.seen_by(depth))
+    card |= experiment.origin(settings.pretrained, settings.backbone, inbox)
     experiment.write_run(out, model, records, card)
     stage.model(out / experiment.WEIGHTS, name=run, experiment=params.name, train=settings.train)
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 FRAMEWORKS = {"prefect", "mlflow", "dvc", "pipelines"}
 COMPONENTS = sorted((ROOT / "components").rglob("*.py"))
 PIPELINES = sorted((ROOT / "pipelines").rglob("*.py"))
-PRESETS = ("smoke", "miniature", "paper")
+PRESETS = ("smoke", "miniature", "paper", "cuhk", "cuhk_small")
 INBOX = "data/archives"
 """What a person brings in; stages follow the hashes of it in its ledger, a parameter file."""
 CODE = "${item.code}"

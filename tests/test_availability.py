@@ -22,7 +22,7 @@ def test_what_needs_a_marked_folder_is_not_available_for_the_same_reason(tmp_pat
     mark(tmp_path / "out", GAP)
     with pytest.raises(NotAvailableError) as caught:
         require(tmp_path / "out")
-    assert str(caught.value) == "CTCUG: not available (no public link is known); ask its authors"
+    assert str(caught.value) == "CTCUG: not at hand (no public link is known); ask its authors"
     assert caught.value.gap == GAP
 
 

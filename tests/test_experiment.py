@@ -1,5 +1,6 @@
 """From params to runs: what a stage trains, what it writes, and that no kill -9 changes it."""
 
+import hashlib
 import logging
 import multiprocessing
 import re
@@ -8,16 +9,18 @@ import signal
 import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
+from safetensors.torch import save_file
 from torch import nn
 
 from components import experiment, teachers
 from components.availability import NotAvailableError
-from components.data.loader import Jitter, TrainingSet
+from components.data.loader import Jitter, TrainingSet, Views
 from components.data.prepared import IndexRow, PreparedSet
 from components.errors import InputError
 from components.objectives import Supervision
@@ -53,29 +56,73 @@ def small_params() -> Params:
 def test_losses_and_schedules_follow_the_params(params: Params) -> None:
     assert experiment.supervision_of(params, params.stage1, "bce&el", 1.0) == Supervision(0.5, "mean", 1.0, 1.0)
     assert experiment.supervision_of(params, params.stage1, "bce", 1.1) == Supervision(0.0, "mean", 1.1, 1.0)
-    course = experiment.schedule_of(params, params.stage2, teachers=True)
-    assert (course.epochs, course.flip_axis, course.gradient_clip, course.seed) == (5, "vertical", 0.5, params.seed)
-    assert course.jitter == Jitter(0.2, 0.2, 0.2)
+    course = experiment.schedule_of(params, "dffnet", params.stage2, views=3)
+    assert (course.epochs, course.flip_axis, course.gradient_clip) == (5, "vertical", 0.5)
+    assert course.jitter == Jitter(0.1, 0.1, 0.1)
+    assert course.views == Views(3, seed=42)
+    assert experiment.schedule_of(params, "dffnet", params.stage2, views=0).views is None
 
 
-def test_the_student_sees_views_where_its_teachers_are_cached(params: Params) -> None:
-    def views(teachers: bool, **teacher: object) -> int:
-        changed = params.model_copy(update={"teacher": params.teacher.model_copy(update=teacher)})
-        return experiment.schedule_of(changed, changed.stage2, teachers=teachers).views
+def test_a_run_has_a_seed_of_its_own(params: Params) -> None:
+    """By hand: the first eight hexadecimal digits of `printf 42/dffnet | sha256sum`."""
+    assert experiment.run_seed(42, "dffnet") == 0x65EA8F7F
+    seeds = {experiment.run_seed(seed, run) for seed in range(3) for run in ("dffnet", "d_dffnet", "pdnet")}
+    assert len(seeds) == 9
+    courses = [experiment.schedule_of(params, run, params.stage1, views=2) for run in ("dffnet", "d_dffnet")]
+    assert [course.seed for course in courses] == [experiment.run_seed(42, run) for run in ("dffnet", "d_dffnet")]
+    assert courses[0].views == courses[1].views  # whoever reads a cache sees its views
+    first = params.stage1_runs["dffnet"]
+    card = experiment.run_card(params, "d_dffnet", 2, first, params.stage2, teachers="online")
+    assert (card["run_seed"], card["params"]["seed"], card["teachers"]) == (courses[1].seed, 42, "online")
 
-    assert views(True, mode="cached", views=3) == 3
-    assert views(False, mode="cached", views=3) == 0
-    assert views(True, mode="online", views=3) == 0
 
-
-def test_initial_weights_depend_on_the_seed_alone(params: Params) -> None:
+def test_initial_weights_depend_on_the_seed_and_the_run_alone(params: Params) -> None:
     run = params.stage1_runs["dffnet"]
-    one = experiment.new_model(params, run, CPU, INBOX)
+    one = experiment.new_model(params, "dffnet", run, CPU, INBOX)
     torch.rand(5)
-    two = experiment.new_model(params, run, CPU, INBOX)
-    other = experiment.new_model(params.model_copy(update={"seed": 1}), run, CPU, INBOX)
+    two = experiment.new_model(params, "dffnet", run, CPU, INBOX)
+    reseeded = experiment.new_model(params.model_copy(update={"seed": 1}), "dffnet", run, CPU, INBOX)
+    student = experiment.new_model(params, "d_dffnet", run, CPU, INBOX)
     assert all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(two), strict=True))
-    assert not torch.equal(one.head.weight, other.head.weight)
+    assert not torch.equal(one.head.weight, reseeded.head.weight)
+    assert not torch.equal(one.head.weight, student.head.weight)
+
+
+@pytest.mark.parametrize(("model", "weight"), [("dffnet", 1.1), ("dffnet_vgg16", 1.1), ("pdnet", 1.0)])
+def test_only_a_network_with_side_outputs_has_another_final_weight(params: Params, model: str, weight: float) -> None:
+    published = params.model_copy(
+        update={"departures": params.departures.model_copy(update={"stage2_final_weight": 1.1})}
+    )
+    objective = experiment.stage2_objective(published, params.stage2_runs["d_dffnet"], tiny(model), {})
+    assert objective.supervision.final_weight == weight
+
+
+@pytest.mark.parametrize(
+    ("mode", "device", "online"),
+    [
+        ("recipe", "cpu", False), ("recipe", "cuda", True), ("cached", "cuda", False), ("online", "cpu", True),
+    ],
+)  # fmt: skip
+def test_teachers_run_online_on_a_gpu_unless_told_otherwise(
+    params: Params, mode: str, device: str, online: bool
+) -> None:
+    changed = params.model_copy(update={"teacher": params.teacher.model_copy(update={"mode": mode})})
+    assert teachers.online(changed, Device(torch.device(device), "float32")) == online
+
+
+def test_a_card_says_how_its_teachers_ran() -> None:
+    cached, fewer, online = (Mock(views=views) for views in (5, 3, 0))
+    assert teachers.seen_by(cached, fewer) == {"teachers": "cached, 3 views of an image"}
+    assert teachers.seen_by(online, online) == {"teachers": "online"}
+    assert teachers.seen_by(None) == {}
+
+
+def test_one_switch_makes_training_and_cached_features_float32(params: Params, tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"")
+    for precision, dtype in (("float32", "float32"), ("bfloat16", "float16")):
+        changed = params.model_copy(update={"runtime": params.runtime.model_copy(update={"precision": precision})})
+        assert teachers.plan_of(changed, tmp_path / "weights").dtype == dtype
+        assert changed.resolved.precision == precision
 
 
 @pytest.mark.parametrize("batchnorm", ["eval", "batch"])
@@ -119,11 +166,36 @@ def test_a_split_without_photographs_is_not_trained_on(tmp_path: Path, monkeypat
 
 def test_a_depth_teacher_is_trained_on_inverse_depth(tmp_path: Path) -> None:
     photographs = prepared(tmp_path / "cuhk", ("CUHK-TR-1",))
-    with pytest.raises(InputError, match=r"cuhk: no depth\.npy .*depth_teacher\.source: midas_v21"):
-        experiment.depth_training_set(photographs, CPU)
-    depth = np.full((1, 64, 64), 4, np.float16)
-    rendered = PreparedSet(**{**vars(photographs), "depth": depth})
-    assert set(experiment.depth_training_set(rendered, CPU).labels.flatten().tolist()) == {0.25}
+    for depth in (None, np.zeros((1, 64, 64), np.float16)):
+        unknown = PreparedSet(**{**vars(photographs), "depth": depth})
+        with pytest.raises(InputError, match=r"cuhk: no depth to train .*folder that holds depth/.*midas_v21"):
+            experiment.depth_training_set(unknown, "CUHK-TR-1", CPU)
+    known = PreparedSet(**{**vars(photographs), "depth": np.full((1, 64, 64), 0.25, np.float16)})
+    assert set(experiment.depth_training_set(known, "CUHK-TR-1", CPU).labels.flatten().tolist()) == {0.25}
+
+
+def test_a_run_starts_from_a_file_of_its_backbone_s_weights(params: Params, tmp_path: Path) -> None:
+    run, path = params.stage1_runs["dffnet"], tmp_path / "mine.safetensors"
+    torch.manual_seed(9)
+    there = experiment.new_model(
+        params.model_copy(update={"seed": 5}), "dffnet", run, CPU, INBOX
+    ).backbone.encoder.state_dict()
+    save_file({key: value.contiguous() for key, value in there.items()}, path)
+    named = run.model_copy(update={"pretrained": str(path)})
+    found = experiment.new_model(params, "dffnet", named, CPU, INBOX)
+    assert all(torch.equal(value, there[key]) for key, value in found.backbone.encoder.state_dict().items())
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    origin = {"backbone_file": "mine.safetensors", "backbone_sha256": sha256}
+    assert experiment.origin(str(path), run.backbone, INBOX) == origin
+    assert experiment.origin(False, run.backbone, INBOX) == {}
+    (imported := tmp_path / "backbones" / f"{run.backbone}.safetensors").parent.mkdir()
+    path.rename(imported)
+    assert experiment.initial_weights(True, run.backbone, tmp_path) == imported
+    with pytest.raises(InputError, match=r"pretrained: .*mine\.safetensors: no such file; .*dbdflow import resnet10t"):
+        experiment.new_model(params, "dffnet", named, CPU, INBOX)
+    save_file({"conv1.0.weight": there["conv1.0.weight"].contiguous()}, path)
+    with pytest.raises(InputError, match=r"mine\.safetensors: the parameter .* is not in it; `pretrained`"):
+        experiment.new_model(params, "dffnet", named, CPU, INBOX)
 
 
 def course(folder: Path) -> None:
@@ -135,18 +207,17 @@ def course(folder: Path) -> None:
     weights, cache = folder / "depth" / experiment.WEIGHTS, folder / "cache"
     if not weights.exists():
         experiment.write_run(
-            weights.parent, experiment.new_depth_model(params.depth_teacher, device, None), [], {"run": "-"}
+            weights.parent, experiment.new_depth_model(params.depth_teacher, device, None, INBOX), [], {"run": "-"}
         )
-        teacher = teachers.frozen(weights, batchnorm="eval", device=device)
-        list(teachers.fill_cache(params, teachers.encode_depth(teacher), data, cache / "toy", weights))
+        list(teachers.cache_depth_teacher(params, data, weights=weights, cache=cache / "toy", device=device))
     first, second = params.stage1_runs["dffnet"], params.stage2_runs["d_dffnet"]
     if not (folder / "dffnet").exists():
-        model = experiment.new_model(params, first, device, INBOX)
+        model = experiment.new_model(params, "dffnet", first, device, INBOX)
         train(folder / "dffnet", model, experiment.stage1_objective(params, first, None), data, device)
-    student = experiment.new_model(params, first, device, INBOX)
+    student = experiment.new_model(params, "d_dffnet", first, device, INBOX)
     defocus = {"weights": folder / "dffnet" / experiment.WEIGHTS, "cache": cache / "defocus", "device": device}
     depth = {"weights": weights, "cache": cache, "device": device, "names": teachers.LEVELS}
-    list(teachers.cache_defocus_teacher(params, data, **defocus))
+    list(teachers.cache_defocus_teacher(params, data, **defocus, most=params.stage2.epochs))
     both = {
         "defocus": teachers.defocus_teacher_of(params, data, **defocus),
         "depth": teachers.depth_teacher_of(params, data, **depth),

@@ -31,7 +31,7 @@ def test_what_ships_is_the_miniature(root: Path) -> None:
     assert (root / "params.yaml").read_bytes() == (root / "presets" / "miniature.yaml").read_bytes()
 
 
-@pytest.mark.parametrize("preset", ["smoke", "miniature", "paper"])
+@pytest.mark.parametrize("preset", ["smoke", "miniature", "paper", "cuhk", "cuhk_small"])
 def test_presets_are_complete_and_named(root: Path, preset: str) -> None:
     path = root / "presets" / f"{preset}.yaml"
     assert load_params(path).name == preset
@@ -125,3 +125,22 @@ def test_a_recipe_decides_every_departure_and_a_named_choice_overrides_it(shippe
 def test_training_splits_are_read_as_set_and_split() -> None:
     assert training_splits("CUHK-TR-1") == [("cuhk", "CUHK-TR-1")]
     assert training_splits("CUHK-TR-2 & DUT-TR") == [("cuhk", "CUHK-TR-2"), ("dut", "DUT-TR")]
+
+
+def test_cuhk_for_two_cores_is_a_part_of_cuhk(root: Path) -> None:
+    """The same values; fewer runs; and teachers that are never cached, as only the paper's stage 2 reads a cache."""
+    whole, part = (load_params(root / "presets" / f"{name}.yaml") for name in ("cuhk", "cuhk_small"))
+    lists = {"name", "teacher", "stage1_runs", "stage1_depth_runs", "stage2_runs", "predicted", "evaluated"}
+    assert part.model_dump(exclude=lists) == whole.model_dump(exclude=lists)
+    for runs in ("stage1_runs", "stage2_runs"):
+        assert getattr(part, runs).items() <= getattr(whole, runs).items()
+    assert set(part.evaluated) < set(whole.evaluated)
+    assert {run.training for run in whole.stage1_runs.values()} == {"stage1", "best1"}
+
+
+@pytest.mark.parametrize(("training", "loss"), [("stage1", "bce&iou"), ("best1", "bce&el")])
+def test_the_overlap_is_of_the_recipe_best_alone(root: Path, training: str, loss: str) -> None:
+    values = YAML(typ="safe", pure=True).load((root / "presets" / "cuhk.yaml").read_text())
+    values["stage1_runs"]["dffnet_best"] |= {"training": training, "loss": loss}
+    with pytest.raises(InputError, match=rf"stage1_runs\.dffnet_best\.loss: '{loss}' with {training}; bce&iou is of"):
+        parse_params(values, "x.yaml")

@@ -15,8 +15,8 @@ from components.errors import InputError
 from components.models.outputs import DefocusOutput, DepthOutput
 from components.models.registry import build_model
 from components.objectives import (
-    DepthFromRendering,
     Distilled,
+    RelativeDepth,
     StageOne,
     StageOneWithDepth,
     StageTwo,
@@ -351,8 +351,8 @@ def test_relative_depth_is_compared_up_to_scale_and_shift() -> None:
     assert torch.allclose(standardise(values * 7 + 3), standardise(values), atol=1e-5)
     batch = one_batch()
     same = DepthOutput(batch.labels[:, 0] * 5 + 2, ())
-    assert losses_of(DepthFromRendering(), same)["loss"] == pytest.approx(0.0, abs=1e-5)
-    assert losses_of(DepthFromRendering(), DepthOutput(-batch.labels[:, 0], ()))["loss"] > 1
+    assert losses_of(RelativeDepth(), same)["loss"] == pytest.approx(0.0, abs=1e-5)
+    assert losses_of(RelativeDepth(), DepthOutput(-batch.labels[:, 0], ()))["loss"] > 1
 
 
 def test_bfloat16_follows_float32(tmp_path: Path) -> None:

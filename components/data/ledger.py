@@ -21,7 +21,7 @@ NOTHING = "none"
 
 
 def read(inbox: Path) -> dict[str, dict[str, str]]:
-    """The ledger of an inbox: `imported` (item -> hash or `none`) and `sha256` (address -> 64 hex digits).
+    """The ledger of an inbox: `imported` (item -> hash or `none`), `backbones` and `sha256` (address -> 64 hex digits).
 
     Raises:
         InputError: it is missing, is no YAML, or lacks a section.
@@ -55,6 +55,17 @@ def record_sum(inbox: Path, address: str, sha256: str) -> None:
 def record_import(inbox: Path, item: str, digest: str) -> None:
     """Keep a hash of what was imported."""
     _change(inbox, lambda ledger: ledger["imported"].__setitem__(item, digest))
+
+
+def record_backbone(inbox: Path, name: str, sha256: str) -> None:
+    """Keep the hash of a backbone's weights that were imported."""
+
+    def add(ledger: Any) -> None:  # noqa: ANN401 (ruamel's own mapping)
+        if not ledger.setdefault("backbones", {}):
+            ledger["backbones"].fa.set_block_style()
+        ledger["backbones"][name] = sha256
+
+    _change(inbox, add)
 
 
 def _load(yaml: YAML, path: Path) -> Any:  # noqa: ANN401 (ruamel's own mapping, which keeps comments)

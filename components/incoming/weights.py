@@ -10,7 +10,7 @@ from components.data import ledger
 from components.data.sources import BACKBONES, CHECKPOINTS, MIDAS
 from components.errors import InputError
 from components.models.backbone import Backbone
-from components.models.checkpoints import load_published, read_tensors
+from components.models.checkpoints import check_start, load_published, read_tensors
 from components.models.registry import build_model
 from components.params import BACKBONES_FOLDER
 from components.storage import atomic_path, file_hash
@@ -51,15 +51,17 @@ def import_weights(item: str, path: Path, inbox: Path) -> str:
 
 
 def import_backbone(name: str, path: Path, inbox: Path) -> str:
-    """Bring in a backbone's ImageNet weights, converted to safetensors; what is said of it.
+    """Bring in ImageNet weights of a backbone by its timm name, converted to safetensors; what is said of it.
 
     Raises:
-        InputError: the file is not what its name says, or timm cannot load it into this backbone.
+        InputError: the file is not what its name says, or does not hold this backbone's weights.
     """
     found = check_name(path)
-    Backbone(name, pretrained=path)
+    check_start(path, Backbone(name, pretrained=path))
     target = inbox / BACKBONES_FOLDER / f"{name}.safetensors"
     with atomic_path(target) as temporary:
         save_file({key: value.contiguous() for key, value in read_tensors(path).items()}, temporary)
-    holds = "" if found.startswith(BACKBONES[name]) else f", which does not start with {BACKBONES[name]}"
+    ledger.record_backbone(inbox, name, found)
+    stated = BACKBONES.get(name, "")
+    holds = "" if found.startswith(stated) else f", which does not start with {stated}"
     return f"{target}, from sha256 {found[:16]}...{holds}"

@@ -6,6 +6,7 @@ No pickle from outside is executed: `.pt` and `.pth` files are read with `weight
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from components.availability import require
 from components.errors import InputError
+from components.models.backbone import Backbone
 from components.models.network import ModelSpec, Network
 from components.models.published import LAYOUTS, from_published
 from components.models.registry import build_from_spec
@@ -162,3 +164,20 @@ def _must_exist(path: Path) -> None:
     require(path.parent)
     if not path.is_file():
         raise InputError(f"{path}: no such file; run the stage that makes it (`dvc repro`)")
+
+
+def check_start(path: Path | bool, backbone: Backbone) -> None:
+    """Check that a backbone that timm made from a file, if it did, has all from there: timm passes over absent weights.
+
+    Raises:
+        InputError: one of its parameters is not in the file.
+    """
+    if not isinstance(path, Path):
+        return
+    known = {sha256(value.float().numpy().tobytes()).digest() for value in read_tensors(path).values()}
+    for name, value in backbone.encoder.named_parameters():
+        if sha256(value.detach().float().numpy().tobytes()).digest() not in known:
+            raise InputError(
+                f"{path}: the parameter {name} of this backbone is not in it; `pretrained` or `dbdflow import` asks "
+                "for a file of this very timm model's weights"
+            )

@@ -39,7 +39,7 @@ def test_an_import_alone_leaves_the_rest_as_it_was(inbox):
     assert ledger.imported(inbox, "cuhk") == "ab" * 32
     assert ledger.known_sums(inbox) == {}
     ledger.record_import(inbox, "cuhk", "none")
-    assert ledger.read(inbox) == {"imported": dict.fromkeys(ITEMS, "none"), "sha256": {}}
+    assert ledger.read(inbox) == {"imported": dict.fromkeys(ITEMS, "none"), "backbones": {}, "sha256": {}}
     assert (inbox / ledger.FILE).read_text().split() == before.split()
 
 

@@ -256,7 +256,7 @@ def test_the_comment_has_before_and_after(history: History, tmp_path: Path) -> N
     assert lines[0] == MARKER.format("params") == "<!-- dbdflow ci: params -->"
     assert "| `rates.first` | `1.0` | `2.0` |" in lines
     assert "| `train@first` | `rates.first: 1.0 -> 2.0` (its result is in dvc.lock) | 1 h 00 min (GPU Z) |" in lines
-    assert "| first | CUHK-TE-1 | 1.0000 → 2.0000 (**+1.0000**) | 0.7000 | – | 0.5000 |" in lines
+    assert "| first | CUHK-TE-1 | 1.0000 → 2.0000 (**+1.0000**) | 0.7000 | – | – | 0.5000 |" in lines
     assert "<details><summary>1 runs did not move: second</summary>" in lines
     assert "| first | cuhk | a | 0.3750 | `pictures/first-cuhk-a.png` |" in lines
     assert lines[-1].startswith("In [the artifacts of this run](https://example.invalid/1): `diff.html`, `report.html`")
@@ -268,7 +268,7 @@ def test_a_base_without_a_result_is_told(history: History, tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     text = (tmp_path / "c.md").read_text()
     assert "has no result: no dvc.lock in it; reproduce it and commit dvc.lock, or `dbdflow ci run` it" in text
-    assert "| first | CUHK-TE-1 | – → 2.0000 | – → 0.7000 | – | – → 0.5000 |" in text
+    assert "| first | CUHK-TE-1 | – → 2.0000 | – → 0.7000 | – | – | – → 0.5000 |" in text
 
 
 # ---- run

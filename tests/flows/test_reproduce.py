@@ -315,7 +315,7 @@ def test_an_interrupted_experiment_goes_on_in_its_clone(project: Checkout) -> No
         (["--set", "stage1.epoch=1"], "unknown key `stage1.epoch`; the nearest valid key is `stage1.epochs`"),
         (["--set", "stage1.epochs"], "--set stage1.epochs: expected key=value, e.g. stage1.epochs=3"),
         (["--set", "stage1.epochs=many"], "`stage1.epochs` is 'many' (str)"),
-        (["--preset", "tiny"], "no such preset; presets: miniature, paper, smoke"),
+        (["--preset", "tiny"], "no such preset; presets: cuhk, cuhk_small, miniature, paper, smoke"),
         (["--only", "tyo"], "dvc.yaml has no stage 'tyo'; did you mean toy?"),
     ],
 )

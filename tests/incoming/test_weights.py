@@ -63,6 +63,7 @@ def test_a_backbone_is_converted_once_and_starts_a_model_without_a_network(inbox
     torch.save(whole.state_dict(), tmp_path / "vgg16.pth")
     digest = hashlib.sha256((tmp_path / "vgg16.pth").read_bytes()).hexdigest()
     said = import_backbone("vgg16", tmp_path / "vgg16.pth", inbox)
+    assert ledger.read(inbox)["backbones"] == {"vgg16": digest}
     assert said.endswith(f"from sha256 {digest[:16]}..., which does not start with 397923af")
     found = Backbone("vgg16", pretrained=inbox / "backbones/vgg16.safetensors", out_indices=(1, 2, 3, 4))
     assert torch.equal(found.encoder.features_0.weight, whole.features[0].weight)

@@ -201,6 +201,13 @@ def test_departures_of_this_run():
     assert [(row.point, row.paper, row.code, row.choice) for row in given] == [("p", "a", "b", "c")]
 
 
+def test_cards_say_how_teachers_ran():
+    cards = {"a": {"teachers": "online"}, "b": {}, "c": {"teachers": "cached, 4 views"}, "d": {"teachers": "online"}}
+    rows = {row.point: row.choice for row in departures_table({"flip": "vertical"}, cards)}
+    assert rows["Colour jitter in stage 2"] == "online: a, d; cached, 4 views: c"
+    assert rows["Flip of training images"] == "vertical"
+
+
 def test_every_departure_of_the_parameters_has_a_row():
     from components.params import Resolved
 
