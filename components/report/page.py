@@ -16,7 +16,7 @@ from components.report.curves import fig7_bars, precision_recall, styles, traini
 from components.report.datasets import duplicates_across, facts_of, open_sets
 from components.report.departures import departures_table
 from components.report.depth_sheet import copy_sheet, read_depth_teacher
-from components.report.encoders import encoder_of, row_of
+from components.report.encoders import encoder_of, recipe_of, row_of
 from components.report.gallery import embedded, gallery_data
 from components.report.gaps import causes, gaps_of_test_sets
 from components.report.lead import lead
@@ -182,6 +182,7 @@ def run_context(records: list[RunRecord], test_sets: list[str], tables: Sequence
         "inside": {(pair.before, pair.after): intervals_inside(pair) for pair in pairs},
         "findings": [finding(pair) for pair in pairs],
         "backbones": {record.run: encoder_of(record.card) for record in records},
+        "best_runs": [record.run for record in records if recipe_of(record) == "best"],
         "cards": [(record.run, pretty(record.card)) for record in records if record.card],
     }
 

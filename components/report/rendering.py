@@ -91,7 +91,15 @@ def render(context: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters |= {"score": show, "signed": show_difference, "whose": whose, "photographs": photographs, "label": label, "codes": codes}
+    environment.filters |= {
+        "score": show,
+        "signed": show_difference,
+        "whose": whose,
+        "photographs": photographs,
+        "label": label,
+        "codes": codes,
+    }
+    environment.filters |= {"whose": whose, "photographs": photographs}
     environment.filters |= {"signed4": signed4, "p": p_value, "slug": slug, "compact": compact, "encoders": encoders}
     script = "\n".join((HERE / "scripts" / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS)
     return environment.get_template("template.html.j2").render(

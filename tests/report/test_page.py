@@ -194,7 +194,7 @@ def test_departures_of_this_run():
     rows = {row.point: row for row in departures_table({"flip": "vertical", "poly": "published_code", "my_point": 3})}
     assert rows["Flip of training images"].choice == "vertical"
     assert rows["Flip of training images"].code == "horizontal (p = 0.5)"
-    assert rows["Learning rate in epoch e of E (from 1) over the initial one"].choice == "as the published code"
+    assert rows["Poly learning rate"].choice == "as the published code"
     assert rows["Epochs"].choice == "not recorded"
     assert rows["my point"].choice == "3"
     given = departures_table([{"point": "p", "paper": "a", "code": "b", "choice": "c"}])
