@@ -16,9 +16,9 @@ COLUMNS = (
     *("reference", "mae_difference", "difference_low", "difference_high", "verdict"),
 )
 TOLD = (
-    "In brackets: 95% interval over the photographs. Fβ: at the threshold 0.5; published: no photograph below what it is "
-    "with everything called blurred. Difference: MAE less that of the reference, paired; better and worse are said only "
-    "where its interval leaves out 0."
+    "In brackets: 95% interval over the photographs. Fβ: at the threshold 0.5; published: no photograph below what it "
+    "is with everything called blurred. Difference: MAE less that of the reference, paired; better and worse are said "
+    "only where its interval leaves out 0."
 )
 
 

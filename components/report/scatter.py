@@ -52,7 +52,7 @@ def point(name: str, x: float, y: float, x_axis: Axis, y_axis: Axis) -> str:
 def scatter(
     names: Sequence[str], x: NDArray[np.float64], y: NDArray[np.float64], *, described: str, x_label: str, y_label: str
 ) -> str:
-    """Errors of two runs, (n,) each, n >= 1; the second is better below the diagonal. `described`: for a screen reader."""
+    """Errors of two runs, (n,) each, n >= 1; the second is better below the diagonal. `described`: in words."""
     low, high = span(np.maximum(np.concatenate([x, y]), LEAST))
     ends = math.log10(low), math.log10(high)
     x_axis, y_axis = Axis(*ends, LEFT, LEFT + SIDE), Axis(*ends, TOP + SIDE, TOP)
