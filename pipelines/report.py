@@ -19,7 +19,15 @@ PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "dvc", "prefect"
 
 
 def report(
-    stage: Stage, *, prepared: Path, predictions: Path, scores: Path, models: Path, summary: Path, out: Path
+    stage: Stage,
+    *,
+    prepared: Path,
+    predictions: Path,
+    scores: Path,
+    models: Path,
+    teacher: Path,
+    summary: Path,
+    out: Path,
 ) -> None:
     """Build the page, and in `summary` the files that DVC compares, from what DVC holds; MLflow is not asked."""
     params, made = load_params(), stages(Path())
@@ -32,6 +40,7 @@ def report(
         predictions=predictions,
         prepared=prepared,
         models=models,
+        teacher=teacher,
         external=scores / EXTERNAL,
         departures=params.resolved.model_dump(),
         provenance={

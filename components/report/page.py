@@ -15,8 +15,13 @@ from components.params import Recipe
 from components.report.curves import fig7_bars, precision_recall, styles, training_figures
 from components.report.datasets import duplicates_across, facts_of, open_sets
 from components.report.departures import departures_table
+from components.report.depth_sheet import copy_sheet, read_depth_teacher
+from components.report.encoders import encoder_of, recipe_of, row_of
 from components.report.gallery import embedded, gallery_data
 from components.report.gaps import causes, gaps_of_test_sets
+from components.report.lead import lead
+from components.report.measured import real_test_sets
+from components.report.measured_text import measured_csv, measured_markdown
 from components.report.paired import Difference, Pair, compare_pairs
 from components.report.paper_tables import label, paper_tables
 from components.report.provenance import StageFacts, stages_of
@@ -41,6 +46,7 @@ def build_report(
     predictions: Path,
     prepared: Path,
     models: Path,
+    teacher: Path,
     external: Path,
     departures: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     provenance: Mapping[str, Any],
@@ -58,6 +64,7 @@ def build_report(
         predictions: folder with `<run>/<set>.zip`.
         prepared: folder with the prepared sets.
         models: folder with `<run>/history.csv`, `card.json`.
+        teacher: folder of the depth teacher, with `card.json` and, where it was validated, `sheet.png`.
         external: folder with the scores of published maps, a folder a method.
         departures: point -> this run's choice, see `departures_table`.
         provenance: `commit`, `params` (text or mapping), `versions` (name -> version), `stages` (a list of
@@ -82,8 +89,12 @@ def build_report(
         runs_table(fillings, test_sets, ground),
         *(fill(table, fillings, ground) for table in paper_tables()),
     ]
+    leads = [lead(each, fillings, photographs) for each in real_test_sets(test_sets, ground)]
+    depth_teacher = read_depth_teacher(teacher, sets) if leads else None
     context = {
         "name": name,
+        "leads": leads,
+        "depth_teacher": depth_teacher,
         "ground": ground,
         "every": tables[0],
         "tables": tables[1:],
@@ -102,14 +113,17 @@ def build_report(
         **curves_context(every, test_sets),
         **counts_context(every, test_sets, ground),
     }
-    page = render(context)
+    page, head = render(context), preface(name, ground, records) + measured_markdown(leads)
     with atomic_dir(out) as folder:
         (folder / "index.html").write_text(page, encoding="utf-8")
         rows = (row for each in photographs for row in write_sheets(folder / "gallery", each, predictions))
         for done, _ in enumerate(rows, start=1):
             progress(done, context["photographs"])
+        copy_sheet(depth_teacher, folder / "gallery")
+        if leads:
+            (folder / "measured.csv").write_text(measured_csv(leads), encoding="utf-8")
         (folder / "tables.csv").write_text(as_csv(tables), encoding="utf-8")
-        (folder / "tables.md").write_text(as_markdown(tables, preface(name, ground)), encoding="utf-8")
+        (folder / "tables.md").write_text(as_markdown(tables, head), encoding="utf-8")
         (folder / "tables.tex").write_text(
             as_latex(tables, NOT_COMPARABLE * bool(ground.rendered), RULES[ground.f_beta]), encoding="utf-8"
         )
@@ -131,15 +145,17 @@ def all_fillings(
 ) -> list[Filling]:
     """Everything that may fill rows, in the order to show it."""
     ours = [
-        Filling("authors_weights" if record.run in beside else "ours", beside.get(record.run, record.run), record)
+        Filling("authors_weights" if record.run in beside else "ours", beside.get(record.run, row_of(record)), record)
         for record in records
     ]
     return ours + [Filling("published_maps", method.row, method.record) for method in methods]
 
 
-def preface(name: str, ground: Ground) -> str:
+def preface(name: str, ground: Ground, records: Sequence[RunRecord]) -> str:
     """The head of the Markdown file."""
     warning = f"\n\n**{NOT_COMPARABLE}**" if ground.rendered else ""
+    encoders = dict.fromkeys(encoder_of(each.card) for each in records if each.summary and "loss" in each.card)
+    warning += f"\n\nOurs on {', '.join(encoders)}; the paper’s networks on ResNeSt101." if encoders else ""
     return f"# D-DFFNet reproduced: {name}{warning}\n\nTables I to VI: {RULES[ground.f_beta]}"
 
 
@@ -165,7 +181,8 @@ def run_context(records: list[RunRecord], test_sets: list[str], tables: Sequence
         "intervals": {(pair.before, pair.after): intervals(pair) for pair in pairs},
         "inside": {(pair.before, pair.after): intervals_inside(pair) for pair in pairs},
         "findings": [finding(pair) for pair in pairs],
-        "backbones": {record.run: record.card.get("backbone") for record in records},
+        "backbones": {record.run: encoder_of(record.card) for record in records},
+        "best_runs": [record.run for record in records if recipe_of(record) == "best"],
         "cards": [(record.run, pretty(record.card)) for record in records if record.card],
     }
 

@@ -14,6 +14,7 @@ Scores = dict[str, dict[str, float]]
 
 PAIRS = (
     ("dffnet", "d_dffnet", "Depth feature distillation"),
+    ("dffnet_best", "d_dffnet_best", "Second stage of the recipe best: distillation, and more training"),
     ("pdnet", "d_pdnet", "Depth feature distillation"),
     ("dffnet_bce", "d_dffnet_bce_bce", "Depth feature distillation"),
     ("dffnet_without_dffm", "d_dffnet_without_dffm", "Depth feature distillation"),
@@ -24,6 +25,9 @@ PAIRS = (
     ("d_dffnet_bce_bce", "d_dffnet_bce_el", "DOF-edge loss in stage 2"),
     ("rdffnet", "d_dffnet", "Feature instead of response distillation"),
 )
+
+DISTILLED = (("dffnet_best", "d_dffnet_best"), ("dffnet", "d_dffnet"))
+"""DFFNet and D-DFFNet by our own recipe and by the paper's."""
 
 
 @dataclass(frozen=True)

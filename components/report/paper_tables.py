@@ -34,13 +34,17 @@ ABSENT = {
 """Why nothing fills a row, by its kind."""
 
 LABELS = {
+    "all_blurred": "All blurred",
+    "all_in_focus": "All in focus",
     "hifst": "HiFST",
     "dbdf": "DBDF",
     "lbp": "LBP",
     "dffnet": "DFFNet",
+    "dffnet_best": "DFFNet, recipe best",
     "pdnet": "PDNet",
     "rdffnet": "R-DFFNet",
     "d_dffnet": "D-DFFNet",
+    "d_dffnet_best": "D-DFFNet, recipe best",
     "d_pdnet": "D-PDNet",
     "dffnet_dut": "DFFNet, CUHK-1 & DUT",
     "dffnet_cuhk2_dut": "DFFNet, CUHK-2 & DUT",

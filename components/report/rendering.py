@@ -15,17 +15,20 @@ from components.data.table7 import COLUMNS
 from components.intervals import RESAMPLES
 from components.regions import BAND, FLAT, REGIONS, WINDOW
 from components.report.datasets import FACTS
+from components.report.depth_sheet import PICTURE
+from components.report.measured import BOLD
+from components.report.measured_text import photographs
 from components.report.paper_tables import TOLERANCE, label
-from components.report.tables import RULES, SYMBOL
-from components.report.tables_text import WHOSE, show, show_difference
+from components.report.tables import RULES, SYMBOL, Row
+from components.report.tables_text import WHOSE, show, show_difference, whose
 
 HERE = Path(__file__).parent
 SCRIPTS = ("charts", "provenance", "gallery_order", "gallery_cards", "gallery")
 """Parts of the page's script, in order."""
 
 NOT_COMPARABLE = (
-    "The images of this experiment are rendered stand-ins: its numbers are NOT comparable with the paper’s. "
-    "The paper’s numbers are shown for the shape of the tables only."
+    "A check of the machinery on rendered photographs, no claim about the paper: its numbers are NOT comparable with "
+    "the paper’s, which are shown for the shape of the tables only."
 )
 
 
@@ -67,6 +70,12 @@ def codes(text: str) -> Markup:
     return Markup("").join((code if i % 2 else plain).format(part) for i, part in enumerate(parts))
 
 
+def encoders(row: Row, known: Mapping[str, str]) -> str:
+    """What the lines of ours in a row stand on; `known`: run -> its encoder."""
+    found = dict.fromkeys(known.get(line.run, "") for line in row.lines if line.source == "ours")
+    return ", ".join(name for name in found if name)
+
+
 def p_value(value: float) -> str:
     """A p value to three decimals, above a tenth to two; below a thousandth it says so."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
@@ -82,8 +91,16 @@ def render(context: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters |= {"score": show, "signed": show_difference, "label": label, "codes": codes}
-    environment.filters |= {"signed4": signed4, "p": p_value, "slug": slug, "compact": compact}
+    environment.filters |= {
+        "score": show,
+        "signed": show_difference,
+        "whose": whose,
+        "photographs": photographs,
+        "label": label,
+        "codes": codes,
+    }
+    environment.filters |= {"whose": whose, "photographs": photographs}
+    environment.filters |= {"signed4": signed4, "p": p_value, "slug": slug, "compact": compact, "encoders": encoders}
     script = "\n".join((HERE / "scripts" / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS)
     return environment.get_template("template.html.j2").render(
         context,
@@ -94,6 +111,8 @@ def render(context: Mapping[str, Any]) -> str:
         symbol=SYMBOL,
         rules=RULES,
         whose=WHOSE,
+        bold=BOLD,
+        depth_picture=PICTURE,
         fact_names=list(FACTS),
         table7_columns=COLUMNS,
         tolerance=TOLERANCE,

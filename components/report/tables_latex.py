@@ -3,7 +3,7 @@ r"""The tables as LaTeX, ready for `\input`: booktabs, numbers to three decimals
 from collections.abc import Sequence
 
 from components.report.tables import Cell, Line, Row, Table
-from components.report.tables_text import WHOSE, show, show_difference
+from components.report.tables_text import show, show_difference, whose
 
 HEAD = r"""% Made by dbdflow's `report` stage; needs \usepackage{booktabs}. Each table is a tabular.
 % Paper, ours and the difference (ours - paper); best of ours in bold. F_beta and IoU: blurred region positive.
@@ -44,7 +44,7 @@ def value(cell: Cell) -> str:
 
 def line_rows(line: Line) -> list[list[str]]:
     """Whose value, then the numbers: a line of values, and of differences where the paper has any."""
-    rows = [[escaped(WHOSE[line.source]), *(value(cell) for cell in line.cells)]]
+    rows = [[escaped(whose(line)), *(value(cell) for cell in line.cells)]]
     if any(cell.difference is not None for cell in line.cells):
         rows.append(["difference", *(number(show_difference(cell.difference)) for cell in line.cells)])
     return rows

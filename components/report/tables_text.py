@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from components.report.encoders import BEST
 from components.report.paper_tables import METRICS
 from components.report.tables import SYMBOL, Cell, Line, Row, Source, Table
 
@@ -16,6 +17,11 @@ COLUMNS = (
     *("table", "row", "method", "stage1_loss", "stage2_loss", "train", "run", "source", "test_set", "metric"),
     *("paper", "value", "deviation", "seeds", "difference", "within_tolerance", "images", "not_run"),
 )
+
+
+def whose(line: Line) -> str:
+    """Whose numbers a line holds; of ours, those of our own recipe are told from those of the paper's."""
+    return "ours, recipe best" if line.source == "ours" and line.run.endswith(BEST) else WHOSE[line.source]
 
 
 def show(value: float | None) -> str:
@@ -90,7 +96,7 @@ def markdown_rows(row: Row) -> list[str]:
     losses = f"{paper.stage1_loss}, {paper.stage2_loss}" if paper.stage1_loss else ""
     named = [(f"`{line.run}`", line) for line in row.lines] or [(f"not run: {row.absent}", empty_line(row))]
     return [
-        " | ".join([paper.method, losses, WHOSE[line.source], run, *(markdown_cell(cell) for cell in line.cells)])
+        " | ".join([paper.method, losses, whose(line), run, *(markdown_cell(cell) for cell in line.cells)])
         for run, line in named
     ]
 

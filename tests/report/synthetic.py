@@ -284,6 +284,7 @@ def arguments(root: Path, name="miniature", runs=MINIATURE_RUNS):
         "out": root / "report",
         "name": name,
         **folders,
+        "teacher": root / "teacher",
         "external": root / "scores/external",
         "beside": BESIDE,
         "departures": DEPARTURES,

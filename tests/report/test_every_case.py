@@ -170,3 +170,20 @@ def test_the_same_inputs_give_the_same_bytes(built, tmp_path):
     build_report(**synthetic.arguments(tmp_path, name="paper", runs=runs))
     for name in ("index.html", "tables.csv", "tables.md"):
         assert (tmp_path / "report" / name).read_bytes() == (built / "report" / name).read_bytes()
+
+
+def test_real_photographs_lead_the_page(built, page):
+    html = (built / "report/index.html").read_text(encoding="utf-8")
+    assert html.index('id="measured"') < html.index('id="runs"') < html.index('id="tables"')
+    assert "<h2>CUHK-TE-1, measured here</h2>" in html
+    assert "<h3>DUT-TE: 499 of its 500 photographs</h3>" in html
+    assert "check of the machinery" not in html
+    assert "resnet10t" in page.rows["measured CUHK-TE-1"]["d_dffnet"][0]
+    assert "0.036" in page.rows["measured CUHK-TE-1"]["d_dffnet"][0]
+    assert page.rows["measured CUHK-TE-1"]["external/hifst"][0][2] == "0.223"
+
+
+def test_pictures_of_the_lead_are_tiles_of_sheets_that_are_there(built, page):
+    pictures = [value for tag, name, value in page.loads if (tag, name) == ("img", "src")]
+    assert pictures
+    assert all((built / "report" / each).is_file() for each in pictures)

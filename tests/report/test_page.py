@@ -88,6 +88,12 @@ def test_the_miniature_says_so_and_judges_nothing(experiment, page):
     assert "NOT comparable" in (experiment / "report/tables.md").read_text(encoding="utf-8")
 
 
+def test_the_miniature_is_a_check_of_the_machinery_and_leads_with_nothing(experiment, html):
+    assert "<h2>A check of the machinery: Tables I to VI</h2>" in html
+    assert 'id="measured"' not in html
+    assert not (experiment / "report/measured.csv").exists()
+
+
 def test_rendered_photographs_are_never_judged_whatever_the_name(experiment, tmp_path):
     page = read(build(experiment, tmp_path / "paper", name="paper"))
     assert "NOT comparable" in "".join(page.text)
