@@ -153,6 +153,17 @@ def make_map(method: Method, fitted: Path | None, photograph: Path, out: Path) -
     """Write a method's map of one photograph, at its size, as 8-bit PNG, 255 = in focus; whole or not at all.
 
     Raises:
+        InputError: see `find_map`.
+    """
+    levels = (find_map(method, fitted, photograph) * 255).round().astype(np.uint8)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(encode_map(levels))
+
+
+def find_map(method: Method, fitted: Path | None, photograph: Path) -> NDArray[np.floating[Any]]:
+    """A method's map of one photograph, at its size, floats (H, W) in [0, 1], 1 = in focus.
+
+    Raises:
         InputError: the photograph cannot be read, or the method failed on it or returned something else than a map.
     """
     image = np.array(read_photograph(photograph))
@@ -167,9 +178,7 @@ def make_map(method: Method, fitted: Path | None, photograph: Path, out: Path) -
             f"{method}: of {photograph} it returned {wrong}, expected a NumPy array of floats, "
             f"shape {size}, all from 0 to 1, 1 = in focus; correct the function"
         )
-    levels = (np.asarray(found) * 255).round().astype(np.uint8)
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(encode_map(levels))
+    return np.asarray(found)
 
 
 def fault(found: object, size: tuple[int, ...]) -> str:

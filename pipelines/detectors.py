@@ -1,22 +1,24 @@
 """What `dbdflow predict --model` may name, and how it makes the map of a photograph.
 
-A classical method (`dbdf`, `lbp`, `hifst`); a run of data/models; weights that ship with the project (`small`); a folder
-with model.safetensors; a .safetensors file; a checkpoint that the paper's authors published (.pt, .pth). The first of
-these that has the name is meant.
+A classical method (`dbdf`, `lbp`, `hifst`); a run of data/models; weights that ship with the project (`small`); a
+folder with model.safetensors; a .safetensors file; a checkpoint that the paper's authors published (.pt, .pth). The
+first of these that has the name is meant.
 """
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from components.models.network import Network
 
-MakeMap = Callable[[Path, Path], None]
-"""Reads the photograph at the first path and writes its map to the second: PNG of its size, uint8, 255 = in focus."""
+Detect = Callable[[Path], "NDArray[np.uint8]"]
+"""Reads a photograph and gives its map: (H, W) of its size, 255 = in focus."""
 
 MODELS = Path("data/models")
 PREDICTIONS = Path("data/predictions")
@@ -35,7 +37,7 @@ PUBLISHED_SIZE = 320
 """Side of what the published networks see, pixels."""
 
 
-def find_detector(name: str, device: str) -> MakeMap:
+def find_detector(name: str, device: str) -> Detect:
     """What `name` stands for, made ready.
 
     Args:
@@ -43,7 +45,7 @@ def find_detector(name: str, device: str) -> MakeMap:
         device: auto, cpu or cuda, for networks; classical methods run on the CPU.
 
     Raises:
-        InputError: nothing has the name, a depth teacher, broken weights, a method that has not learned, no such device.
+        InputError: nothing has the name, a depth teacher, broken weights, a method that has not learned, no device.
     """
     if name in CLASSICAL:
         return classical(name)
@@ -78,13 +80,15 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none here"
 
 
-def classical(name: str) -> MakeMap:
+def classical(name: str) -> Detect:
     """A classical method, with what it has learned in this checkout, else what ships.
 
     Raises:
         InputError: it learns, and has not.
     """
-    from components.methods import Method, make_map
+    import numpy as np
+
+    from components.methods import Method, find_map
 
     places = (PREDICTIONS / name / "fitted.npz", SHIPPED / f"{name}.npz") if name in LEARNS else ()
     fitted = next((path for path in places if path.is_file()), None)
@@ -93,11 +97,12 @@ def classical(name: str) -> MakeMap:
             f"--model {name}: it learns from photographs first, and neither {' nor '.join(map(str, places))} is there; "
             f"`dvc repro baseline@{name}` makes the first, or choose another method or network"
         )
-    return partial(make_map, Method(name, CLASSICAL[name]), fitted)
+    method = Method(name, CLASSICAL[name])
+    return lambda photograph: np.rint(find_map(method, fitted, photograph) * 255).astype(np.uint8)
 
 
-def network(name: str, path: Path, device: str) -> MakeMap:
-    """A trained network. Its weights keep torch's own memory layout: depthwise convolutions on a CPU are slow in others.
+def network(name: str, path: Path, device: str) -> Detect:
+    """A trained network. Its weights keep torch's own memory layout: depthwise convolutions are slow in others.
 
     Raises:
         InputError: the file is broken or holds a depth teacher, the side of its input is nowhere, or no such device.
@@ -105,21 +110,18 @@ def network(name: str, path: Path, device: str) -> MakeMap:
     import numpy as np
 
     from components.data.images import read_photograph
-    from components.data.maps import encode_map
     from components.inference import predict_photo
     from components.runtime import set_up
-    from components.storage import atomic_path
 
     chosen = set_up(device=device, precision="float32", deterministic=False, threads=0).device
     model = detector(name, path).to(chosen)
     side = PUBLISHED_SIZE if path.suffix in PUBLISHED else input_side(path)
 
-    def make(photograph: Path, out: Path) -> None:
-        values = predict_photo(model, np.asarray(read_photograph(photograph)), image_size=side, device=chosen)
-        with atomic_path(out) as temporary:
-            temporary.write_bytes(encode_map(values))
+    def detect(photograph: Path) -> "NDArray[np.uint8]":
+        pixels = np.asarray(read_photograph(photograph))
+        return predict_photo(model, pixels, image_size=side, device=chosen)
 
-    return make
+    return detect
 
 
 def detector(name: str, path: Path) -> "Network":

@@ -63,7 +63,7 @@ def keep_apart(inputs: Collection[Path], outputs: Iterable[Path]) -> None:
     for output in outputs:
         if output.exists() and (status := output.stat()) and (photograph := of.get((status.st_dev, status.st_ino))):
             raise InputError(
-                f"{output}: is the photograph {photograph} itself, and would be replaced; name another place to write to"
+                f"{output}: is the photograph {photograph} itself, and would be replaced; name another place"
             )
 
 
@@ -73,7 +73,12 @@ def predict_maps(plan: Mapping[Path, Path], model: str, device: str) -> Iterator
     Raises:
         InputError: no such model, a depth teacher's weights, an unreadable photograph, no such device.
     """
-    make = find_detector(model, device)
+    from components.data.maps import encode_map
+    from components.storage import atomic_path
+
+    detect = find_detector(model, device)
     for photograph, out in plan.items():
-        make(photograph, out)
+        found = detect(photograph)
+        with atomic_path(out) as temporary:
+            temporary.write_bytes(encode_map(found))
         yield out

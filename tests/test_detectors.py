@@ -47,11 +47,10 @@ def model() -> Network:
 
 
 def made(name: str) -> np.ndarray:
-    """The map that a detector writes."""
-    find_detector(name, "cpu")(Path("photo.png"), Path("out/map.png"))
-    with Image.open("out/map.png") as image:
-        assert image.mode == "L"
-        return np.asarray(image)
+    """The map that a detector makes of the photograph."""
+    found = find_detector(name, "cpu")(Path("photo.png"))
+    assert found.dtype == np.uint8
+    return found
 
 
 def run(folder: Path, model: Network, side: int = 64) -> None:
@@ -141,8 +140,9 @@ def test_a_method_that_learns_takes_this_checkouts_knowledge_before_what_ships(h
     with pytest.raises(InputError) as error:
         find_detector("dbdf", "cpu")
     assert str(error.value) == (
-        f"--model dbdf: it learns from photographs first, and neither data/predictions/dbdf/fitted.npz nor {here}/weights/"
-        "dbdf.npz is there; `dvc repro baseline@dbdf` makes the first, or choose another method or network"
+        "--model dbdf: it learns from photographs first, and neither data/predictions/dbdf/fitted.npz nor "
+        f"{here}/weights/dbdf.npz is there; `dvc repro baseline@dbdf` makes the first, or choose another method or "
+        "network"
     )
     label = np.zeros((40, 56), np.uint8)
     label[:, 28:] = 1
@@ -156,8 +156,8 @@ def test_a_method_that_learns_takes_this_checkouts_knowledge_before_what_ships(h
 
 def test_an_unknown_name_lists_what_there_is(here: Path, model: Network) -> None:
     told = (
-        "--model smal: nothing has this name. Methods: dbdf, lbp, hifst; runs in data/models: {}; weights that ship: {}; "
-        "or name a folder with model.safetensors, a .safetensors file, or a published checkpoint (.pt, .pth)"
+        "--model smal: nothing has this name. Methods: dbdf, lbp, hifst; runs in data/models: {}; weights that ship: "
+        "{}; or name a folder with model.safetensors, a .safetensors file, or a published checkpoint (.pt, .pth)"
     )
     with pytest.raises(InputError) as error:
         find_detector("smal", "cpu")

@@ -58,7 +58,7 @@ def test_a_link_to_a_photograph_is_the_photograph(here: Path, link) -> None:
     Path("maps").mkdir()
     link(here / "first/a.png", here / "maps/a.png")
     assert refused(["first"], "maps") == (
-        "maps/a.png: is the photograph first/a.png itself, and would be replaced; name another place to write to"
+        "maps/a.png: is the photograph first/a.png itself, and would be replaced; name another place"
     )
 
 
@@ -79,11 +79,8 @@ def test_other_files_may_be_written_over(here: Path) -> None:
 def test_a_sheet_by_hand(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two photographs, half in focus, on a sheet: photograph, map, and the half of it that is in focus on white."""
 
-    def half(photograph: Path, out: Path) -> None:
-        out.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.repeat(np.uint8([[255, 0]]), 3, axis=1).repeat(4, axis=0)).save(out)
-
-    monkeypatch.setattr(photographs, "find_detector", lambda model, device: half)
+    half = np.repeat(np.uint8([[255, 0]]), 3, axis=1).repeat(4, axis=0)
+    monkeypatch.setattr(photographs, "find_detector", lambda model, device: lambda photograph: half)
     monkeypatch.setattr(sheet, "SIDE", 6)
     for name in ("first/a.png", "first/B.JPG"):
         Image.new("RGB", (6, 4), (40, 80, 120)).save(name, quality=100, format="PNG")

@@ -89,7 +89,7 @@ def load_published(path: Path, model: Network) -> list[str]:
 
 
 def open_published(path: Path) -> Network:
-    """Build the network whose published checkpoint a file is (see `recognise`), in float32, on the CPU, in `eval()` mode.
+    """Build the network whose published checkpoint a file is (see `recognise`), on the CPU, in `eval()` mode.
 
     Raises:
         InputError: the file is missing or broken, or no published checkpoint that is known here.
@@ -98,8 +98,8 @@ def open_published(path: Path) -> Network:
     known = recognise(tensors)
     if known is None:
         raise InputError(
-            f"{path}: no published checkpoint known here: tensors such as {', '.join(sorted(tensors)[:3])}, expected those "
-            "of D-DFFNet's authors (resnest.*, vgg.*, agg1.*); name one, or a .safetensors file that a run wrote"
+            f"{path}: no published checkpoint known here: tensors such as {', '.join(sorted(tensors)[:3])}, expected "
+            "those of D-DFFNet's authors (resnest.*, vgg.*, agg1.*); name one, or a .safetensors file that a run wrote"
         )
     model = build_from_spec(ModelSpec(*known))
     state, _ = from_published(known[0], tensors, model.state_dict())
