@@ -5,6 +5,7 @@ folder with model.safetensors; a .safetensors file; a checkpoint that the paper'
 first of these that has the name is meant.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,11 +82,14 @@ def listed(names: Iterable[str]) -> str:
 
 
 def classical(name: str) -> Detect:
-    """A classical method, with what it has learned in this checkout, else what ships.
+    """A classical method, with what it has learned in this checkout, else what ships; on one thread, as in its stage.
 
     Raises:
         InputError: it learns, and has not.
     """
+    from pipelines.resources import THREADS
+
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # before NumPy is imported: its threads slow small products down
     import numpy as np
 
     from components.methods import Method, find_map

@@ -10,7 +10,7 @@ from PIL import Image
 from components.data.images import read_grey, read_photograph
 from components.storage import atomic_path
 
-SIDE, GAP = 300, 6  # pixels: width of a picture, and between two
+SIDE, GAP = 260, 6  # pixels: width of a picture, and between two
 WHITE = 255
 
 

@@ -73,10 +73,9 @@ def facts(path: Path, card: dict[str, Any], at: str, scores: dict[str, dict[str,
         f"{card['params']['image_size']} |",
         f"| run | `{card['run']}`, trained on {card['train']} |",
         f"| commit | `{at}` |",
-        "",
-        "| test set | photographs | MAE | F-beta | IoU |",
-        "|---|---|---|---|---|",
     ]
+    if scores:
+        lines += ["", "| test set | photographs | MAE | F-beta | IoU |", "|---|---|---|---|---|"]
     for name, each in scores.items():
         lines.append(f"| {name} | {each['images']} | {each['mae']:.4f} | {each['f_beta']:.4f} | {each['iou']:.4f} |")
     return "\n".join(lines) + "\n"
