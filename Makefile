@@ -94,7 +94,7 @@ prepared: setup ## benchmarks/PREPARE.md: EBD at its published size and count (1
 labels: setup ## benchmarks/LABELS.md: label proposals against rendered pairs with a known label
 	python benchmarks/labels.py
 
-baselines: setup ## benchmarks/BASELINES.md: what the classical methods cost, and how they do on seven photographs
+baselines: setup ## benchmarks/BASELINES.md: what the classical methods cost, and how they do on CUHK-TE-1 (15 minutes)
 	python benchmarks/baselines.py
 
 parallel: setup ## benchmarks/PARALLEL.md: what `dbdflow reproduce` gains and costs (35 minutes)
