@@ -6,8 +6,8 @@ PRESET ?= cuhk_small
 LIGHT := click dvc psutil pydantic pyyaml ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup light reproduce cuhk push pull up test check lock seeds variants steps candidates cache scoring report scaling \
-	ready prepared labels baselines parallel sweep chaos clean
+.PHONY: help setup light reproduce cuhk push pull up test check lock ship picture seeds variants steps candidates cache \
+	scoring report scaling ready prepared labels baselines parallel sweep chaos choose clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -52,11 +52,20 @@ pull: setup ## the same from the remote, on another machine; nothing is run
 up: setup ## Prefect's and MLflow's servers and pages, and a worker; Ctrl-C ends all
 	dbdflow up
 
+ship: setup ## RUN=NAME, a trained run: weights/small.safetensors, which `dbdflow predict` uses, and its card's tables
+	python -m pipelines.ship $(RUN)
+
+picture: setup ## docs/examples.png: data/examples with their maps by the weights that ship, and cut-outs
+	dbdflow predict data/examples --out .dbdflow/examples --sheet docs/examples.png
+
 seeds: setup ## benchmarks/SEEDS.md: three seeds of the miniature, with the loss ablation (about 20 minutes)
 	python benchmarks/seeds.py --seeds 0 1 2
 
 variants: setup ## benchmarks/VARIANTS.md: bfloat16, and views of the teacher's cache, on the miniature (15 minutes)
 	python benchmarks/variants.py --seeds 0 1 2
+
+choose: setup ## benchmarks/choices.csv: DFFNet by the recipe best, scored on validation photographs; after make cuhk (40 minutes)
+	python benchmarks/choose.py $(CHANGES)
 
 steps: setup ## benchmarks/RESULTS.md: a training step at the paper's sizes, as published and ours (10 minutes on 2 cores)
 	python benchmarks/steps.py

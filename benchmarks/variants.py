@@ -26,7 +26,7 @@ from pipelines.experiments import put
 OUT = ROOT / "benchmarks" / "VARIANTS.md"
 RUNS = ("dffnet", "d_dffnet")
 VARIANTS: dict[str, dict[str, Any]] = {
-    "4 views (as shipped)": {},
+    "2 views (as shipped)": {},
     "1 view": {"teacher.cache_gb": 0.001},
     "14 views: no jitter repeats": {"teacher.cache_gb": 10.0},
     "online teachers": {"teacher.mode": "online"},

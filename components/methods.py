@@ -153,6 +153,17 @@ def make_map(method: Method, fitted: Path | None, photograph: Path, out: Path) -
     """Write a method's map of one photograph, at its size, as `encode_values` makes it; whole or not at all.
 
     Raises:
+        InputError: see `find_map`.
+    """
+    encoded = encode_values(find_map(method, fitted, photograph))
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(encoded)
+
+
+def find_map(method: Method, fitted: Path | None, photograph: Path) -> NDArray[np.floating[Any]]:
+    """A method's map of one photograph, at its size, floats (H, W) in [0, 1], 1 = in focus.
+
+    Raises:
         InputError: the photograph cannot be read, or the method failed on it or returned something else than a map.
     """
     image = np.array(read_photograph(photograph))
@@ -167,8 +178,7 @@ def make_map(method: Method, fitted: Path | None, photograph: Path, out: Path) -
             f"{method}: of {photograph} it returned {wrong}, expected a NumPy array of floats, "
             f"shape {size}, all from 0 to 1, 1 = in focus; correct the function"
         )
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(encode_values(np.asarray(found)))
+    return np.asarray(found)
 
 
 def fault(found: object, size: tuple[int, ...]) -> str:

@@ -11,7 +11,8 @@ import click
 
 from components.errors import InputError
 from pipelines import environment
-from pipelines.photographs import photographs, pictures, predict_maps
+from pipelines.detectors import CLASSICAL, DEFAULT
+from pipelines.photographs import pictures, plan_maps, predict_maps
 from pipelines.progress import Progress
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 POSITIVE = click.Choice(["focus", "blur"])
+SHEETS = {".jpeg", ".jpg", ".png"}
 
 
 ELSEWHERE = {
@@ -69,17 +71,31 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("photos", type=click.Path(path_type=Path))
-@click.option("--model", "run", required=True, help="A run of data/models, or a folder with model.safetensors.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the maps.")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    default=DEFAULT,
+    show_default=True,
+    help="A run of data/models, a folder with model.safetensors, a .safetensors file, a published checkpoint "
+    f"(.pt, .pth), or a method: {', '.join(CLASSICAL)}. As it is: the weights that ship with the project.",
+)
+@click.option("--out", default="maps", show_default=True, type=click.Path(path_type=Path), help="Folder for the maps.")
+@click.option("--sheet", type=click.Path(path_type=Path), help="A picture (.png, .jpg) of photographs, maps, cut-outs.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-def predict(photos: Path, run: str, out: Path, device: str) -> None:
-    """Blur maps of PHOTOS (a photograph or a folder) at their own size; white = in focus."""
-    paths = photographs(photos, out)
-    with click.progressbar(length=len(paths), label="photographs", file=sys.stderr) as bar:
-        for _ in predict_maps(paths, run, out, device):
+def predict(photos: tuple[Path, ...], model: str, out: Path, sheet: Path | None, device: str) -> None:
+    """Blur maps of PHOTOS (photographs, or folders of them) at their own size; white = in focus."""
+    if sheet and sheet.suffix.lower() not in SHEETS:
+        raise InputError(f"--sheet {sheet}: expected a name that ends in {', '.join(sorted(SHEETS))}")
+    plan = plan_maps(photos, out, sheet)
+    with click.progressbar(length=len(plan), label="photographs", file=sys.stderr) as bar:
+        for _ in predict_maps(plan, model, device):
             bar.update(1)
-    click.echo(f"{len(paths)} maps in {out} (white = in focus)")
+    click.echo(f"{len(plan)} maps in {out} (white = in focus)")
+    if sheet:
+        from pipelines.sheet import write_sheet
+
+        write_sheet(sheet, plan)
+        click.echo(f"{sheet}: photograph, map, cut-out")
 
 
 @main.command()

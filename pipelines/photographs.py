@@ -1,9 +1,10 @@
 """Blur maps of a person's photographs: `dbdflow predict`, and the flow `predict` for a deployment."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from components.errors import InputError
+from pipelines.detectors import find_detector
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
@@ -27,56 +28,57 @@ def pictures(folder: Path) -> dict[str, Path]:
     return found
 
 
-def model_folder(run: str) -> Path:
-    """The folder of a run's weights.
+def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None) -> dict[Path, Path]:
+    """The photographs that are meant, files or all of a folder, each with the place of its map: `out/<stem>.png`.
+
+    Args:
+        photos: photographs and folders; one that is named twice counts once.
+        out: folder for the maps.
+        sheet: another file that will be written.
 
     Raises:
-        InputError: neither a run of this checkout nor a folder with weights.
+        InputError: none there, two whose maps would have one name, or a photograph where something would be written.
     """
-    for folder in (Path("data/models") / run, Path(run)):
-        if (folder / "model.safetensors").is_file():
-            return folder
-    trained = sorted(path.parent.name for path in Path("data/models").glob("*/model.safetensors"))
-    known = ", ".join(trained) or "none here yet; `dvc repro` trains them"
-    raise InputError(f"--model {run}: no run in data/models and no folder with model.safetensors; runs: {known}")
-
-
-def photographs(photos: Path, out: Path) -> list[Path]:
-    """The photographs that are meant, a file or all of a folder.
-
-    Raises:
-        InputError: none there, or `out` is where they lie.
-    """
-    paths = [photos] if photos.is_file() else list(pictures(photos).values())
-    if out.resolve() == paths[0].resolve().parent:
+    named = [path for each in photos for path in ([each] if each.is_file() else pictures(each).values())]
+    paths = list({path.resolve(): path for path in named}.values())
+    if out.resolve() in {path.resolve().parent for path in paths}:
         raise InputError(f"--out {out}: the photographs lie there, and maps would replace them; name another folder")
-    return paths
+    maps: dict[str, Path] = {}
+    for path in paths:
+        other = maps.setdefault(path.stem.lower(), path)
+        if other is not path:
+            raise InputError(f"{other} and {path}: their maps would have one name in {out}; predict them one by one")
+    plan = {path: out / f"{path.stem}.png" for path in paths}
+    keep_apart(plan, [*plan.values(), *([sheet] if sheet else [])])
+    return plan
 
 
-def predict_maps(paths: Iterable[Path], run: str, out: Path, device: str) -> Iterator[Path]:
-    """Write each photograph's map (its own size, uint8, white = in focus) as `out/<stem>.png`; yield as each is done.
+def keep_apart(inputs: Collection[Path], outputs: Iterable[Path]) -> None:
+    """See to it that no input is overwritten, by whatever name or link it is reached.
 
     Raises:
-        InputError: no such run, a depth teacher's weights, an unreadable photograph, no such device.
+        InputError: an output is an input.
     """
-    import numpy as np
+    of = {(status.st_dev, status.st_ino): path for path in inputs for status in [path.stat()]}
+    for output in outputs:
+        if output.exists() and (status := output.stat()) and (photograph := of.get((status.st_dev, status.st_ino))):
+            raise InputError(
+                f"{output}: is the photograph {photograph} itself, and would be replaced; name another place"
+            )
 
-    from components.data.images import read_photograph
+
+def predict_maps(plan: Mapping[Path, Path], model: str, device: str) -> Iterator[Path]:
+    """Write each photograph's map (its own size, uint8, white = in focus) to its place; yield as each is done.
+
+    Raises:
+        InputError: no such model, a depth teacher's weights, an unreadable photograph, no such device.
+    """
     from components.data.maps import encode_map
-    from components.inference import predict_photo
-    from components.models import DETECTOR_NAMES
-    from components.models.checkpoints import load_model
-    from components.runtime import set_up
-    from components.storage import atomic_path, read_json
+    from components.storage import atomic_path
 
-    folder = model_folder(run)
-    chosen = set_up(device=device, precision="float32", deterministic=False, threads=0).device
-    model = load_model(folder / "model.safetensors").to(chosen).eval()
-    if model.spec is None or model.spec.name not in DETECTOR_NAMES:
-        raise InputError(f"--model {run}: {folder} holds a depth teacher; name a run that detects defocus blur")
-    image_size = read_json(folder / "card.json")["params"]["image_size"]
-    for path in paths:
-        blur_map = predict_photo(model, np.asarray(read_photograph(path)), image_size=image_size, device=chosen)
-        with atomic_path(out / f"{path.stem}.png") as temporary:
-            temporary.write_bytes(encode_map(blur_map))
-        yield out / f"{path.stem}.png"
+    detect = find_detector(model, device)
+    for photograph, out in plan.items():
+        found = detect(photograph)
+        with atomic_path(out) as temporary:
+            temporary.write_bytes(encode_map(found))
+        yield out

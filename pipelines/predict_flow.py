@@ -6,27 +6,28 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from pipelines import environment, processes
-from pipelines.photographs import photographs, predict_maps
+from pipelines.detectors import DEFAULT
+from pipelines.photographs import plan_maps, predict_maps
 
 
 @flow(name="predict", retries=0, persist_result=False)
-def predict(photos: str, model: str, out: str, device: str = "auto") -> None:
+def predict(photos: list[str], model: str = DEFAULT, out: str = "maps", device: str = "auto") -> None:
     """Blur maps of photographs at their own size; white = in focus.
 
     Args:
-        photos: a photograph or a folder of them, on the worker's machine.
-        model: a run of data/models, or a folder with model.safetensors.
+        photos: photographs and folders of them, on the worker's machine.
+        model: the weights that ship, a run of data/models, a file of weights, or a method: see `pipelines.detectors`.
         out: folder for the maps.
         device: auto, cpu or cuda.
     """
     environment.apply()
     processes.die_with_worker()
     log = get_run_logger()
-    paths = photographs(Path(photos), Path(out))
+    plan = plan_maps([Path(each) for each in photos], Path(out))
     shown = create_progress_artifact(0.0, key="maps", description="photographs that have their map")
     done = []
-    for path in predict_maps(paths, model, Path(out), device):
+    for path in predict_maps(plan, model, device):
         done.append(path)
-        update_progress_artifact(shown, 100.0 * len(done) / len(paths))  # type: ignore[arg-type]
+        update_progress_artifact(shown, 100.0 * len(done) / len(plan))  # type: ignore[arg-type]
     create_table_artifact([{"map": str(path)} for path in done], key="maps-written", description="white = in focus")
     log.info("%d maps in %s (white = in focus)", len(done), out)

@@ -51,6 +51,7 @@ def grey(path: Path, values: list[list[int]]) -> Path:
 def here(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder: two photographs in `photos`, the runs of `runs` beside it."""
     monkeypatch.chdir(runs)
+    monkeypatch.setenv("DBDFLOW_CORES", "1")
     photo(tmp_path / "photos" / "a.jpg", 20, 30)
     photo(tmp_path / "photos" / "B.JPG", 33, 17, seed=1)
     return tmp_path
@@ -107,20 +108,11 @@ def test_predict_names_a_folder_without_pictures(here: Path) -> None:
     assert says(predict(here, "empty")).startswith(f"{here}/empty: no picture in it; expected .bmp, ")
 
 
-def test_an_unknown_run_lists_the_known_ones(here: Path) -> None:
-    assert says(predict(here, run="dfnet")) == (
-        "--model dfnet: no run in data/models and no folder with model.safetensors; runs: dffnet, midas"
-    )
-
-
-def test_an_unknown_run_where_none_is_trained(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(here)
-    assert says(predict(here)).endswith("runs: none here yet; `dvc repro` trains them")
-
-
 def test_a_depth_teacher_is_no_detector(here: Path) -> None:
     message = says(predict(here, run="midas"))
-    assert message == "--model midas: data/models/midas holds a depth teacher; name a run that detects defocus blur"
+    assert message == (
+        "--model midas: data/models/midas/model.safetensors holds a depth teacher; name a run that detects defocus blur"
+    )
     assert not (here / "maps").exists()
 
 

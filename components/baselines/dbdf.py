@@ -55,7 +55,7 @@ def dbdf(image: NDArray[np.uint8], fitted: Fitted) -> FloatMap:
     """
     gray = to_gray(image)
     maps = [posteriors(windows(gray, size), size, fitted) for size in SIZES]
-    sharp = bring_together(np.stack(maps), data="absolute", beta=BETA, steps=STEPS)[-1]
+    sharp = bring_together(np.stack(maps), beta=BETA, steps=STEPS)[-1]
     return at_full_size(sharp, STRIDE, *gray.shape)
 
 

@@ -1,8 +1,8 @@
 """Maps of several scales brought together, as DBDF and LBP do (equations in dbdf.py and lbp.py).
 
-    E(h) = sum D(h_i^s - m_i^s) + beta (sum |h_i^s - h_j^s| + sum |h_i^s - h_i^(s+1)|),
+    E(h) = sum |h_i^s - m_i^s| + beta (sum |h_i^s - h_j^s| + sum |h_i^s - h_i^(s+1)|),
 
-m^s the map of scale s; i and j neighbours (four of each pixel), each pair once; D(x) = x^2 / 2 or |x|.
+m^s the map of scale s; i and j neighbours (four of each pixel), each pair once.
 
 E is convex; it is minimised by the primal-dual algorithm (Chambolle & Pock, JMIV 2011, algorithm 1) on the stack of
 maps: with K the differences along rows, columns and scales, |K|^2 <= 12, and step sizes tau and sigma,
@@ -11,8 +11,6 @@ maps: with K the differences along rows, columns and scales, |K|^2 <= 12, and st
 
 The papers use loopy belief propagation or graph cuts on a few levels; here values are continuous.
 """
-
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +21,11 @@ TAU, SIGMA = 0.25, 0.33
 """Their product is below 1 / |K|^2."""
 
 
-def bring_together(maps: Stack, *, data: Literal["squared", "absolute"], beta: float, steps: int) -> Stack:
+def bring_together(maps: Stack, *, beta: float, steps: int) -> Stack:
     """The minimum of E, nearly.
 
     Args:
         maps: (scales, H, W).
-        data: the term D.
         beta: weight of the differences.
         steps: of the algorithm.
 
@@ -45,7 +42,7 @@ def bring_together(maps: Stack, *, data: Literal["squared", "absolute"], beta: f
             before -= dual
             after += dual
         moved = h - np.float32(TAU) * pull
-        new = (moved + np.float32(TAU) * maps) / np.float32(1 + TAU) if data == "squared" else nearer(moved, maps)
+        new = nearer(moved, maps)
         ahead = 2 * new - h
         h = new
     return np.clip(h, maps.min(), maps.max())

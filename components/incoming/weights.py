@@ -51,7 +51,7 @@ def import_weights(item: str, path: Path, inbox: Path) -> str:
 
 
 def import_backbone(name: str, path: Path, inbox: Path) -> str:
-    """Bring in ImageNet weights of a backbone by its timm name, converted to safetensors; what is said of it.
+    """Bring in ImageNet weights of a backbone by its timm name, as safetensors; what is said of it.
 
     Raises:
         InputError: the file is not what its name says, or does not hold this backbone's weights.
@@ -60,7 +60,10 @@ def import_backbone(name: str, path: Path, inbox: Path) -> str:
     check_start(path, Backbone(name, pretrained=path))
     target = inbox / BACKBONES_FOLDER / f"{name}.safetensors"
     with atomic_path(target) as temporary:
-        save_file({key: value.contiguous() for key, value in read_tensors(path).items()}, temporary)
+        if path.suffix == target.suffix:
+            shutil.copyfile(path, temporary)
+        else:
+            save_file({key: value.contiguous() for key, value in read_tensors(path).items()}, temporary)
     ledger.record_backbone(inbox, name, found)
     stated = BACKBONES.get(name, "")
     holds = "" if found.startswith(stated) else f", which does not start with {stated}"

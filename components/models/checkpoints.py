@@ -19,7 +19,7 @@ from components.availability import require
 from components.errors import InputError
 from components.models.backbone import Backbone
 from components.models.network import ModelSpec, Network
-from components.models.published import LAYOUTS, from_published
+from components.models.published import LAYOUTS, from_published, recognise
 from components.models.registry import build_from_spec
 from components.storage import atomic_path
 
@@ -88,6 +88,25 @@ def load_published(path: Path, model: Network) -> list[str]:
     state, dropped = from_published(model.spec.name, read_tensors(path), model.state_dict())
     _load(path, "a published checkpoint", model, state)
     return dropped
+
+
+def open_published(path: Path) -> Network:
+    """Build the network whose published checkpoint a file is (see `recognise`), on the CPU, in `eval()` mode.
+
+    Raises:
+        InputError: the file is missing or broken, or no published checkpoint that is known here.
+    """
+    tensors = read_tensors(path)
+    known = recognise(tensors)
+    if known is None:
+        raise InputError(
+            f"{path}: no published checkpoint known here: tensors such as {', '.join(sorted(tensors)[:3])}, expected "
+            "those of D-DFFNet's authors (resnest.*, vgg.*, agg1.*); name one, or a .safetensors file that a run wrote"
+        )
+    model = build_from_spec(ModelSpec(*known))
+    state, _ = from_published(known[0], tensors, model.state_dict())
+    _load(path, "a published checkpoint", model, state)
+    return model.eval()
 
 
 def _load(path: Path, content: str, model: Network, state: Mapping[str, Tensor]) -> None:

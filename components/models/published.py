@@ -108,3 +108,21 @@ def from_published(model: str, published: Mapping[str, T], keys: Iterable[str]) 
     dropped = [key for key in published if key not in ours and unused.match(key)]
     kept = {ours.get(key, key): value for key, value in published.items() if key in ours or not unused.match(key)}
     return kept, dropped
+
+
+def recognise(keys: Iterable[str]) -> tuple[str, str] | None:
+    """Model and timm backbone of a checkpoint with these published keys; None if it is none that is known here.
+
+    DFFNet and DFFNet without DFFM have the same keys: taken for DFFNet, as every published file of a detector is one.
+    """
+    found = set(keys)
+    roots = {key.partition(".")[0] for key in found}
+    if "pretrained" in roots:
+        return "midas", "resnext101_32x8d"
+    if "vgg" in roots:
+        return "dffnet_vgg16", "vgg16"
+    if "resnest" not in roots:
+        return None
+    if "agg1.side5.weight" in found:
+        return "rdffnet", "resnest101e"
+    return ("dffnet" if "agg1.side1.weight" in found else "pdnet"), "resnest101e"

@@ -56,7 +56,7 @@ def scatter(
     low, high = span(np.maximum(np.concatenate([x, y]), LEAST))
     ends = math.log10(low), math.log10(high)
     x_axis, y_axis = Axis(*ends, LEFT, LEFT + SIDE), Axis(*ends, TOP + SIDE, TOP)
-    points = [point(name, *values, x_axis, y_axis) for name, *values in zip(names, x, y, strict=True)]
+    points = [point(name, a, b, x_axis, y_axis) for name, a, b in zip(names, x, y, strict=True)]
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(described)}">',
         *lines(x_axis, y_axis, low, high),

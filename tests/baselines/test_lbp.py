@@ -56,8 +56,8 @@ def test_sharpness_is_the_share_of_codes_from_6_to_9():
 
 
 def test_opacity_has_two_thresholds():
-    share = np.array([[0, 0.009, 0.02, 0.29, 0.31, 1]], np.float32)
-    np.testing.assert_allclose(opacity(share), [[0, 0, 0.02, 0.29, 1, 1]])
+    share = np.array([[0, 0.009, 0.02, 0.029, 0.031, 1]], np.float32)
+    np.testing.assert_allclose(opacity(share), [[0, 0, 0.02, 0.029, 1, 1]])
 
 
 def test_sharpness_falls_with_blur():
@@ -84,7 +84,8 @@ def test_sharp_half_is_separated_from_blurred_half(turn):
     assert focus.shape == (160, 200)
     assert focus.dtype == np.float32
     assert focus[:, :80].min() > 0.9
-    assert focus[:, 125:].max() < 0.1
+    assert focus[:, 115:].max() < 0.5  # the largest window reaches 10 pixels over the edge
+    assert focus[:, 145:].max() < 0.1
     np.testing.assert_array_equal(image, before)
 
 

@@ -81,10 +81,10 @@ def test_it_lies_there_as_a_trained_run_does(made):
     assert sorted(path.name for path in (made / "out").iterdir()) == ["card.json", "history.csv", "model.safetensors"]
 
 
-def test_the_command_predicts_with_it(made, shared, tmp_path):
+def test_the_command_predicts_with_the_file_itself(made, shared, tmp_path):
     (photograph,) = (shared / "real/cuhk/image").glob("out_of_focus0142.*")
-    words = ["predict", str(photograph), "--model", str(made / "out"), "--out", str(tmp_path), "--device", "cpu"]
-    done = CliRunner().invoke(main, words)
+    words = ["predict", photograph, "--model", made / f"inbox/{RUN}.pth", "--out", tmp_path, "--device", "cpu"]
+    done = CliRunner().invoke(main, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     pixels = np.asarray(read_photograph(photograph))
     model = load_model(made / "out/model.safetensors")

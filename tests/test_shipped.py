@@ -1,0 +1,52 @@
+"""The weights that ship, on photographs that may be shown: they see."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from components.data.images import read_photograph
+from components.inference import predict_photo
+from components.models.checkpoints import load_model, read_metadata, read_tensors
+from components.storage import file_hash
+from pipelines.detectors import SHIPPED, weights_of
+from pipelines.ship import MOST
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+WEIGHTS = SHIPPED / "small.safetensors"
+EXAMPLES = SHIPPED.parent / "data/examples"
+shipped = pytest.mark.skipif(not WEIGHTS.exists(), reason="no weights ship yet")
+
+
+@shipped
+def test_they_find_what_is_in_focus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flower (0.24 of its photograph) and the cat's face (0.59), wherever the command is called."""
+    monkeypatch.chdir(tmp_path)
+    found = weights_of("small")
+    assert found == WEIGHTS
+    model, side = load_model(found), int(read_metadata(found)["image_size"])
+    for name, share in {"flower": 0.24, "chelsea": 0.59}.items():
+        pixels = np.asarray(read_photograph(EXAMPLES / f"{name}.jpg"))
+        focus = predict_photo(model, pixels, image_size=side, device=torch.device("cpu")) / 255
+        assert focus.mean() == pytest.approx(share, abs=0.08), name
+    height, width = focus.shape
+    assert focus[height // 4 : height // 2, width // 3 : width // 2].mean() > 0.9  # between the cat's eyes
+    assert focus[:, -width // 10 :].mean() < 0.1  # the room behind it
+
+
+@shipped
+def test_they_are_small_and_their_card_is_theirs() -> None:
+    assert WEIGHTS.stat().st_size <= MOST
+    assert {value.dtype for value in read_tensors(WEIGHTS).values()} <= {torch.float16, torch.int64}
+    card = (SHIPPED / "README.md").read_text()
+    assert f"`{file_hash(WEIGHTS)}`" in card
+    assert f"`{read_metadata(WEIGHTS)['commit']}`" in card
+
+
+def test_examples_are_few_and_their_authors_named() -> None:
+    card = (EXAMPLES / "README.md").read_text()
+    files = sorted(path.name for path in EXAMPLES.iterdir() if path.name != "README.md")
+    assert files == sorted(re.findall(r"^\| `([\w.]+)` \|.* \[CC", card, re.MULTILINE))
+    assert sum((EXAMPLES / name).stat().st_size for name in files) <= 600_000
