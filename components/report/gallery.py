@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from components.regions import REGIONS
+from components.report.paired import DISTILLED
 from components.report.records import RunRecord, in_order
 from components.report.sheets import OWN, Photographs
 
@@ -50,7 +51,7 @@ QUESTIONS = (
         "homogeneous",
         "Homogeneous regions in focus",
         "Figs. 1, 4, 8, 12, 13: distillation should stop them from being taken for blur",
-        (("dffnet", "d_dffnet"),),
+        DISTILLED,
         "mae_homogeneous_in_focus",
         "errors",
     ),
@@ -58,7 +59,7 @@ QUESTIONS = (
         "boundaries",
         "DOF boundaries",
         "Fig. 9, there for the DOF-edge loss: errors near the boundaries of the label",
-        (("d_dffnet_bce_bce", "d_dffnet_bce_el"), ("dffnet_bce", "dffnet"), ("dffnet", "d_dffnet")),
+        (("d_dffnet_bce_bce", "d_dffnet_bce_el"), ("dffnet_bce", "dffnet"), *DISTILLED),
         "mae_edge",
         "slider",
     ),
@@ -66,7 +67,7 @@ QUESTIONS = (
         "wide",
         "Wide DOF",
         "Section IV: almost everything is in focus, near and far",
-        (("dffnet", "d_dffnet"),),
+        DISTILLED,
         "mae",
         "side",
         "wide",

@@ -61,7 +61,9 @@ def lead(test_set: str, fillings: Sequence[Filling], photographs: Sequence[Photo
 def distilled(records: Sequence[RunRecord], shown: Photographs | None, test_set: str) -> list[Distilled]:
     """The pairs of DFFNet and D-DFFNet that are both scored on the test set."""
     scored = {each.run: each for each in records if test_set in each.per_image}
-    pairs = [(scored[before], scored[after]) for before, after in DISTILLED if {before, after} <= scored.keys()]
+    pairs = [
+        (scored[before], scored[after]) for before, after in reversed(DISTILLED) if {before, after} <= scored.keys()
+    ]
     return [pair_of(before, after, shown, test_set) for before, after in pairs]
 
 

@@ -26,8 +26,8 @@ PAIRS = (
     ("rdffnet", "d_dffnet", "Feature instead of response distillation"),
 )
 
-DISTILLED = (("dffnet_best", "d_dffnet_best"), ("dffnet", "d_dffnet"))
-"""DFFNet and D-DFFNet by our own recipe and by the paper's."""
+DISTILLED = (("dffnet", "d_dffnet"), ("dffnet_best", "d_dffnet_best"))
+"""DFFNet and D-DFFNet by the paper's recipe and by our own."""
 
 
 @dataclass(frozen=True)
