@@ -1,7 +1,7 @@
 """The recipe `best`: how the detector that ships is trained. Ours, not the paper's.
 
-AdamW with a slower encoder, a warm-up and a cosine; random crops; the encoder's finest level and all of its BatchNorm
-statistics as ImageNet left them; a loss that also counts the overlap; at the end the running average of the weights.
+AdamW with a slower encoder, a warm-up and a cosine; random crops; a loss that also counts the overlap; at the end the
+running average of the weights.
 Every choice was made on the validation photographs of CUHK-TR-1: docs/cuhk.md has what was tried.
 """
 
@@ -18,7 +18,6 @@ from torch.optim.swa_utils import AveragedModel
 from components.data.crops import Crops, cropped_batch
 from components.data.loader import Batch, TrainingSet, epoch_order
 from components.losses import at_size_of
-from components.models.backbone import Backbone
 from components.models.network import Network
 from components.models.outputs import DefocusOutput
 from components.optimizer import Adam
@@ -57,13 +56,10 @@ class Best:
     seed: int
 
     def optimizers(self, model: nn.Module) -> list[Adam]:
-        """The decoder's and the encoder's; what is frozen stays as it is from here on."""
+        """The decoder's and the encoder's."""
         assert isinstance(model, Network)
-        for parameter in frozen_parameters(model.backbone):
-            parameter.requires_grad_(False)
-        encoder = [each for each in model.backbone.parameters() if each.requires_grad]
-        known = set(model.backbone.parameters())
-        decoder = [each for each in model.parameters() if each not in known]
+        encoder = list(model.backbone.parameters())
+        decoder = [each for each in model.parameters() if all(each is not its for its in encoder)]
         return [
             Adam(each, learning_rate=self.learning_rate, weight_decay=self.weight_decay, decoupled=True)
             for each in (decoder, encoder)
@@ -86,11 +82,6 @@ class Best:
             index: np.ndarray[tuple[int], np.dtype[np.int64]] = order[start : start + self.batch_size]
             yield cropped_batch(data, index, seed=self.seed, epoch=epoch, crops=self.crops)
 
-    def hold(self, model: nn.Module) -> None:
-        """The encoder's BatchNorm keeps its statistics."""
-        assert isinstance(model, Network)
-        model.backbone.eval()
-
     def average(self, model: nn.Module) -> AveragedModel:
         """Exponential, over weights and BatchNorm statistics; it keeps less of the first steps."""
 
@@ -103,14 +94,6 @@ class Best:
                 torch._foreach_copy_(average, weights)
 
         return AveragedModel(model, multi_avg_fn=move, use_buffers=True)
-
-
-def frozen_parameters(backbone: Backbone) -> list[nn.Parameter]:
-    """Those of all that computes the finest level: their features hardly differ from one task to another."""
-    finest = str(backbone.encoder.feature_info.module_name()[0])  # type: ignore[operator, union-attr]
-    named = list(backbone.encoder.named_parameters())
-    last = max(i for i, (name, _) in enumerate(named) if name.startswith(f"{finest}."))
-    return [parameter for _, parameter in named[: last + 1]]
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,6 @@ class Course(Protocol):
     def batches(self, data: TrainingSet, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch."""
 
-    def hold(self, model: nn.Module) -> None:
-        """Put what does not train into evaluation mode."""
-
     def average(self, model: nn.Module) -> AveragedModel | None:
         """The running average of the weights that the training ends with; None: it ends with the weights themselves."""
 
@@ -115,9 +112,6 @@ class Schedule:
             jitter=self.jitter,
             views=self.views,
         )
-
-    def hold(self, model: nn.Module) -> None:
-        """Everything trains."""
 
     def average(self, model: nn.Module) -> None:
         """The training ends as it is."""
@@ -191,7 +185,6 @@ def fit(
     yield from records
     for epoch in range(len(records) + 1, course.epochs_run + 1):
         state.train()
-        course.hold(model)
         totals: dict[str, Tensor] = {}
         steps, taken, rate = 0, 0, 0.0
         for batch in announced(laid_out(course.batches(data, epoch), model), objective):

@@ -1,4 +1,4 @@
-"""The recipe `best`: its rates, losses and averages by hand, what stays frozen, and that a kill changes nothing."""
+"""The recipe `best`: its rates, losses and averages by hand, and that a kill changes nothing."""
 
 import math
 from itertools import islice
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from components.best import Best, Overlap, frozen_parameters, soft_iou
+from components.best import Best, Overlap, soft_iou
 from components.data.crops import Crops
 from components.data.loader import Jitter
 from components.models.layout import memory_format
@@ -69,21 +69,12 @@ def test_the_loss_by_hand() -> None:
     assert float(found) == pytest.approx(LN2 + 0.5 * (1 - overlap) + 0.4 * (LN2 + 500) / 2)
 
 
-def test_the_finest_level_is_frozen_and_batchnorm_keeps_its_statistics(tmp_path: Path) -> None:
+def test_the_encoder_has_an_optimizer_of_its_own() -> None:
     model = tiny()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    list(fit(model, StageOne(Overlap(0.5, 0.4)), toy(), best(), device=CPU, checkpoint=tmp_path / "c.pt"))
-    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    frozen = {"conv1", "bn1", "layer1"}
-    encoder = {name.split(".")[2] for name in changed if name.startswith("backbone.")}
-    assert encoder == {"layer2", "layer3", "layer4"}
-    assert not [name for name in changed if name.startswith("backbone.") and "running" in name]
-    assert {name.split(".")[0] for name, _ in named_frozen(model)} == frozen
-
-
-def named_frozen(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    chosen = {id(each) for each in frozen_parameters(model.backbone)}
-    return [(name, each) for name, each in model.backbone.encoder.named_parameters() if id(each) in chosen]
+    decoder, encoder = (each.parameters for each in best().optimizers(model))
+    assert {id(each) for each in encoder} == {id(each) for each in model.backbone.parameters()}
+    assert {id(each) for each in decoder + encoder} == {id(each) for each in model.parameters()}
+    assert len(decoder) + len(encoder) == len(list(model.parameters()))
 
 
 def test_it_ends_with_the_average_of_the_weights() -> None:
