@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 from components import experiment, teachers
 from components.data.loader import normalise
 from components.data.prepared import PreparedSet
+from components.inference import probability
 from components.metrics import MapCounts, count, set_scores
 from components.models.checkpoints import load_weights
 from components.models.network import Network
@@ -86,12 +87,9 @@ def scores(model: Network, prepared: PreparedSet, device: Device, *, mirrored: b
     for row in prepared.split(VAL):
         image = torch.from_numpy(np.ascontiguousarray(prepared.images[row].transpose(2, 0, 1)))[None]
         with torch.inference_mode():
-            inputs = normalise(image.to(device.device))
-            maps = torch.sigmoid(model(inputs).logits)
-            if mirrored:
-                maps = (maps + torch.sigmoid(model(inputs.flip(-1)).logits).flip(-1)) / 2
+            maps = probability(model, normalise(image.to(device.device)), mirrored=mirrored)
         label = prepared.full_label(int(row))
-        found = cv2.resize(maps[0, 0].float().cpu().numpy(), label.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        found = cv2.resize(maps[0, 0].cpu().numpy(), label.shape[::-1], interpolation=cv2.INTER_NEAREST)
         counts.append(count(found, label))
     return set_scores(counts, counts, "pooled")
 

@@ -4,7 +4,8 @@ Maps that are scored are half floats, the probability of being in focus; that of
 focus (the probability times 255, rounded).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +16,27 @@ from torch import Tensor, nn
 from components.data.loader import normalise
 
 
-def to_map(logits: Tensor) -> NDArray[np.float16]:
-    """Logits (B, 1, H, W), positive = in focus, to maps, float16 (B, H, W) in [0, 1]."""
-    return np.asarray(torch.sigmoid(logits.float())[:, 0].half().cpu().numpy())
+def mirrors(card: Mapping[str, Any]) -> bool:
+    """Whether a run's maps are the mean of a photograph's and its mirror image's: those of the recipe `best` are."""
+    return bool(card["params"].get("model", {}).get("training") == "best1")
+
+
+def probability(model: nn.Module, inputs: Tensor, *, mirrored: bool) -> Tensor:
+    """Probability of being in focus, float32 (B, 1, H, W) in [0, 1].
+
+    Args:
+        model: in eval mode.
+        inputs: float32 (B, 3, H, W), normalised, on its device.
+        mirrored: take the mean with what the model says of the images mirrored left and right.
+    """
+    found = torch.sigmoid(model(inputs).logits.float())
+    if not mirrored:
+        return found
+    return (found + torch.sigmoid(model(inputs.flip(-1)).logits.float()).flip(-1)) / 2
 
 
 def predict_maps(
-    model: nn.Module, images: NDArray[np.uint8], *, batch_size: int, device: torch.device
+    model: nn.Module, images: NDArray[np.uint8], *, batch_size: int, device: torch.device, mirrored: bool
 ) -> Iterator[NDArray[np.float16]]:
     """Maps of prepared images.
 
@@ -30,6 +45,7 @@ def predict_maps(
         images: uint8 (N, S, S, 3), RGB.
         batch_size: images a forward pass.
         device: where to compute.
+        mirrored: see `probability`.
 
     Yields:
         float16 (B, S, S) a batch, in [0, 1], 1 = in focus, in order.
@@ -37,11 +53,12 @@ def predict_maps(
     for start in range(0, len(images), batch_size):
         chunk = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))
         with torch.inference_mode():
-            yield to_map(model(normalise(torch.from_numpy(chunk).to(device))).logits)
+            maps = probability(model, normalise(torch.from_numpy(chunk).to(device)), mirrored=mirrored)
+            yield np.asarray(maps[:, 0].half().cpu().numpy())
 
 
 def predict_photo(
-    model: nn.Module, photo: NDArray[np.uint8], *, image_size: int, device: torch.device
+    model: nn.Module, photo: NDArray[np.uint8], *, image_size: int, device: torch.device, mirrored: bool
 ) -> NDArray[np.uint8]:
     """The map of one photograph at its own size.
 
@@ -54,6 +71,7 @@ def predict_photo(
         photo: uint8 (H, W, 3), RGB.
         image_size: side of the network's input, pixels.
         device: where to compute.
+        mirrored: see `probability`.
 
     Returns:
         uint8 (H, W), 255 = in focus.
@@ -62,6 +80,6 @@ def predict_photo(
     small = np.asarray(Image.fromarray(photo).resize((image_size, image_size), Image.Resampling.BILINEAR))
     with torch.inference_mode():
         inputs = normalise(torch.from_numpy(small.transpose(2, 0, 1)[None].copy()).to(device))
-        logits = model(inputs).logits.float()
-        full = torch.nn.functional.interpolate(torch.sigmoid(logits), (height, width), mode="bilinear")
+        found = probability(model, inputs, mirrored=mirrored)
+        full = torch.nn.functional.interpolate(found, (height, width), mode="bilinear")
     return np.asarray((full[0, 0] * 255).round().to(torch.uint8).cpu().numpy())

@@ -11,6 +11,7 @@ import torch
 
 from components.errors import InputError
 from components.experiment import CARD, WEIGHTS
+from components.inference import mirrors
 from components.models.checkpoints import load_model, save_model
 from components.models.network import Network
 from components.storage import atomic_path, file_hash, read_json
@@ -39,7 +40,7 @@ def ship(run: Path, scores: Path, weights: Path, at: str) -> Path:
         InputError: no run there, a weight that float16 cannot hold, or a file of more than `MOST` bytes.
     """
     model, card, out = halved(run / WEIGHTS), read_json(run / CARD), weights / f"{DEFAULT}.safetensors"
-    told = {"run": card["run"], "train": card["train"], "commit": at}
+    told = {"run": card["run"], "train": card["train"], "commit": at, "mirrored": "yes" if mirrors(card) else "no"}
     with atomic_path(out) as temporary:
         save_model(temporary, model, {**told, "image_size": str(card["params"]["image_size"])})
         if (size := temporary.stat().st_size) > MOST:
@@ -75,9 +76,11 @@ def facts(path: Path, card: dict[str, Any], at: str, scores: dict[str, dict[str,
         f"| commit | `{at}` |",
     ]
     if scores:
-        lines += ["", "| test set | photographs | MAE | F-beta | IoU |", "|---|---|---|---|---|"]
+        lines += ["", "| test set | photographs | MAE | F-beta at 0.5 | F-beta, published rule | IoU |"]
+        lines.append("|---|---|---|---|---|---|")
     for name, each in scores.items():
-        lines.append(f"| {name} | {each['images']} | {each['mae']:.4f} | {each['f_beta']:.4f} | {each['iou']:.4f} |")
+        measured = " | ".join(f"{each[key]:.4f}" for key in ("mae", "f_beta", "f_beta_published", "iou"))
+        lines.append(f"| {name} | {each['images']} | {measured} |")
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from components.data.loader import normalise
-from components.inference import predict_maps, predict_photo, to_map
+from components.inference import mirrors, predict_maps, predict_photo, probability
 from components.models.outputs import DefocusOutput
 from components.models.registry import build_model
 
@@ -23,13 +23,46 @@ class BrightIsSharp(nn.Module):
         return DefocusOutput(40 * (images.mean(1, keepdim=True) > 0).float() - 20, (), ())
 
 
+class Says(nn.Module):
+    """Says the same logits of whatever it sees."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, images: torch.Tensor) -> DefocusOutput:
+        return DefocusOutput(self.logits, (), ())
+
+
 def test_probabilities_by_hand() -> None:
     # sigmoid: 0 -> 0.5; ln 3 -> 0.75; -ln 4 -> 0.2
-    logits = torch.tensor([[[[0.0, np.log(3)], [-np.log(4), 50.0]]], [[[-50.0, 0.0], [0.0, 0.0]]]])
-    maps = to_map(logits)
-    assert (maps.dtype, maps.shape) == (np.float16, (2, 2, 2))
-    assert maps == pytest.approx(np.array([[[0.5, 0.75], [0.2, 1]], [[0, 0.5], [0.5, 0.5]]]), abs=2**-13)
-    assert to_map(logits.bfloat16())[0, 0, 0] == 0.5
+    logits = torch.tensor([[[[0.0, np.log(3)], [-np.log(4), 50.0]]]])
+    black = np.zeros((1, 2, 2, 3), np.uint8)
+    (maps,) = predict_maps(Says(logits), black, batch_size=1, device=CPU, mirrored=False)
+    assert (maps.dtype, maps.shape) == (np.float16, (1, 2, 2))
+    assert maps == pytest.approx(np.array([[[0.5, 0.75], [0.2, 1]]]), abs=2**-13)
+    assert probability(Says(logits.bfloat16()), torch.zeros(1, 3, 2, 2), mirrored=False)[0, 0, 0, 0] == 0.5
+
+
+def test_the_mean_with_the_mirror_image_by_hand() -> None:
+    logits = torch.tensor([[[[0.0, np.log(3)], [-np.log(4), 50.0]]]])
+    found = probability(Says(logits), torch.zeros(1, 3, 2, 2), mirrored=True)
+    assert found[0, 0].tolist() == pytest.approx(np.array([[0.625, 0.625], [0.6, 0.6]]))
+
+
+def test_a_photograph_and_its_mirror_image_have_mirrored_maps() -> None:
+    torch.manual_seed(0)
+    model = build_model("dffnet", "resnet10t", backbone_kwargs={"channels": [8, 16, 32, 64]}, width=8).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        maps, mirrored = (probability(model, each, mirrored=True) for each in (images, images.flip(-1)))
+    assert torch.equal(maps.flip(-1), mirrored)
+
+
+@pytest.mark.parametrize(("training", "found"), [("best1", True), ("stage1", False)])
+def test_the_recipe_best_looks_at_the_mirror_image_too(training: str, found: bool) -> None:
+    assert mirrors({"params": {"model": {"training": training}}}) == found
+    assert not mirrors({"params": {"published": {}}})
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
@@ -37,7 +70,7 @@ def test_maps_are_the_models_forward(batch_size: int) -> None:
     torch.manual_seed(0)
     model = build_model("dffnet", "resnet10t", backbone_kwargs={"channels": [8, 16, 32, 64]}, width=8).eval()
     images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
-    batches = list(predict_maps(model, images, batch_size=batch_size, device=CPU))
+    batches = list(predict_maps(model, images, batch_size=batch_size, device=CPU, mirrored=False))
     assert [len(batch) for batch in batches] == {1: [1] * 5, 2: [2, 2, 1], 5: [5]}[batch_size]
     with torch.no_grad():
         logits = model(normalise(torch.from_numpy(images).permute(0, 3, 1, 2))).logits
@@ -49,14 +82,15 @@ def test_maps_are_the_models_forward(batch_size: int) -> None:
 
 
 def test_no_image_no_map() -> None:
-    assert list(predict_maps(BrightIsSharp(), np.zeros((0, 8, 8, 3), np.uint8), batch_size=2, device=CPU)) == []
+    black = np.zeros((0, 8, 8, 3), np.uint8)
+    assert list(predict_maps(BrightIsSharp(), black, batch_size=2, device=CPU, mirrored=False)) == []
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 96), (33, 20), (1, 7), (64, 64)])
 def test_a_photographs_map_has_its_size(height: int, width: int) -> None:
     model = BrightIsSharp()
     photo = np.full((height, width, 3), 200, dtype=np.uint8)
-    found = predict_photo(model, photo, image_size=64, device=CPU)
+    found = predict_photo(model, photo, image_size=64, device=CPU, mirrored=False)
     assert (found.shape, found.dtype) == ((height, width), np.uint8)
     assert model.sides == (64, 64)
     assert (found == 255).all()
@@ -65,10 +99,10 @@ def test_a_photographs_map_has_its_size(height: int, width: int) -> None:
 def test_white_is_in_focus_where_the_model_says_so() -> None:
     photo = np.zeros((40, 100, 3), dtype=np.uint8)
     photo[:, 60:] = 255
-    found = predict_photo(BrightIsSharp(), photo, image_size=64, device=CPU)
+    found = predict_photo(BrightIsSharp(), photo, image_size=64, device=CPU, mirrored=False)
     assert (found[:, :55] == 0).all()
     assert (found[:, 65:] == 255).all()
-    (prepared,) = predict_maps(BrightIsSharp(), photo[None, :, ::2], batch_size=1, device=CPU)
+    (prepared,) = predict_maps(BrightIsSharp(), photo[None, :, ::2], batch_size=1, device=CPU, mirrored=False)
     assert prepared.tolist() == [[[0] * 30 + [1] * 20] * 40]
 
 
@@ -82,6 +116,6 @@ def test_photographs_are_resized_as_in_training() -> None:
             return super().forward(images)
 
     photo = np.random.default_rng(0).integers(0, 256, (90, 150, 3), dtype=np.uint8)
-    predict_photo(Sees(), photo, image_size=32, device=CPU)
+    predict_photo(Sees(), photo, image_size=32, device=CPU, mirrored=False)
     small = np.asarray(Image.fromarray(photo).resize((32, 32), Image.Resampling.BILINEAR))
     assert torch.equal(seen[0], normalise(torch.from_numpy(small.transpose(2, 0, 1)[None].copy())))

@@ -11,11 +11,12 @@ from components.data.images import read_photograph
 from components.inference import predict_photo
 from components.models.checkpoints import load_model, read_metadata, read_tensors
 from components.storage import file_hash
-from pipelines.detectors import SHIPPED, weights_of
+from pipelines.detectors import SHIPPED, seen_by, weights_of
 from pipelines.ship import MOST
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 WEIGHTS = SHIPPED / "small.safetensors"
+CPU = torch.device("cpu")
 EXAMPLES = SHIPPED.parent / "data/examples"
 shipped = pytest.mark.skipif(not WEIGHTS.exists(), reason="no weights ship yet")
 
@@ -26,10 +27,10 @@ def test_they_find_what_is_in_focus(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     found = weights_of("small")
     assert found == WEIGHTS
-    model, side = load_model(found), int(read_metadata(found)["image_size"])
+    model, (side, mirrored) = load_model(found), seen_by(found)
     for name, share in {"flower": 0.24, "chelsea": 0.59}.items():
         pixels = np.asarray(read_photograph(EXAMPLES / f"{name}.jpg"))
-        focus = predict_photo(model, pixels, image_size=side, device=torch.device("cpu")) / 255
+        focus = predict_photo(model, pixels, image_size=side, device=CPU, mirrored=mirrored) / 255
         assert focus.mean() == pytest.approx(share, abs=0.08), name
     height, width = focus.shape
     assert focus[height // 4 : height // 2, width // 3 : width // 2].mean() > 0.9  # between the cat's eyes
