@@ -173,5 +173,5 @@ def test_an_unknown_name_lists_what_there_is(here: Path, model: Network) -> None
 
 def test_a_run_that_was_not_trained_says_why(here: Path) -> None:
     mark(Path("data/models/dut"), Gap("DUT", "nobody has it", "get it"))
-    with pytest.raises(InputError, match=r"^--model dut: DUT: not available \(nobody has it\); get it$"):
+    with pytest.raises(InputError, match=r"^--model dut: DUT: not at hand \(nobody has it\); get it$"):
         find_detector("dut", "cpu")
