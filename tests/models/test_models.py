@@ -27,7 +27,8 @@ def test_outputs_are_the_recorded_ones(model):
     ours = tiny.outputs(name)
     assert set(ours) == set(golden)
     for key, value in golden.items():
-        np.testing.assert_allclose(ours[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+        rounding = 1e-5 * float(np.abs(value).max())  # processors differ by a third of it, of what sums to nearly 0 too
+        np.testing.assert_allclose(ours[key], value, rtol=1e-4, atol=rounding, err_msg=key)
 
 
 def test_encode_gives_the_features_of_forward_with_the_channels_it_says(model):
