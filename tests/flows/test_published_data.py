@@ -37,7 +37,7 @@ def paper_like(params: dict) -> dict:
     params["depth_teacher"] |= {"source": "midas_v21"}
     first = params["stage1_runs"]["dffnet"]
     params["stage1_runs"]["dffnet_dut"] = first | {"train": "CUHK-TR-1 & DUT-TR"}
-    params["stage2_runs"]["d_dffnet_dut"] = {"teacher": "dffnet_dut", "loss": "bce&el"}
+    params["stage2_runs"]["d_dffnet_dut"] = {"training": "stage2", "teacher": "dffnet_dut", "loss": "bce&el"}
     run = {"model": "dffnet", "backbone": "resnet10t", "backbone_options": SMALL}
     params["published"] = {CHECKPOINT: run | {"beside": "d_dffnet"}, UNLUCKY: run | {"beside": "dffnet"}}
     params["cached_sets"] = ["cuhk", "dut"]

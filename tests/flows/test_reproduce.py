@@ -329,7 +329,7 @@ def test_what_cannot_be_reproduced_is_one_message(project: Checkout, words: list
 def test_wrong_params_are_told_once_and_cost_no_output(project: Checkout) -> None:
     project.write("components/params.py", (PROJECT / "components/params.py").read_text())
     project.write("data/out/first/model.safetensors", "of the last run")
-    choose(project, "\n  beta:", "\n  betta:")
+    choose(project, "\n  beta: 3.0", "\n  betta: 3.0")
     choose(project, "image_size: 64", "image_size: 65")
     done = project.run(DBDFLOW, "reproduce")
     assert done.returncode == 2
