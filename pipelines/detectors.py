@@ -119,11 +119,11 @@ def network(name: str, path: Path, device: str) -> Detect:
 
     chosen = set_up(device=device, precision="float32", deterministic=False, threads=0).device
     model = detector(name, path).to(chosen)
-    side, mirrored = (PUBLISHED_SIZE, False) if path.suffix in PUBLISHED else seen_by(path)
+    side, best = (PUBLISHED_SIZE, False) if path.suffix in PUBLISHED else seen_by(path)
 
     def detect(photograph: Path) -> "NDArray[np.uint8]":
         pixels = np.asarray(read_photograph(photograph))
-        return predict_photo(model, pixels, image_size=side, device=chosen, mirrored=mirrored)
+        return predict_photo(model, pixels, image_size=side, device=chosen, best=best)
 
     return detect
 
@@ -144,19 +144,19 @@ def detector(name: str, path: Path) -> "Network":
 
 
 def seen_by(path: Path) -> tuple[int, bool]:
-    """What a network of ours sees of a photograph: the side of its input, pixels, and whether the mirror image too.
+    """What a network of ours sees of a photograph: the side of its input, pixels, and whether by the recipe `best`.
 
     From its file's header, where it ships; else from the card beside it.
 
     Raises:
         InputError: there is neither.
     """
-    from components.inference import mirrors
+    from components.inference import by_best
     from components.models.checkpoints import read_metadata
     from components.storage import read_json
 
     stated = read_metadata(path)
     if "image_size" in stated:
-        return int(stated["image_size"]), stated["mirrored"] == "yes"
+        return int(stated["image_size"]), stated["best"] == "yes"
     card = read_json(path.parent / "card.json")
-    return int(card["params"]["image_size"]), mirrors(card)
+    return int(card["params"]["image_size"]), by_best(card)

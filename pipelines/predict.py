@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from components import experiment
 from components.data.maps import grey, write_maps
 from components.data.prepared import PreparedSet
-from components.inference import mirrors, predict_maps
+from components.inference import by_best, predict_maps
 from components.models.checkpoints import load_model
 from components.params import load_params
 from components.storage import atomic_dir, read_json
@@ -21,7 +21,7 @@ def predict(stage: Stage, *, run: str, prepared: Path, models: Path, out: Path) 
     stage.params({"run": run, "image_size": params.image_size, "runtime": params.runtime.model_dump()})
     device = experiment.device_of(params)
     model = load_model(models / run / experiment.WEIGHTS).to(device.device).eval()
-    mirrored = mirrors(read_json(models / run / experiment.CARD))
+    best = by_best(read_json(models / run / experiment.CARD))
     sets = PreparedSet.load_all(prepared)
     total, done = sum(len(each.test_rows()) for each in sets), 0
     with atomic_dir(out) as folder:
@@ -29,9 +29,7 @@ def predict(stage: Stage, *, run: str, prepared: Path, models: Path, out: Path) 
             rows = each.test_rows()
             maps: list[NDArray[np.float16]] = []
             images = each.images[rows]
-            found = predict_maps(
-                model, images, batch_size=params.predict.batch_size, device=device.device, mirrored=mirrored
-            )
+            found = predict_maps(model, images, batch_size=params.predict.batch_size, device=device.device, best=best)
             for batch in found:
                 maps.extend(batch)
                 done += len(batch)

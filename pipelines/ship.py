@@ -11,7 +11,7 @@ import torch
 
 from components.errors import InputError
 from components.experiment import CARD, WEIGHTS
-from components.inference import mirrors
+from components.inference import by_best
 from components.models.checkpoints import load_model, save_model
 from components.models.network import Network
 from components.storage import atomic_path, file_hash, read_json
@@ -40,7 +40,7 @@ def ship(run: Path, scores: Path, weights: Path, at: str) -> Path:
         InputError: no run there, a weight that float16 cannot hold, or a file of more than `MOST` bytes.
     """
     model, card, out = halved(run / WEIGHTS), read_json(run / CARD), weights / f"{DEFAULT}.safetensors"
-    told = {"run": card["run"], "train": card["train"], "commit": at, "mirrored": "yes" if mirrors(card) else "no"}
+    told = {"run": card["run"], "train": card["train"], "commit": at, "best": "yes" if by_best(card) else "no"}
     with atomic_path(out) as temporary:
         save_model(temporary, model, {**told, "image_size": str(card["params"]["image_size"])})
         if (size := temporary.stat().st_size) > MOST:

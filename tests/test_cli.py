@@ -88,7 +88,7 @@ def test_predicted_maps_have_the_photographs_own_sizes(here: Path, runs: Path) -
     torch.manual_seed(0)
     model = build_model("dffnet", "resnet10t", backbone_kwargs=BACKBONE, width=8).eval()
     values = np.asarray(read_photograph(here / "photos/a.jpg"))
-    expected = predict_photo(model, values, image_size=64, device=torch.device("cpu"), mirrored=False)
+    expected = predict_photo(model, values, image_size=64, device=torch.device("cpu"), best=False)
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 

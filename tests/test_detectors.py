@@ -59,7 +59,7 @@ def run(folder: Path, model: Network, side: int = 64) -> None:
 
 
 def expected(model: Network, side: int) -> np.ndarray:
-    return predict_photo(model, PIXELS, image_size=side, device=torch.device("cpu"), mirrored=False)
+    return predict_photo(model, PIXELS, image_size=side, device=torch.device("cpu"), best=False)
 
 
 def test_a_run_by_its_name_its_folder_and_its_file(here: Path, model: Network) -> None:
@@ -79,7 +79,7 @@ def test_what_ships_is_the_run_in_half_the_bytes_with_its_facts(here: Path, mode
     file = ship(Path("data/models/mine"), here, here / "weights", "c0ffee")
     assert file == here / "weights/small.safetensors"
     assert {str(value.dtype) for value in checkpoints.read_tensors(file).values()} == {"torch.float16", "torch.int64"}
-    told = {"run": "mine", "train": "CUHK-TR-1", "commit": "c0ffee", "image_size": "64", "mirrored": "no"}
+    told = {"run": "mine", "train": "CUHK-TR-1", "commit": "c0ffee", "image_size": "64", "best": "no"}
     assert checkpoints.read_metadata(file) == told
     assert {value.dtype for value in checkpoints.load_model(file).parameters()} == {torch.float32}
     assert np.array_equal(made("small"), expected(deepcopy(model).half().float(), 64))

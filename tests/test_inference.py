@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from components.data.loader import normalise
-from components.inference import mirrors, predict_maps, predict_photo, probability
+from components.inference import by_best, predict_maps, predict_photo, probability
 from components.models.outputs import DefocusOutput
 from components.models.registry import build_model
 
@@ -38,16 +38,17 @@ def test_probabilities_by_hand() -> None:
     # sigmoid: 0 -> 0.5; ln 3 -> 0.75; -ln 4 -> 0.2
     logits = torch.tensor([[[[0.0, np.log(3)], [-np.log(4), 50.0]]]])
     black = np.zeros((1, 2, 2, 3), np.uint8)
-    (maps,) = predict_maps(Says(logits), black, batch_size=1, device=CPU, mirrored=False)
+    (maps,) = predict_maps(Says(logits), black, batch_size=1, device=CPU, best=False)
     assert (maps.dtype, maps.shape) == (np.float16, (1, 2, 2))
     assert maps == pytest.approx(np.array([[[0.5, 0.75], [0.2, 1]]]), abs=2**-13)
-    assert probability(Says(logits.bfloat16()), torch.zeros(1, 3, 2, 2), mirrored=False)[0, 0, 0, 0] == 0.5
+    assert probability(Says(logits.bfloat16()), torch.zeros(1, 3, 2, 2), best=False)[0, 0, 0, 0] == 0.5
 
 
-def test_the_mean_with_the_mirror_image_by_hand() -> None:
-    logits = torch.tensor([[[[0.0, np.log(3)], [-np.log(4), 50.0]]]])
-    found = probability(Says(logits), torch.zeros(1, 3, 2, 2), mirrored=True)
-    assert found[0, 0].tolist() == pytest.approx(np.array([[0.625, 0.625], [0.6, 0.6]]))
+def test_maps_of_the_recipe_best_by_hand() -> None:
+    """Logits 0 and ln 3 beside each other, mirrored ln 3 and 0: their mean, three times, is 1.5 ln 3."""
+    logits = torch.tensor([[[[0.0, np.log(3)]]]])
+    found = probability(Says(logits), torch.zeros(1, 3, 1, 2), best=True)
+    assert found[0, 0, 0].tolist() == pytest.approx([3**1.5 / (1 + 3**1.5)] * 2)
 
 
 def test_a_photograph_and_its_mirror_image_have_mirrored_maps() -> None:
@@ -55,14 +56,14 @@ def test_a_photograph_and_its_mirror_image_have_mirrored_maps() -> None:
     model = build_model("dffnet", "resnet10t", backbone_kwargs={"channels": [8, 16, 32, 64]}, width=8).eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        maps, mirrored = (probability(model, each, mirrored=True) for each in (images, images.flip(-1)))
+        maps, mirrored = (probability(model, each, best=True) for each in (images, images.flip(-1)))
     assert torch.equal(maps.flip(-1), mirrored)
 
 
 @pytest.mark.parametrize(("training", "found"), [("best1", True), ("stage1", False)])
-def test_the_recipe_best_looks_at_the_mirror_image_too(training: str, found: bool) -> None:
-    assert mirrors({"params": {"model": {"training": training}}}) == found
-    assert not mirrors({"params": {"published": {}}})
+def test_runs_of_the_recipe_best_are_known_by_their_card(training: str, found: bool) -> None:
+    assert by_best({"params": {"model": {"training": training}}}) == found
+    assert not by_best({"params": {"published": {}}})
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
@@ -70,7 +71,7 @@ def test_maps_are_the_models_forward(batch_size: int) -> None:
     torch.manual_seed(0)
     model = build_model("dffnet", "resnet10t", backbone_kwargs={"channels": [8, 16, 32, 64]}, width=8).eval()
     images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
-    batches = list(predict_maps(model, images, batch_size=batch_size, device=CPU, mirrored=False))
+    batches = list(predict_maps(model, images, batch_size=batch_size, device=CPU, best=False))
     assert [len(batch) for batch in batches] == {1: [1] * 5, 2: [2, 2, 1], 5: [5]}[batch_size]
     with torch.no_grad():
         logits = model(normalise(torch.from_numpy(images).permute(0, 3, 1, 2))).logits
@@ -83,14 +84,14 @@ def test_maps_are_the_models_forward(batch_size: int) -> None:
 
 def test_no_image_no_map() -> None:
     black = np.zeros((0, 8, 8, 3), np.uint8)
-    assert list(predict_maps(BrightIsSharp(), black, batch_size=2, device=CPU, mirrored=False)) == []
+    assert list(predict_maps(BrightIsSharp(), black, batch_size=2, device=CPU, best=False)) == []
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 96), (33, 20), (1, 7), (64, 64)])
 def test_a_photographs_map_has_its_size(height: int, width: int) -> None:
     model = BrightIsSharp()
     photo = np.full((height, width, 3), 200, dtype=np.uint8)
-    found = predict_photo(model, photo, image_size=64, device=CPU, mirrored=False)
+    found = predict_photo(model, photo, image_size=64, device=CPU, best=False)
     assert (found.shape, found.dtype) == ((height, width), np.uint8)
     assert model.sides == (64, 64)
     assert (found == 255).all()
@@ -99,10 +100,10 @@ def test_a_photographs_map_has_its_size(height: int, width: int) -> None:
 def test_white_is_in_focus_where_the_model_says_so() -> None:
     photo = np.zeros((40, 100, 3), dtype=np.uint8)
     photo[:, 60:] = 255
-    found = predict_photo(BrightIsSharp(), photo, image_size=64, device=CPU, mirrored=False)
+    found = predict_photo(BrightIsSharp(), photo, image_size=64, device=CPU, best=False)
     assert (found[:, :55] == 0).all()
     assert (found[:, 65:] == 255).all()
-    (prepared,) = predict_maps(BrightIsSharp(), photo[None, :, ::2], batch_size=1, device=CPU, mirrored=False)
+    (prepared,) = predict_maps(BrightIsSharp(), photo[None, :, ::2], batch_size=1, device=CPU, best=False)
     assert prepared.tolist() == [[[0] * 30 + [1] * 20] * 40]
 
 
@@ -116,6 +117,6 @@ def test_photographs_are_resized_as_in_training() -> None:
             return super().forward(images)
 
     photo = np.random.default_rng(0).integers(0, 256, (90, 150, 3), dtype=np.uint8)
-    predict_photo(Sees(), photo, image_size=32, device=CPU, mirrored=False)
+    predict_photo(Sees(), photo, image_size=32, device=CPU, best=False)
     small = np.asarray(Image.fromarray(photo).resize((32, 32), Image.Resampling.BILINEAR))
     assert torch.equal(seen[0], normalise(torch.from_numpy(small.transpose(2, 0, 1)[None].copy())))

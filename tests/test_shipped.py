@@ -27,10 +27,10 @@ def test_they_find_what_is_in_focus(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     found = weights_of("small")
     assert found == WEIGHTS
-    model, (side, mirrored) = load_model(found), seen_by(found)
+    model, (side, best) = load_model(found), seen_by(found)
     for name, share in {"flower": 0.24, "chelsea": 0.59}.items():
         pixels = np.asarray(read_photograph(EXAMPLES / f"{name}.jpg"))
-        focus = predict_photo(model, pixels, image_size=side, device=CPU, mirrored=mirrored) / 255
+        focus = predict_photo(model, pixels, image_size=side, device=CPU, best=best) / 255
         assert focus.mean() == pytest.approx(share, abs=0.08), name
     height, width = focus.shape
     assert focus[height // 4 : height // 2, width // 3 : width // 2].mean() > 0.9  # between the cat's eyes

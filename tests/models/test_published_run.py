@@ -88,7 +88,7 @@ def test_the_command_predicts_with_the_file_itself(made, shared, tmp_path):
     assert done.exit_code == 0, done.output
     pixels = np.asarray(read_photograph(photograph))
     model = load_model(made / "out/model.safetensors")
-    expected = predict_photo(model, pixels, image_size=320, device=torch.device("cpu"), mirrored=False)
+    expected = predict_photo(model, pixels, image_size=320, device=torch.device("cpu"), best=False)
     with Image.open(tmp_path / "out_of_focus0142.png") as image:
         assert np.array_equal(np.asarray(image), expected)
 
