@@ -2,7 +2,7 @@
 
 AdamW with a slower encoder, a warm-up and a cosine; random crops; a loss that also counts the overlap; at the end the
 running average of the weights.
-Every choice was made on the validation photographs of CUHK-TR-1: docs/cuhk.md has what was tried.
+docs/cuhk.md says how each choice was made, and what was tried.
 """
 
 import math

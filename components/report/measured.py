@@ -21,7 +21,7 @@ REFERENCES = {"best": "dffnet_best", "paper": "dffnet"}
 FEWEST = 6
 """Photographs from which a difference is called one: a sign test on fewer never falls below 5 %."""
 TITLES = {
-    "best": "Ours, recipe best (our own, chosen on validation photographs)",
+    "best": "Ours, recipe best (our own: docs/cuhk.md)",
     "paper": "Ours, recipe paper (the paper’s losses, optimiser and schedule)",
     "authors_weights": "The authors’ weights",
     "functions": "Classical methods and constants",
