@@ -35,7 +35,7 @@ def checkout(shared, root, tmp_path_factory):
     (folder / "external/hifst/method.yaml").write_text(YAML)
     run_stage("external", folder, external="external", prepared="prepared", out="scores/external")
     paths = {name: name for name in ("prepared", "predictions", "scores", "models")}
-    run_stage("report", folder, **paths, summary="summary", out="report")
+    run_stage("report", folder, **paths, teacher="teacher", summary="summary", out="report")
     return folder
 
 
