@@ -14,18 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import torch
 from clock import machine
 from origin import ROOT, commit
 from ruamel.yaml import YAML
 
 from components import experiment, teachers
-from components.data.loader import normalise
 from components.data.prepared import PreparedSet
-from components.inference import probability
-from components.metrics import MapCounts, count, set_scores
+from components.evaluation import resize_map
+from components.inference import predict_maps
+from components.metrics import count, set_scores
 from components.models.checkpoints import load_weights
 from components.models.network import Network
 from components.params import Params, parse_params
@@ -83,14 +80,11 @@ def trained(
 
 def scores(model: Network, prepared: PreparedSet, device: Device, *, best: bool) -> dict[str, float]:
     """Of the validation photographs, by the rules of CUHK-TE-1; `best`: as the recipe's maps are made."""
-    counts: list[MapCounts] = []
-    for row in prepared.split(VAL):
-        image = torch.from_numpy(np.ascontiguousarray(prepared.images[row].transpose(2, 0, 1)))[None]
-        with torch.inference_mode():
-            maps = probability(model, normalise(image.to(device.device)), best=best)
-        label = prepared.full_label(int(row))
-        found = cv2.resize(maps[0, 0].cpu().numpy(), label.shape[::-1], interpolation=cv2.INTER_NEAREST)
-        counts.append(count(found, label))
+    rows = prepared.split(VAL)
+    found = predict_maps(model, prepared.images[rows], batch_size=12, device=device.device, best=best)
+    labels = [prepared.full_label(int(row)) for row in rows]
+    maps = (each for batch in found for each in batch)
+    counts = [count(resize_map(each, label.shape, "nearest"), label) for each, label in zip(maps, labels, strict=True)]
     return set_scores(counts, counts, "pooled")
 
 

@@ -59,7 +59,8 @@ class Best:
         """The decoder's and the encoder's."""
         assert isinstance(model, Network)
         encoder = list(model.backbone.parameters())
-        decoder = [each for each in model.parameters() if all(each is not its for its in encoder)]
+        theirs = {id(each) for each in encoder}
+        decoder = [each for each in model.parameters() if id(each) not in theirs]
         return [
             Adam(each, learning_rate=self.learning_rate, weight_decay=self.weight_decay, decoupled=True)
             for each in (decoder, encoder)

@@ -185,32 +185,58 @@ def fit(
     yield from records
     for epoch in range(len(records) + 1, course.epochs_run + 1):
         state.train()
-        totals: dict[str, Tensor] = {}
-        steps, taken, rate = 0, 0, 0.0
-        for batch in announced(laid_out(course.batches(data, epoch), model), objective):
-            rate = course.set_rates(ours, epoch, taken / len(data))
-            losses = step(
-                model,
-                objective,
-                batch,
-                epoch=epoch,
-                optimizers=optimizers,
-                gradient_clip=course.gradient_clip,
-                device=device,
-            )
-            if average is not None:
-                average.update_parameters(model)
-            totals = {name: totals[name] + value if totals else value for name, value in losses.items()}
-            steps, taken = steps + 1, taken + len(batch.index)
-            if steps % NAN_CHECK_STEPS == 0:
-                _check_finite(totals, epoch, steps)
-        _check_finite(totals, epoch, steps)
-        values = {name: float(total) / steps for name, total in totals.items()}
-        records.append(EpochRecord(epoch, course.epochs_run, values | {"learning_rate": rate}))
+        values = _epoch(
+            model,
+            objective,
+            data,
+            course,
+            ours=ours,
+            optimizers=optimizers,
+            average=average,
+            epoch=epoch,
+            device=device,
+        )
+        records.append(EpochRecord(epoch, course.epochs_run, values))
         _save(checkpoint, state, optimizers, records)
         yield records[-1]
     if average is not None:
         model.load_state_dict(average.module.state_dict())
+
+
+def _epoch(
+    model: nn.Module,
+    objective: Objective,
+    data: TrainingSet,
+    course: Course,
+    *,
+    ours: Sequence[Adam],
+    optimizers: Sequence[Adam],
+    average: AveragedModel | None,
+    epoch: int,
+    device: Device,
+) -> dict[str, float]:
+    """Train for an epoch with all `optimizers`, `ours` the model's; means over its steps, and the last rate."""
+    totals: dict[str, Tensor] = {}
+    steps, taken, rate = 0, 0, 0.0
+    for batch in announced(laid_out(course.batches(data, epoch), model), objective):
+        rate = course.set_rates(ours, epoch, taken / len(data))
+        losses = step(
+            model,
+            objective,
+            batch,
+            epoch=epoch,
+            optimizers=optimizers,
+            gradient_clip=course.gradient_clip,
+            device=device,
+        )
+        if average is not None:
+            average.update_parameters(model)
+        totals = {name: totals[name] + value if totals else value for name, value in losses.items()}
+        steps, taken = steps + 1, taken + len(batch.index)
+        if steps % NAN_CHECK_STEPS == 0:
+            _check_finite(totals, epoch, steps)
+    _check_finite(totals, epoch, steps)
+    return {name: float(total) / steps for name, total in totals.items()} | {"learning_rate": rate}
 
 
 def laid_out(coming: Iterable[Batch], model: nn.Module) -> Iterator[Batch]:

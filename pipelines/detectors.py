@@ -90,8 +90,7 @@ def classical(name: str) -> Detect:
     from pipelines.resources import THREADS
 
     os.environ.update(dict.fromkeys(THREADS, "1"))  # before NumPy is imported: its threads slow small products down
-    import numpy as np
-
+    from components.data.maps import grey
     from components.methods import Method, find_map
 
     places = (PREDICTIONS / name / "fitted.npz", SHIPPED / f"{name}.npz") if name in LEARNS else ()
@@ -102,7 +101,7 @@ def classical(name: str) -> Detect:
             f"`dvc repro baseline@{name}` makes the first, or choose another method or network"
         )
     method = Method(name, CLASSICAL[name])
-    return lambda photograph: np.rint(find_map(method, fitted, photograph) * 255).astype(np.uint8)
+    return lambda photograph: grey(find_map(method, fitted, photograph))
 
 
 def network(name: str, path: Path, device: str) -> Detect:
