@@ -36,6 +36,7 @@ reproduce: setup ## the whole DAG by params.yaml (as shipped: the miniature), up
 cuhk: setup ## CUHK for real on two cores (1.5 hours): make cuhk CUHK=FOLDER ENCODER=FILE [DUT=FOLDER]; docs/cuhk.md
 	@cmp -s presets/$(PRESET).yaml params.yaml || git diff --quiet HEAD -- params.yaml || \
 		{ echo "error: params.yaml has changes that are not committed; commit or undo them, it becomes presets/$(PRESET).yaml"; exit 2; }
+	@test -n "$(CUHK)" -o -d data/archives/cuhk || { echo "error: CUHK: not named and not imported before; say make cuhk CUHK=FOLDER ENCODER=FILE, docs/cuhk.md says what of"; exit 2; }
 	$(if $(CUHK),dbdflow import cuhk $(CUHK))
 	$(if $(ENCODER),dbdflow import mobilenetv2_100 $(ENCODER))
 	$(if $(DUT),dbdflow import dut $(DUT) --partial)
