@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from components.data.images import to_network_size
 from components.data.loader import normalise
 
+ROWS = 512
+"""Of a full-size map, made at a time."""
 SHARPNESS = 3.0
 """What logits are multiplied by in maps of the recipe `best`: its maps are soft, and a map is an answer more than a
 probability. Chosen on validation photographs, where it takes MAE from 0.082 to 0.067 and leaves what is below 0.5 as it
@@ -63,7 +67,13 @@ def predict_maps(
 
 
 def predict_photo(
-    model: nn.Module, photo: NDArray[np.uint8], *, image_size: int, device: torch.device, best: bool
+    model: nn.Module,
+    photo: NDArray[np.uint8],
+    size: tuple[int, int] | None = None,
+    *,
+    image_size: int,
+    device: torch.device,
+    best: bool,
 ) -> NDArray[np.uint8]:
     """The map of one photograph at its own size.
 
@@ -73,7 +83,8 @@ def predict_photo(
 
     Args:
         model: in eval mode, on the device.
-        photo: uint8 (H, W, 3), RGB.
+        photo: uint8 (h, w, 3), RGB.
+        size: (H, W), its full size where it comes reduced, pixels.
         image_size: side of the network's input, pixels.
         device: where to compute.
         best: see `probability`.
@@ -81,10 +92,22 @@ def predict_photo(
     Returns:
         uint8 (H, W), 255 = in focus.
     """
-    height, width = photo.shape[:2]
-    small = np.asarray(Image.fromarray(photo).resize((image_size, image_size), Image.Resampling.BILINEAR))
+    small = to_network_size(Image.fromarray(photo), image_size)
     with torch.inference_mode():
         inputs = normalise(torch.from_numpy(small.transpose(2, 0, 1)[None].copy()).to(device))
-        found = probability(model, inputs, best=best)
-        full = torch.nn.functional.interpolate(found, (height, width), mode="bilinear")
-    return np.asarray((full[0, 0] * 255).round().to(torch.uint8).cpu().numpy())
+        return to_full_size(probability(model, inputs, best=best), size or photo.shape[:2])
+
+
+def to_full_size(found: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A map, float32 (1, 1, h, w) in [0, 1], brought bilinearly to (H, W), uint8; rows by rows, in bounded memory."""
+    height, width = size
+    full = np.empty(size, np.uint8)
+    wide = F.interpolate(found, (found.shape[2], width), mode="bilinear")[0, 0]
+    centres = ((torch.arange(height, device=found.device) + 0.5) * (len(wide) / height) - 0.5).clamp(min=0)
+    above = centres.long()
+    below, share = (above + 1).clamp(max=len(wide) - 1), (centres - above)[:, None]
+    for start in range(0, height, ROWS):
+        rows = slice(start, start + ROWS)
+        values = wide[above[rows]].lerp(wide[below[rows]], share[rows])
+        full[rows] = (values * 255).round().to(torch.uint8).cpu().numpy()
+    return full

@@ -5,8 +5,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,8 @@ NO_ROOM = {
     errno.EDQUOT: "your quota on this disk is used up",
     errno.EFBIG: "no file may grow this large here (see `ulimit -f`)",
 }
+LONG_NAME = 200
+"""Bytes of a name beyond which a temporary one goes by its hash: file systems take 255, and it is longer."""
 
 
 class NoRoomError(InputError):
@@ -85,11 +87,17 @@ def make_parent(path: Path) -> None:
 def make_way(path: Path) -> str:
     """Make the folder of `path`, rid of what killed processes left there of it; the prefix of temporary names."""
     make_parent(path)
-    ours = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,7}})\.\w{{8}}(\.\w+)?")
+    known = path.name if len(path.name.encode()) <= LONG_NAME else hashlib.sha256(path.name.encode()).hexdigest()[:32]
+    ours = re.compile(rf"\.{re.escape(known)}\.(\d{{1,7}})\.\w{{8}}(\.\w+)?")
     for entry in path.parent.iterdir():
         if (left := ours.fullmatch(entry.name)) and not is_alive(int(left[1])):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
-    return f".{path.name}.{os.getpid()}."
+    return f".{known}.{os.getpid()}."
+
+
+def beside(path: Path, prefix: str) -> Path:
+    """A name beside `path` that nobody else uses."""
+    return path.with_name(f"{prefix}{secrets.token_hex(4)}{path.suffix}")
 
 
 def is_alive(pid: int) -> bool:
@@ -112,12 +120,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     prefix = make_way(path)
     with room_for(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = beside(path, prefix)
+        temporary.touch(exist_ok=False)
         try:
             yield temporary
-            temporary.chmod(0o644)
             sync(temporary)
             temporary.replace(path)
             sync(path.parent)
@@ -134,10 +140,11 @@ def atomic_dir(path: Path) -> Iterator[Path]:
     """
     prefix = make_way(path)
     with room_for(path):
-        temporary, old = (Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix)) for _ in range(2))
+        temporary, old = (beside(path, prefix) for _ in range(2))
+        temporary.mkdir()
+        old.mkdir()
         try:
             yield temporary
-            temporary.chmod(0o755)
             for file in temporary.rglob("*"):
                 sync(file)
             if path.is_dir():

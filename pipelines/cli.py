@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from components.errors import InputError
 from pipelines import environment
 from pipelines.detectors import CLASSICAL, DEFAULT
-from pipelines.photographs import pictures, plan_maps, predict_maps
+from pipelines.photographs import plan_maps, predict_maps, told
 from pipelines.progress import Progress
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 POSITIVE = click.Choice(["focus", "blur"])
+GREY_TOLERANCE = 0.20
+"""Of a label that is scored: the most that any of the paper's sets needs (DUT)."""
 SHEETS = {".jpeg", ".jpg", ".png"}
 
 
@@ -82,20 +85,51 @@ def main() -> None:
 @click.option("--out", default="maps", show_default=True, type=click.Path(path_type=Path), help="Folder for the maps.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="A picture (.png, .jpg) of photographs, maps, cut-outs.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-def predict(photos: tuple[Path, ...], model: str, out: Path, sheet: Path | None, device: str) -> None:
-    """Blur maps of PHOTOS (photographs, or folders of them) at their own size; white = in focus."""
+@click.option("--overwrite", is_flag=True, help="Write over files that are no maps of predict; never a photograph.")
+@click.option(
+    "--max-megapixels",
+    type=click.IntRange(1),
+    default=512,
+    show_default=True,
+    help="Larger photographs are not read; one takes 3 bytes a pixel (a JPEG less), and its map 1.",
+)
+def predict(
+    *,
+    photos: tuple[Path, ...],
+    model: str,
+    out: Path,
+    sheet: Path | None,
+    device: str,
+    overwrite: bool,
+    max_megapixels: int,
+) -> None:
+    """Blur maps of PHOTOS (photographs, or folders of them) at their own size; white = in focus.
+
+    A map is made at the size that the network was trained at, and brought to the photograph's size bilinearly. (The
+    published code does that by nearest neighbour, and so do the scores of the tables.)
+    """
     if sheet and sheet.suffix.lower() not in SHEETS:
         raise InputError(f"--sheet {sheet}: expected a name that ends in {', '.join(sorted(SHEETS))}")
-    plan = plan_maps(photos, out, sheet)
-    with click.progressbar(length=len(plan), label="photographs", file=sys.stderr) as bar:
-        for _ in predict_maps(plan, model, device):
+    plan = plan_maps(photos, out, sheet, overwrite=overwrite)
+    from components.data.images import accept
+
+    accept(max_megapixels)
+    without = dict(plan.left_out)
+    with click.progressbar(length=len(plan.maps), label="photographs", file=sys.stderr) as bar:
+        for photograph, reason in predict_maps(plan, model, device):
             bar.update(1)
-    click.echo(f"{len(plan)} maps in {out} (white = in focus)")
-    if sheet:
+            if reason:
+                without[photograph] = reason
+    done = {photograph: place for photograph, place in plan.maps.items() if photograph not in without}
+    click.echo(f"{len(done)} maps in {out} (white = in focus)")
+    if sheet and done:
         from pipelines.sheet import write_sheet
 
-        write_sheet(sheet, plan)
+        write_sheet(sheet, done)
         click.echo(f"{sheet}: photograph, map, cut-out")
+    if without:
+        click.echo(told(without), err=True)
+        sys.exit(1)
 
 
 @main.command()
@@ -122,11 +156,14 @@ def score(
             "every map needs its label and every label its map"
         )
 
+    read_as: Counter[str] = Counter()
     scores = score_pairs(
-        read_pairs(found, truth, maps_positive, labels_positive),
+        read_pairs(found, truth, maps_positive, labels_positive, read_as),
         resize=resize,
         iou="pooled" if iou == "pooled" else "per_image",
     )
+    for reading, count in sorted((read_as - Counter({"": read_as[""]})).items()):
+        click.echo(f"{labels}: {count} of {len(truth)} labels: {reading}", err=True)
     if as_json:
         click.echo(json.dumps(scores))
         return
@@ -135,18 +172,34 @@ def score(
     click.echo(f"IoU    {scores['iou']:.4f}  ({iou}, blurred = positive)\n{scores['images']} images")
 
 
+def pictures(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder, by stem.
+
+    Raises:
+        InputError: no such folder, no picture in it, or two with one stem.
+    """
+    from components.data.images import find_images
+    from components.data.names import SUFFIXES
+
+    found = find_images(folder)
+    if not found:
+        raise InputError(f"{folder}: no picture in it; expected {', '.join(sorted(SUFFIXES))}")
+    return found
+
+
 def read_pairs(
-    maps: dict[str, Path], labels: dict[str, Path], maps_positive: str, labels_positive: str
+    maps: dict[str, Path], labels: dict[str, Path], maps_positive: str, labels_positive: str, read_as: Counter[str]
 ) -> Iterator[tuple[str, "NDArray[np.uint8]", "NDArray[np.uint8]"]]:
-    """Each (file, map with 255 = in focus, label with 1 = in focus)."""
-    from components.data.images import read_grey
+    """Each (file, map with 255 = in focus, label with 1 = in focus); `read_as` counts what labels were taken for."""
+    from components.data.masks import read_map, read_mask
 
     for stem, path in maps.items():
-        grey, label = read_grey(path), read_grey(labels[stem]) >= 128
+        found, label = read_map(path), read_mask(labels[stem], GREY_TOLERANCE)
+        read_as[label.read_as] += 1
         yield (
             str(path),
-            grey if maps_positive == "focus" else 255 - grey,
-            (label if labels_positive == "focus" else ~label).astype("uint8"),
+            found if maps_positive == "focus" else 255 - found,
+            (label.white if labels_positive == "focus" else ~label.white).astype("uint8"),
         )
 
 

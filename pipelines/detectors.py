@@ -112,7 +112,7 @@ def network(name: str, path: Path, device: str) -> Detect:
     """
     import numpy as np
 
-    from components.data.images import read_photograph
+    from components.data.images import read_reduced
     from components.inference import predict_photo
     from components.runtime import set_up
 
@@ -121,8 +121,8 @@ def network(name: str, path: Path, device: str) -> Detect:
     side, best = (PUBLISHED_SIZE, False) if path.suffix in PUBLISHED else seen_by(path)
 
     def detect(photograph: Path) -> "NDArray[np.uint8]":
-        pixels = np.asarray(read_photograph(photograph))
-        return predict_photo(model, pixels, image_size=side, device=chosen, best=best)
+        photo, size = read_reduced(photograph, side)
+        return predict_photo(model, np.asarray(photo), size, image_size=side, device=chosen, best=best)
 
     return detect
 

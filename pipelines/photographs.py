@@ -1,56 +1,124 @@
 """Blur maps of a person's photographs: `dbdflow predict`, and the flow `predict` for a deployment."""
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from components.data.names import SUFFIXES, UNREAD, is_junk, same_name
 from components.errors import InputError
 from pipelines.detectors import find_detector
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+READ = ", ".join(sorted(SUFFIXES))
 
 
-def pictures(folder: Path) -> dict[str, Path]:
-    """The pictures of a folder by lower-case stem.
+@dataclass
+class Plan:
+    """What `predict` will do.
 
-    Raises:
-        InputError: no such folder, no picture in it, or two with one stem.
+    Attributes:
+        maps: photographs, each with the place of its map.
+        left_out: what lies in the folders that were named and cannot be a photograph, each with the reason.
+        alone: one file was named and nothing else: what is wrong with it ends the command.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name one that holds pictures ({', '.join(sorted(SUFFIXES))})")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            other = found.setdefault(path.stem.lower(), path)
-            if other is not path:
-                raise InputError(f"{path} and {other.name}: two pictures with one name; remove or rename one of them")
-    if not found:
-        raise InputError(f"{folder}: no picture in it; expected {', '.join(sorted(SUFFIXES))}")
-    return found
+
+    maps: dict[Path, Path] = field(default_factory=dict)
+    left_out: dict[Path, str] = field(default_factory=dict)
+    alone: bool = False
 
 
-def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None) -> dict[Path, Path]:
+def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, overwrite: bool = False) -> Plan:
     """The photographs that are meant, files or all of a folder, each with the place of its map: `out/<stem>.png`.
+
+    Nothing is written, and no photograph is opened.
 
     Args:
         photos: photographs and folders; one that is named twice counts once.
         out: folder for the maps.
         sheet: another file that will be written.
+        overwrite: whether files that are no maps of ours may lie where maps go. Photographs never may.
 
     Raises:
-        InputError: none there, two whose maps would have one name, or a photograph where something would be written.
+        InputError: none there, two whose maps would have one name, or something would be written over.
     """
-    named = [path for each in photos for path in ([each] if each.is_file() else pictures(each).values())]
-    paths = list({path.resolve(): path for path in named}.values())
-    if out.resolve() in {path.resolve().parent for path in paths}:
+    plan = Plan(alone=len(photos) == 1 and not photos[0].is_dir())
+    for path in {each.resolve(): each for named in photos for each in found_at(named, plan.left_out)}.values():
+        plan.maps[path] = out / f"{path.stem}.png"
+    if not plan.maps and not plan.left_out:
+        raise InputError(f"{', '.join(map(str, photos))}: no picture in it; expected {READ}")
+    if out.resolve() in {path.resolve().parent for path in plan.maps}:
         raise InputError(f"--out {out}: the photographs lie there, and maps would replace them; name another folder")
-    maps: dict[str, Path] = {}
-    for path in paths:
-        other = maps.setdefault(path.stem.lower(), path)
-        if other is not path:
-            raise InputError(f"{other} and {path}: their maps would have one name in {out}; predict them one by one")
-    plan = {path: out / f"{path.stem}.png" for path in paths}
-    keep_apart(plan, [*plan.values(), *([sheet] if sheet else [])])
+    check_names(plan)
+    outputs = [*plan.maps.values(), *([sheet] if sheet else [])]
+    keep_apart(plan.maps, outputs)
+    if not overwrite:
+        keep_others(plan.maps.values(), sheet)
     return plan
+
+
+def found_at(named: Path, left_out: dict[Path, str]) -> list[Path]:
+    """The photograph that is named, or all in the folder that is; what cannot be one goes to `left_out`.
+
+    Raises:
+        InputError: there is nothing of this name.
+    """
+    if not named.is_dir():
+        if not named.exists():
+            what = "a link to a file that is not there" if named.is_symlink() else "no such file or folder"
+            raise InputError(f"{named}: {what}; name photographs ({READ}) or folders of them")
+        return [named]
+    found = []
+    for path in sorted(named.iterdir()):
+        suffix = path.suffix.lower()
+        if is_junk(path.name) or suffix not in SUFFIXES | UNREAD:
+            continue
+        if reason := no_photograph(path, suffix):
+            left_out[path] = reason
+        else:
+            found.append(path)
+    read = {same_name(path.stem) for path in found}
+    for path in [each for each in left_out if each.suffix.lower() in UNREAD and same_name(each.stem) in read]:
+        del left_out[path]  # a camera's raw file beside its JPEG
+    return found
+
+
+def no_photograph(path: Path, suffix: str) -> str:
+    """Why what is named like a photograph cannot be one; empty if it may."""
+    if path.is_dir():
+        return "a folder; name it to have its photographs too"
+    if not path.exists():
+        return "a link to a file that is not there"
+    if suffix in UNREAD:
+        return f"{suffix} is not read; convert it to JPEG or PNG"
+    return "" if path.is_file() else "neither a file nor a folder"
+
+
+def check_names(plan: Plan) -> None:
+    """See to it that every map has a name of its own, and one that its folder takes.
+
+    Raises:
+        InputError: two photographs have one stem, or the only one's is too long.
+    """
+    maps: dict[str, Path] = {}
+    for path, place in list(plan.maps.items()):
+        other = maps.setdefault(same_name(path.stem), path)
+        if other is not path:
+            raise InputError(
+                f"{other} and {path}: their maps would have one name in {place.parent}; predict them one by one"
+            )
+        longest = longest_name(place.parent)
+        if (length := len(os.fsencode(place.name))) > longest:
+            reason = f"its map's name has {length} bytes, and {place.parent} takes {longest}; rename it"
+            if plan.alone:
+                raise InputError(f"{path}: {reason}")
+            plan.left_out[path] = reason
+            del plan.maps[path]
+
+
+def longest_name(folder: Path) -> int:
+    """Bytes that a file's name may have in a folder, which need not be there yet."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
+    return os.pathconf(there, "PC_NAME_MAX")
 
 
 def keep_apart(inputs: Collection[Path], outputs: Iterable[Path]) -> None:
@@ -67,18 +135,51 @@ def keep_apart(inputs: Collection[Path], outputs: Iterable[Path]) -> None:
             )
 
 
-def predict_maps(plan: Mapping[Path, Path], model: str, device: str) -> Iterator[Path]:
-    """Write each photograph's map (its own size, uint8, white = in focus) to its place; yield as each is done.
+def keep_others(maps: Iterable[Path], sheet: Path | None) -> None:
+    """See to it that only maps of ours are written over.
 
     Raises:
-        InputError: no such model, a depth teacher's weights, an unreadable photograph, no such device.
+        InputError: something else lies in the place of a map, or anything in that of the sheet.
+    """
+    from components.data.maps import is_ours
+
+    there = [path for path in maps if os.path.lexists(path) and (path.is_symlink() or not is_ours(path))]
+    there += [sheet] if sheet and os.path.lexists(sheet) else []
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise InputError(
+            f"{there[0]}{more}: not made by predict, or changed since, and would be replaced; name another place, or "
+            "add --overwrite"
+        )
+
+
+def told(without: Mapping[Path, str]) -> str:
+    """The photographs without a map, a line each."""
+    many = "photographs" if len(without) > 1 else "photograph"
+    return "\n".join([f"{len(without)} {many} without a map:", *(f"  {path}: {why}" for path, why in without.items())])
+
+
+def predict_maps(plan: Plan, model: str, device: str) -> Iterator[tuple[Path, str]]:
+    """Write each photograph's map (its own size, uint8, white = in focus) to its place.
+
+    Yields:
+        Each photograph when it is done, and why it has no map: empty if it has.
+
+    Raises:
+        InputError: no such model, a depth teacher's weights, no such device, no room; the only photograph is unreadable.
     """
     from components.data.maps import encode_map
     from components.storage import atomic_path
 
     detect = find_detector(model, device)
-    for photograph, out in plan.items():
-        found = detect(photograph)
+    for photograph, out in plan.maps.items():
+        try:
+            found = detect(photograph)
+        except InputError as error:
+            if plan.alone:
+                raise
+            yield photograph, str(error).removeprefix(f"{photograph}: ")
+            continue
         with atomic_path(out) as temporary:
             temporary.write_bytes(encode_map(found))
-        yield out
+        yield photograph, ""

@@ -5,9 +5,10 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
+from components.errors import InputError
 from pipelines import environment, processes
 from pipelines.detectors import DEFAULT
-from pipelines.photographs import plan_maps, predict_maps
+from pipelines.photographs import plan_maps, predict_maps, told
 
 
 @flow(name="predict", retries=0, persist_result=False)
@@ -25,9 +26,13 @@ def predict(photos: list[str], model: str = DEFAULT, out: str = "maps", device: 
     log = get_run_logger()
     plan = plan_maps([Path(each) for each in photos], Path(out))
     shown = create_progress_artifact(0.0, key="maps", description="photographs that have their map")
-    done = []
-    for path in predict_maps(plan, model, device):
-        done.append(path)
-        update_progress_artifact(shown, 100.0 * len(done) / len(plan))  # type: ignore[arg-type]
-    create_table_artifact([{"map": str(path)} for path in done], key="maps-written", description="white = in focus")
-    log.info("%d maps in %s (white = in focus)", len(done), out)
+    without, rows = dict(plan.left_out), []
+    for photograph, reason in predict_maps(plan, model, device):
+        rows.append({"photograph": str(photograph), "map": reason or str(plan.maps[photograph])})
+        if reason:
+            without[photograph] = reason
+        update_progress_artifact(shown, 100.0 * len(rows) / len(plan.maps))  # type: ignore[arg-type]
+    create_table_artifact(rows, key="maps-written", description="white = in focus")
+    log.info("%d maps in %s (white = in focus)", len(rows), out)
+    if without:
+        raise InputError(told(without))

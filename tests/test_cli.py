@@ -15,8 +15,7 @@ from components.data.prepared import PreparedSet
 from components.experiment import write_run
 from components.inference import predict_photo
 from components.models.registry import build_model
-from pipelines.cli import main
-from pipelines.photographs import pictures
+from pipelines.cli import main, pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKBONE = {"channels": [8, 16, 32, 64]}
@@ -99,7 +98,7 @@ def test_one_photograph_and_a_run_by_its_folder(here: Path, runs: Path) -> None:
 
 
 def test_predict_names_a_missing_folder(here: Path) -> None:
-    assert says(predict(here, "none")).startswith(f"{here}/none: no such folder; name one that holds pictures (.bmp,")
+    assert says(predict(here, "none")).startswith(f"{here}/none: no such file or folder; name photographs (.bmp,")
 
 
 def test_predict_names_a_folder_without_pictures(here: Path) -> None:
@@ -131,11 +130,14 @@ def test_a_run_without_its_card_is_named(here: Path, runs: Path) -> None:
     assert says(predict(here, run=str(here / "run"))).startswith(f"{here}/run/card.json: no such file")
 
 
-def test_an_unreadable_photograph_is_named_and_the_maps_before_it_stay(here: Path) -> None:
+def test_an_unreadable_photograph_does_not_stop_the_others(here: Path) -> None:
     whole = (here / "photos/a.jpg").read_bytes()
-    (here / "photos/c.jpg").write_bytes(whole[: len(whole) // 2])
-    assert says(predict(here)).startswith(f"{here}/photos/c.jpg: not a readable image")
+    (here / "photos/Aa.jpg").write_bytes(whole[: len(whole) // 2])
+    result = predict(here)
+    assert (result.exit_code, result.stdout) == (1, f"2 maps in {here}/maps (white = in focus)\n")
+    assert f"1 photograph without a map:\n  {here}/photos/Aa.jpg: not a readable image (" in result.stderr
     assert sorted(path.name for path in (here / "maps").iterdir()) == ["B.png", "a.png"]
+    assert says(predict(here, "photos/Aa.jpg")).startswith(f"{here}/photos/Aa.jpg: not a readable image (")
 
 
 def test_a_folder_that_cannot_be_written_is_named(here: Path) -> None:
@@ -209,7 +211,7 @@ def test_a_map_or_a_label_alone_is_named(pairs: Path, gone: str, where: str) -> 
 def test_two_files_of_one_stem_are_named(pairs: Path) -> None:
     grey(pairs / "labels/a.png", [[0]])
     message = says(score(pairs))
-    assert message == f"{pairs}/labels/a.png and A.bmp: two pictures with one name; remove or rename one of them"
+    assert message == f"{pairs}/labels/a.png: has the same stem as A.bmp; keep one of the two"
 
 
 def test_scoring_names_a_missing_folder(here: Path) -> None:

@@ -1,14 +1,22 @@
-"""Which photographs are meant, where their maps go, and that none of them is ever overwritten."""
+"""Which photographs are meant, where their maps go, what becomes of bad ones, and that nothing is overwritten."""
 
+import itertools
 import os
+import stat
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from components.data.images import read_reduced
+from components.data.maps import MADE_BY, encode_map
 from components.errors import InputError
+from components.storage import atomic_dir, atomic_path
 from pipelines import photographs, sheet
 from pipelines.cli import main
 from pipelines.photographs import keep_apart, plan_maps
@@ -26,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_files_and_folders_each_photograph_once(here: Path) -> None:
     plan = plan_maps([Path("d.jpg"), Path("first"), here / "first/a.png"], Path("maps"))
-    assert {str(path.relative_to(here) if path.is_absolute() else path): str(out) for path, out in plan.items()} == {
+    assert {str(path.relative_to(here) if path.is_absolute() else path): str(out) for path, out in plan.maps.items()} == {
         "d.jpg": "maps/d.png",
         "first/B.JPG": "maps/B.png",
         "first/a.png": "maps/a.png",
@@ -69,7 +77,7 @@ def test_the_map_of_one_is_no_other_photograph(here: Path) -> None:
 
 def test_the_sheet_is_no_photograph_either(here: Path) -> None:
     assert refused(["first"], "maps", "first/../first/a.png").startswith("first/../first/a.png: is the photograph ")
-    assert len(plan_maps([Path("first")], Path("maps"), Path("first/sheet.png"))) == 2
+    assert len(plan_maps([Path("first")], Path("maps"), Path("first/sheet.png")).maps) == 2
 
 
 def test_other_files_may_be_written_over(here: Path) -> None:
@@ -100,3 +108,132 @@ def test_a_sheet_of_no_known_kind_is_refused_before_any_work(here: Path) -> None
     assert done.exit_code == 2
     assert done.stderr == "error: --sheet sheet.pdf: expected a name that ends in .jpeg, .jpg, .png\n"
     assert not Path("maps").exists()
+
+
+def test_maps_of_ours_may_be_written_over_and_nothing_else(here: Path) -> None:
+    """What a person made of a map is theirs; a link is not followed."""
+    Path("maps").mkdir()
+    ours = Path("maps/a.png")
+    ours.write_bytes(encode_map(np.eye(4, dtype=np.uint8)))
+    assert len(plan_maps([Path("first")], Path("maps")).maps) == 2
+    with Image.open(ours) as image:
+        notes = PngInfo()
+        notes.add_text(MADE_BY, image.info[MADE_BY])
+        image.point(lambda level: 255 - level).save(ours, pnginfo=notes)  # retouched by a program that keeps notes
+    told = "maps/a.png: not made by predict, or changed since, and would be replaced; name another place, or add "
+    assert refused(["first"], "maps") == told + "--overwrite"
+    ours.unlink()
+    ours.symlink_to("nowhere")
+    assert refused(["first"], "maps") == told + "--overwrite"
+    Path("maps/B.png").write_text("mine")
+    assert refused(["first"], "maps").startswith("maps/B.png and 1 more: not made by predict")
+    assert len(plan_maps([Path("first")], Path("maps"), overwrite=True).maps) == 2
+    assert refused(["d.jpg"], "elsewhere", "maps/B.png").startswith("maps/B.png: not made by predict")
+
+
+def test_overwriting_never_means_a_photograph(here: Path) -> None:
+    Path("maps").mkdir()
+    Path("maps/a.png").symlink_to(here / "first/a.png")
+    for out in ("first", "maps"):
+        with pytest.raises(InputError, match="the photographs lie there|is the photograph"):
+            plan_maps([Path("first")], Path(out), overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda path: None, "no such file or folder; name photographs (.bmp, "),
+        (lambda path: path.symlink_to("nowhere.jpg"), "a link to a file that is not there; name photographs (.bmp, "),
+        (lambda path: path.mkdir(), "no picture in it; expected .bmp, .jpeg, "),
+    ],
+    ids=["nothing", "broken link", "empty folder"],
+)
+def test_what_is_named_and_is_none(here: Path, make, told: str) -> None:
+    make(Path("x.jpg"))
+    assert refused(["x.jpg"], "maps").startswith(f"x.jpg: {told}")
+
+
+def test_a_name_that_a_folder_does_not_take_is_told_before_any_work(here: Path, monkeypatch) -> None:
+    long = Path("first") / ("a" * 246 + ".jpg")
+    long.touch()
+    assert plan_maps([long], Path("maps")).maps == {long: Path("maps") / ("a" * 246 + ".png")}
+    monkeypatch.setattr(photographs, "longest_name", lambda folder: 143)  # as an encrypted home has it
+    assert refused([str(long)], "new/maps") == (
+        f"{long}: its map's name has 250 bytes, and new/maps takes 143; rename it"
+    )
+    plan = plan_maps([Path("first")], Path("maps"))
+    assert (len(plan.maps), list(plan.left_out)) == (2, [long])
+
+
+def test_a_camera_s_raw_file_beside_its_jpeg_is_no_loss(here: Path) -> None:
+    for name in ("first/B.CR2", "first/c.heic"):
+        Path(name).touch()
+    assert plan_maps([Path("first")], Path("maps")).left_out == {
+        Path("first/c.heic"): ".heic is not read; convert it to JPEG or PNG"
+    }
+
+
+def test_two_hundred_photographs_of_which_twenty_are_bad(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """180 maps, and a list of the others with their reasons; exit code 1."""
+    folder = Path("many")
+    folder.mkdir()
+    for number in range(180):
+        Image.new("RGB", (6, 4), (number, 80, 120)).save(folder / f"{number}.png")
+    whole = Path("many/0.png").read_bytes()
+    huge = bytearray(whole)
+    huge[16:24] = struct.pack(">II", 40_000, 20_000)
+    huge[29:33] = struct.pack(">I", zlib.crc32(huge[12:29]))
+    kinds = {
+        "truncated": (whole[:50], "not a readable image ("),
+        "empty": (b"", "not a readable image (of no known format)"),
+        "page": (b"<!doctype html><html>", "not a readable image (of no known format)"),
+        "text": (b"a note", "not a readable image (of no known format)"),
+        "huge": (bytes(huge), "800 megapixels, and at most 512 are read; decoded they take 2.4 GB: "),
+        "folder": (None, "a folder; name it to have its photographs too"),
+        "link": (None, "a link to a file that is not there"),
+        "phone": (b"\0\0\0\x18ftypheic", ".heic is not read; convert it to JPEG or PNG"),
+    }
+    expected = {}
+    for number, kind in zip(range(20), itertools.cycle(kinds)):
+        path = folder / f"{kind}{number}.{'heic' if kind == 'phone' else 'png'}"
+        if kind == "folder":
+            path.mkdir()
+        elif kind == "link":
+            path.symlink_to("nowhere")
+        else:
+            path.write_bytes(kinds[kind][0])
+        expected[str(path)] = kinds[kind][1]
+    monkeypatch.setattr(
+        photographs,
+        "find_detector",
+        lambda model, device: lambda photograph: np.asarray(read_reduced(photograph, 320)[0].convert("L")),
+    )
+    done = CliRunner().invoke(main, ["predict", "many"])
+    assert done.exit_code == 1
+    assert done.stdout == "180 maps in maps (white = in focus)\n"
+    assert len(list(Path("maps").iterdir())) == 180
+    listed = done.stderr[done.stderr.index("20 photographs without a map:\n") :].splitlines()[1:]
+    found = dict(line.strip().split(": ", 1) for line in listed)
+    assert found.keys() == expected.keys()
+    for path, reason in expected.items():
+        assert found[path].startswith(reason), path
+
+
+def test_written_files_have_the_rights_that_new_files_have(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        with atomic_path(tmp_path / "file") as temporary:
+            temporary.write_text("x")
+        with atomic_dir(tmp_path / "folder") as folder:
+            (folder / "inside").touch()
+    finally:
+        os.umask(old)
+    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("file", "folder", "folder/inside")}
+    assert modes == {"file": 0o640, "folder": 0o750, "folder/inside": 0o640}
+
+
+def test_a_name_as_long_as_file_systems_take_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 125 + ".png")
+    with atomic_path(path) as temporary:
+        temporary.write_text("x")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]

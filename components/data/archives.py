@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path, PurePosixPath
 
 from components.data.archive_readers import READERS, Member, Reader, damage, kind_of
+from components.data.names import is_junk
 from components.errors import InputError
 from components.storage import atomic_dir, check_room
 
@@ -22,7 +23,6 @@ RATIO_FROM = 100 * 2**20
 MAX_MEMBERS = 1_000_000
 MAX_NAME = 255
 """Bytes of a file's or folder's name, as file systems have it."""
-JUNK = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$|\._[^/]*$)", re.IGNORECASE)
 PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
 LOOKS = {b"\xff\xd8\xff": "a JPEG image", b"\x89PNG": "a PNG image", b"BM": "a BMP image", b"%PDF": "a PDF file"}
 
@@ -78,7 +78,7 @@ def checked(path: Path, members: Sequence[Member]) -> dict[Member, PurePosixPath
         place = checked_name(path, member.name)
         if member.kind not in {"file", "folder"}:
             raise refused(path, f"member {member.name!r} is {member.kind}; expected files and folders alone")
-        if member.kind == "folder" or JUNK.search(member.name.replace("\\", "/")):
+        if member.kind == "folder" or any(map(is_junk, member.name.replace("\\", "/").split("/"))):
             continue
         if member.encrypted:
             raise refused(path, f"member {member.name!r} is encrypted")
@@ -145,7 +145,6 @@ class Target:
         target.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.member, self.written = path, member, written
         self.file = target.open("wb")
-        target.chmod(0o644)
         self.size = 0
 
     def write(self, chunk: bytes) -> int:

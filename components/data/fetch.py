@@ -77,7 +77,6 @@ def fetch(
         try:
             with alone(staged), room_for(path):
                 found = from_address(address, staged, expected, checking_room(path, progress), wait_s)
-                staged.chmod(0o644)
                 sync(staged)
                 got = Fetched(path, found, address)
                 if arriving is not None:

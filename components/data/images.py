@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from components.data.names import SUFFIXES, is_junk, same_name
 from components.errors import InputError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP")
 """What Pillow may take a file for, whatever its suffix; for some others it starts another program."""
+MEGAPIXELS = 512
+"""Largest image that is read, unless `accept` says otherwise: a decoded pixel takes 3 bytes, and a crafted file of a few
+kilobytes may state any number of them."""
+FINE = 4
+"""A JPEG that is reduced while it is decoded keeps this many times the pixels that are asked for, a side."""
 ORIENTATION = 0x0112
 """EXIF tag; values of 5 and above swap height and width."""
+
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns at a third of a phone's photograph; ours is in `opened`
+_largest = [MEGAPIXELS]
+
+
+def accept(megapixels: int) -> None:
+    """Read images of up to so many megapixels, in this process."""
+    _largest[0] = megapixels
 
 
 def natural_key(stem: str) -> list[tuple[int, int | str]]:
@@ -26,17 +40,17 @@ def natural_key(stem: str) -> list[tuple[int, int | str]]:
 
 
 def find_images(folder: Path, prefix: str = "") -> dict[str, Path]:
-    """Images in `folder` whose stem starts with `prefix`, by case-folded stem, in natural order.
+    """Images in `folder` whose stem starts with `prefix`, by stem as `same_name` writes it, in natural order.
 
     Raises:
         InputError: the folder is missing, two images have one stem, or a name is no plain text.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; unpack the set's archives so that it lies there")
+        raise InputError(f"{folder}: no such folder; put the images there, or name the folder that holds them")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        stem = path.stem.casefold()
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not stem.startswith(prefix):
+        stem = same_name(path.stem)
+        if path.suffix.lower() not in SUFFIXES or is_junk(path.name) or not stem.startswith(prefix):
             continue
         if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in path.name):
             raise InputError(
@@ -57,6 +71,8 @@ def reading(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:
         what = "of no known format" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(f"{path}: not a readable image ({what}); fetch it again from its archive") from error
@@ -71,7 +87,21 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """
     # Given a name and not a file, Pillow 13 maps an uncompressed TIFF into memory and turns it wrongly.
     with reading(path), path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+        check_megapixels(path, image.width * image.height)
         yield image
+
+
+def check_megapixels(path: Path, pixels: int) -> None:
+    """Compare an image's pixels, as its header states them, with the most that are read.
+
+    Raises:
+        InputError: they are more.
+    """
+    if pixels > _largest[0] * 1e6:
+        raise InputError(
+            f"{path}: {pixels / 1e6:.0f} megapixels, and at most {_largest[0]} are read; decoded they take "
+            f"{pixels * 3 / 1e9:.1f} GB: make it smaller, or let predict read it by --max-megapixels {pixels / 1e6:.0f}"
+        )
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -123,6 +153,24 @@ def read_photograph(path: Path) -> Image.Image:
     image = open_upright(path)
     with reading(path):
         return to_eight_bits(image).convert("RGB")
+
+
+def read_reduced(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The photograph at `path` for a network that sees it at `side`, upright, RGB, and its full height and width.
+
+    A large JPEG is reduced by 2, 4 or 8 while it is decoded, to no less than `FINE` times `side`: time and memory.
+
+    Raises:
+        InputError: the file cannot be read as an image.
+    """
+    with opened(path) as image:
+        full, turned = image.size, image.getexif().get(ORIENTATION, 1) >= 5
+        image.draft(image.mode, (FINE * side, FINE * side))
+        reduced = image.size != full
+        photograph = to_eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
+    if not reduced:
+        return photograph, (photograph.height, photograph.width)
+    return photograph, full if turned else full[::-1]
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:

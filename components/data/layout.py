@@ -13,6 +13,7 @@ from pathlib import Path
 
 from components.data.catalog import DataSet, Part
 from components.data.images import find_images
+from components.data.names import is_junk, same_name
 from components.errors import InputError
 
 
@@ -27,10 +28,10 @@ class FoundPart:
 
 
 def folders_below(roots: Iterable[Path]) -> Iterator[Path]:
-    """All folders at or below `roots` that are not hidden, in a fixed order."""
+    """All folders at or below `roots` that are no junk, in a fixed order."""
     for root in roots:
         for path, names, _ in os.walk(root):
-            names[:] = sorted(name for name in names if not name.startswith("."))
+            names[:] = sorted(name for name in names if not is_junk(name))
             yield Path(path)
 
 
@@ -42,8 +43,8 @@ def members(folder: Path, dataset: DataSet) -> list[Path]:
 
 def ending(folders: Sequence[Path], layout: str, dataset: DataSet) -> list[Path]:
     """Those of `folders` whose path ends with `layout` and that hold images of `dataset`."""
-    tail = tuple(each.casefold() for each in Path(layout).parts)
-    alike = [path for path in folders if tuple(each.casefold() for each in path.parts[-len(tail) :]) == tail]
+    tail = tuple(map(same_name, Path(layout).parts))
+    alike = [path for path in folders if tuple(map(same_name, path.parts[-len(tail) :])) == tail]
     return [path for path in alike if members(path, dataset)]
 
 
@@ -103,7 +104,7 @@ def place(dataset: DataSet, found: FoundPart, raw: Path, *, move: bool) -> None:
         (raw / layout).mkdir(parents=True, exist_ok=True)
         there = find_images(raw / layout)
         for path in members(source, dataset):
-            if path.stem.casefold() in there:
+            if same_name(path.stem) in there:
                 continue
             if move:
                 path.rename(raw / layout / path.name)

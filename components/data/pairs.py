@@ -17,7 +17,7 @@ class Pair:
 
     id: str
     stem: str
-    """Case-folded."""
+    """As `components.data.names.same_name` writes it."""
     part: Part
     image: Path | None
     """None for a label whose photograph is not there."""

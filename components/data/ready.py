@@ -29,6 +29,8 @@ class Traits:
     """Fractions of the full-size label's pixels; `grey`: that were neither black nor white."""
     hashes: Hashes
     """(4, 2), see `near_duplicates`."""
+    read_as: str
+    """What the label's file was taken for, where that needs saying; see `components.data.masks.Mask`."""
     digest: bytes
     """sha256 of the photograph at network size, empty without one."""
 
@@ -76,6 +78,7 @@ def make_ready(
             width=label.in_focus.shape[1],
             in_focus=float(label.in_focus.mean()),
             grey=label.grey,
+            read_as=label.read_as,
             hashes=np.zeros((len(FLIPS), 2), np.uint64) if photograph is None else hashes_of(image),
             digest=b"" if photograph is None else hashlib.sha256(image.tobytes()).digest(),
         ),

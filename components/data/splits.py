@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from components.data.catalog import PACKAGED_LISTS, DataSet, ListedSplit, ShallowPart
+from components.data.names import same_name
 from components.data.pairs import Pair
 from components.errors import InputError
 
 
 def read_stems(path: Path) -> list[str]:
-    """Case-folded stems listed in `path`, one a line; blank lines are skipped.
+    """Stems listed in `path`, as `same_name` writes them, one a line; blank lines are skipped.
 
     Raises:
         InputError: it is not text.
@@ -17,7 +18,7 @@ def read_stems(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable list ({error}); expected stems in UTF-8, one a line") from error
-    return [line.strip().casefold() for line in lines if line.strip()]
+    return [same_name(line.strip()) for line in lines if line.strip()]
 
 
 def listed_stems(listed: ListedSplit, raw: Path) -> frozenset[str] | None:

@@ -161,6 +161,7 @@ def describe(found: Findings) -> dict[str, Any]:
         "white_in_archive": found.dataset.white,
         "one_in_prepared": "in_focus",
         "not_binary": describe_greys(found),
+        "read_as": dict(sorted(Counter(each.read_as for each in found.traits if each.read_as).items())),
         "height": spread([row.height for row in rows]),
         "width": spread([row.width for row in rows]),
         "sizes": describe_sizes(rows),

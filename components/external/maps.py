@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.availability import Gap, NotAvailableError, require
-from components.data.images import find_images, read_grey, upright_size
+from components.data.images import find_images, upright_size
+from components.data.masks import read_map as read_levels
+from components.data.names import same_name
 from components.data.prepared import PreparedSet
 from components.data.test_sets import TEST_SETS, is_rendered
 from components.errors import InputError
@@ -44,9 +46,9 @@ def find_maps(method: Method, test_set: str, prepared: Path) -> FoundMaps:
     rows = labels.labelled(test_set)
     found = find_images(folder)
     stems = {labels.ids[row]: Path(labels.rows[row].label).stem for row in rows}
-    if missing := [stem for stem in stems.values() if stem.casefold() not in found]:
+    if missing := [stem for stem in stems.values() if same_name(stem) not in found]:
         raise InputError(f"{folder}: {name_some(missing, 'map')} missing; add what is missing")
-    paths = {image: found[stem.casefold()] for image, stem in stems.items()}
+    paths = {image: found[same_name(stem)] for image, stem in stems.items()}
     resized = of_other_sizes(
         paths, {labels.ids[row]: (labels.rows[row].height, labels.rows[row].width) for row in rows}
     )
@@ -102,5 +104,5 @@ def read_map(path: Path, white: str) -> NDArray[np.uint8]:
     Raises:
         InputError: it cannot be read.
     """
-    grey = read_grey(path)
+    grey = read_levels(path)
     return grey if white == "in_focus" else 255 - grey

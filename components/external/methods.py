@@ -12,6 +12,7 @@ from typing import Literal, cast
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from components.data.names import is_junk
 from components.data.test_sets import TEST_SETS, WITHIN
 from components.errors import InputError
 
@@ -62,7 +63,7 @@ def find_methods(external: Path, rows: Collection[str]) -> list[Method]:
 
 def folders_in(folder: Path) -> list[Path]:
     """The folders in `folder` that are not hidden, by name."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_junk(path.name))
 
 
 def read_method(folder: Path, rows: Collection[str]) -> Method:

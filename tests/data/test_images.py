@@ -13,7 +13,8 @@ from PIL import Image
 
 from components.data.catalog import CTCUG, EBD
 from components.data.images import find_images, natural_key, open_upright, read_grey, read_photograph, upright_size
-from components.data.labels import GREY, read_label
+from components.data.labels import read_label
+from components.data.masks import GREY
 from components.data.pairs import Part, measured_pair
 from components.data.ready import make_ready
 from components.errors import InputError

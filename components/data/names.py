@@ -1,0 +1,42 @@
+"""Names of files as people write them: which are one name, and which name no data at all."""
+
+import unicodedata
+from fnmatch import fnmatch
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+"""Of images that are read."""
+UNREAD = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2"})
+"""Of photographs that are not: whoever leaves one out says so."""
+JUNK = (
+    ".*",  # .DS_Store, ._photo.jpg of macOS, .directory, an editor's .photo.jpg.swp and .#photo
+    "Thumbs.db",
+    "ehthumbs*.db",
+    "desktop.ini",
+    "Icon\r",
+    "*~",
+    "~$*",
+    "*.swp",
+    "*.swo",
+    "*.tmp",
+    "*.part",
+    "*.crdownload",
+    "#*#",
+    "__MACOSX",
+    "@eaDir",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+)
+"""Patterns of what systems, editors and browsers leave in a folder; also in .dvcignore, but for our own hidden files."""
+
+
+def same_name(name: str) -> str:
+    """What names that look the same have in common: composed (NFC), whatever the case of letters.
+
+    macOS and many archives write an accented letter as two characters (NFD), most else as one.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name is no data: hidden, or left by a system, an editor or a browser."""
+    return name not in {".", ".."} and any(fnmatch(name.casefold(), pattern.casefold()) for pattern in JUNK)
