@@ -1,6 +1,7 @@
 """The command `dbdflow import`: what a person downloaded, unpacked or corrected, brought in."""
 
 import re
+import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -65,9 +66,20 @@ def known(item: str, paths: tuple[Path, ...], partial: bool) -> str:
     if item not in NAMES or item in BACKBONES:
         check_backbone(item)
         return weights.import_backbone(item, path, INBOX)
+    return corrections(path)
+
+
+def corrections(path: Path) -> str:
+    """Bring in corrected labels; those that cannot be used are named, and the command's exit code is 1."""
     from components.labelling.export import import_corrections
 
-    return f"{import_corrections(path)} labels in {path / 'EBD' / 'gt'}"
+    count, wrong = import_corrections(path)
+    said = f"{count} labels in {path / 'EBD' / 'gt'}"
+    if wrong:
+        click.echo(f"labels: {said}")
+        click.echo("\n".join([f"{len(wrong)} left out:", *(f"  {each}" for each in wrong)]), err=True)
+        sys.exit(1)
+    return said
 
 
 def check_backbone(item: str) -> None:

@@ -20,6 +20,7 @@ from components.guided import Guide
 from components.labelling import regions
 from components.labelling.align import Alignment, Pixels, align, warp
 from components.labelling.blur import ABOVE, BELOW, Bank, evidence, make_bank, residuals, root, shows
+from components.labelling.checks import check_kinds, check_residual
 from components.labelling.exposure import Exposure, match
 from components.labelling.regions import Mask
 
@@ -142,12 +143,14 @@ def fill_holes(agreement: Floats, covered: Mask) -> Floats:
     return filled
 
 
-def judge(scene: Scene) -> tuple[Floats, Floats, Floats]:
-    """Agreement and weight of evidence as in `combine`, and the best diameter (h, w) as a multiple of the limit."""
+def judge(scene: Scene, residual: Floats) -> tuple[Floats, Floats, Floats]:
+    """Agreement and weight of evidence as in `combine`, and the best diameter (h, w) as a multiple of the limit.
+
+    `residual` is what every disk leaves where all spreads, (diameters, h, w).
+    """
     guide = Guide(root(np.clip(scene.wide, 0, 1)), radius=GUIDE_RADIUS, smooth=GUIDE_SMOOTH)
     flat = regions.large(shows(scene.wide, scene.bank.above[0]) < regions.FLAT)
     multiples = np.array((*BELOW, *ABOVE), dtype=np.float32)
-    residual = residuals(scene.shallow, scene.wide, scene.bank)
     first = seen = evidence(residual, scene.bank)
     agreement, weight = combine(scene, guide, flat, seen, multiples[residual.argmin(axis=0)])
     for _ in range(PASSES - 1):
@@ -158,17 +161,23 @@ def judge(scene: Scene) -> tuple[Floats, Floats, Floats]:
     return fill_holes(agreement, scene.covered), weight, multiples[residual.argmin(axis=0)]
 
 
-def propose(shallow: Pixels, wide: Pixels, coc_limit: float = COC_LIMIT_PX) -> Proposal:
+def propose(
+    shallow: Pixels, wide: Pixels, coc_limit: float = COC_LIMIT_PX, *, keep_misaligned: bool = False
+) -> Proposal:
     """Propose the label of `shallow` (h, w, 3) uint8 sRGB from `wide`, a photograph of the same scene, about as large.
 
     `coc_limit` is a diameter in pixels of a photograph `REFERENCE_WIDTH` wide.
 
     Raises:
-        AlignmentError: the two could not be aligned.
+        AlignmentError: the two could not be aligned, are swapped or one photograph, or (unless `keep_misaligned`)
+            differ by what no blur explains.
     """
     alignment = align(shallow, wide)
     scene, exposure, aligned = prepare(shallow, wide, alignment, coc_limit)
-    agreement, weight, best = judge(scene)
+    check_kinds(scene.shallow, scene.wide, scene.covered)
+    residual = residuals(scene.shallow, scene.wide, scene.bank)
+    check_residual(residual, scene.covered, keep_misaligned=keep_misaligned)
+    agreement, weight, best = judge(scene, residual)
     full = shallow.shape[1::-1]
     agreement_full, weight_full = (
         cv2.resize(each, full, interpolation=cv2.INTER_LINEAR) for each in (agreement, weight)

@@ -13,14 +13,12 @@ from PIL import Image
 from components.data.images import read_grey, read_photograph
 from components.errors import InputError
 from components.labelling.align import AlignmentError
-from components.labelling.export import IMAGES, PROPOSALS, write_labelme
+from components.labelling.export import DONE, IMAGES, PROPOSALS, proposed_masks, write_labelme
 from components.labelling.pairs import ScenePair
 from components.labelling.propose import IN_FOCUS, UNDECIDED, Proposal, propose
 from components.labelling.review import Pixels, Reviewed, pictures_of, write_page, write_sheet
 from components.storage import atomic_path, file_hash, read_json, write_json
 
-DONE = ".done"
-"""Below the output folder: what each pair was made from, and what was measured."""
 FIGURES = ("decided", "in_focus", "blur_px", "matches", "correlation", "shift_px", "turn_deg")
 CONFIDENCE, ALIGNED = "confidence", "wide_aligned"
 
@@ -34,9 +32,9 @@ class Outcome:
     failed: str
 
 
-def made_from(pair: ScenePair, coc_limit: float) -> str:
+def made_from(pair: ScenePair, coc_limit: float, keep_misaligned: bool) -> str:
     """Hash of all that a pair's proposal depends on, this package's code apart."""
-    parts = (file_hash(pair.wide), file_hash(pair.shallow), repr(coc_limit))
+    parts = (file_hash(pair.wide), file_hash(pair.shallow), repr(coc_limit), *(["misaligned"] * keep_misaligned))
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
@@ -63,14 +61,14 @@ def save(path: Path, pixels: Pixels) -> None:
         Image.fromarray(pixels).save(temporary)
 
 
-def label_pair(pair: ScenePair, out: Path, coc_limit: float) -> Outcome:
+def label_pair(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: bool) -> Outcome:
     """Propose the label of one pair and write it, unless that was done before.
 
     Raises:
         InputError: a photograph cannot be read, or the corrected mask of another proposal would be lost.
     """
     record = out / DONE / f"{pair.stem}.json"
-    source = made_from(pair, coc_limit)
+    source = made_from(pair, coc_limit, keep_misaligned)
     if record.exists():
         before = read_json(record)
         if before["made_from"] == source:
@@ -79,15 +77,19 @@ def label_pair(pair: ScenePair, out: Path, coc_limit: float) -> Outcome:
     shallow, wide = (np.asarray(read_photograph(path)) for path in (pair.shallow, pair.wide))
     figures: dict[str, float] = {}
     written: dict[str, str] = {}
+    masks: dict[str, str] = {}
     failed = ""
     try:
-        proposal = propose(shallow, wide, coc_limit)
+        proposal = propose(shallow, wide, coc_limit, keep_misaligned=keep_misaligned)
     except AlignmentError as error:
         failed = str(error)
     else:
         figures = figures_of(proposal)
-        written = {str(path.relative_to(out)): file_hash(path) for path in write_proposal(pair, proposal, out)}
-    write_json(record, {"made_from": source, "figures": figures, "failed": failed, "written": written})
+        painted, shapes = write_proposal(pair, proposal, out)
+        written = {str(path.relative_to(out)): file_hash(path) for path in (painted, shapes)}
+        masks = proposed_masks(painted, shapes, proposal.label)
+    found = {"made_from": source, "figures": figures, "failed": failed, "written": written, "masks": masks}
+    write_json(record, found)
     return Outcome(pair.stem, figures, failed)
 
 
@@ -107,8 +109,8 @@ def withdraw(written: dict[str, str], out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def write_proposal(pair: ScenePair, proposal: Proposal, out: Path) -> tuple[Path, ...]:
-    """Write what a person corrects and what helps them to; the files that hold the proposal."""
+def write_proposal(pair: ScenePair, proposal: Proposal, out: Path) -> tuple[Path, Path]:
+    """Write what a person corrects and what helps them to; the files that hold the proposal, painted and drawn."""
     photograph = out / IMAGES / pair.shallow.name
     painted, shapes = out / PROPOSALS / f"{pair.stem}.png", photograph.with_suffix(".json")
     with atomic_path(photograph) as temporary:
@@ -130,7 +132,9 @@ def check_out(out: Path) -> None:
         raise InputError(f"{out}: not empty and not filled by `dbdflow label`; name a new or empty folder")
 
 
-def label_all(pairs: Sequence[ScenePair], out: Path, coc_limit: float) -> Iterator[Outcome]:
+def label_all(
+    pairs: Sequence[ScenePair], out: Path, coc_limit: float, *, keep_misaligned: bool = False
+) -> Iterator[Outcome]:
     """Propose the labels of all pairs; each outcome as it comes, and the pages to review at the end.
 
     Raises:
@@ -139,7 +143,7 @@ def label_all(pairs: Sequence[ScenePair], out: Path, coc_limit: float) -> Iterat
     check_out(out)
     outcomes = []
     for pair in pairs:
-        outcomes.append(label_pair(pair, out, coc_limit))
+        outcomes.append(label_pair(pair, out, coc_limit, keep_misaligned))
         yield outcomes[-1]
     write_figures(out / "pairs.csv", outcomes)
     reviewed = [review_of(pair, outcome, out) for pair, outcome in zip(pairs, outcomes, strict=True)]

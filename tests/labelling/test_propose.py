@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from components.data.optics import to_linear
-from components.labelling.blur import make_bank
+from components.labelling.align import AlignmentError
+from components.labelling.blur import make_bank, residuals
 from components.labelling.propose import (
     COC_LIMIT_PX,
     IN_FOCUS,
@@ -34,9 +35,17 @@ def test_the_limit_grows_with_the_width() -> None:
     assert limit_px(COC_LIMIT_PX, 800) == 3.0
 
 
-def test_a_pair_of_one_photograph_is_all_in_focus() -> None:
+def judged(found: Scene) -> tuple[np.ndarray, ...]:
+    return judge(found, residuals(found.shallow, found.wide, found.bank))
+
+
+def test_two_sharp_photographs_are_all_in_focus_and_one_twice_is_refused() -> None:
     photograph = textured(SIZE)
-    proposal = propose(photograph, photograph)
+    with pytest.raises(AlignmentError, match="^both are one photograph; "):
+        propose(photograph, photograph)
+    grain = np.random.default_rng(1).normal(0, 3, (2, *SIZE, 3))
+    shallow, wide = (np.clip(np.rint(photograph + each), 0, 255).astype(np.uint8) for each in grain)
+    proposal = propose(shallow, wide)
     assert set(np.unique(proposal.label)) <= {IN_FOCUS, UNDECIDED}
     assert proposal.decided > 0.9
     assert proposal.blur_px == 0
@@ -48,7 +57,7 @@ def test_a_pair_of_one_photograph_is_all_in_focus() -> None:
 def test_a_flat_scene_is_all_undecided() -> None:
     noise = np.random.default_rng(0)
     shallow, wide = (np.rint(noise.normal(120, 0.6, (*SIZE, 3))).astype(np.uint8) for _ in range(2))
-    agreement, _, _ = judge(scene(shallow, wide))
+    agreement, _, _ = judged(scene(shallow, wide))
     assert (np.abs(agreement) <= MIN_AGREEMENT).all()
 
 
@@ -57,7 +66,7 @@ def test_what_is_clipped_in_both_is_undecided() -> None:
     shallow[100:200, 100:300] = 255
     found = scene(shallow, shallow)
     assert clipped(found).sum() == 100 * 200
-    agreement, _, _ = judge(found)
+    agreement, _, _ = judged(found)
     assert (agreement[110:190, 110:290] == 0).all()
 
 

@@ -1,0 +1,68 @@
+"""Whether two aligned photographs are what they are said to be: a wide and a shallow one, of one scene, at one place.
+
+The limits were chosen on five rendered pairs (410 x 640): as they are, swapped, one photograph twice, and with the wide
+one bent smoothly by about 2 and 4 pixels, as what moved or another place would.
+"""
+
+import cv2
+import numpy as np
+
+from components.data.optics import Floats
+from components.labelling.align import AlignmentError, detail
+from components.labelling.blur import root
+
+SHARPER = 1.25
+"""Detail beyond this times the other's, and a level of 255, is sharper."""
+SWAPPED = 0.03
+"""Part of the picture in which the shallow photograph is the sharper: at most 0.008 as they are, 0.064 or more swapped."""
+SAME = 1.0
+"""Median residual: 5 or more in two photographs, 0 in one."""
+MISALIGNED = 40.0
+"""Residual that a tenth of the picture is above: at most 16 as they are, 71 or more once bent by 2 pixels."""
+
+
+def check_kinds(shallow: Floats, wide: Floats, covered: Floats) -> None:
+    """Make sure that the wide photograph is the sharper one where the two differ.
+
+    Args:
+        shallow: (h, w, 3), linear light.
+        wide: likewise, aligned and equally exposed.
+        covered: bool (h, w), where the wide one covers the shallow one.
+
+    Raises:
+        AlignmentError: it is the other way round.
+    """
+    of_shallow, of_wide = (detail(brightness(each))[covered] for each in (shallow, wide))
+    there, here = (float((a > SHARPER * b + 1).mean()) for a, b in ((of_shallow, of_wide), (of_wide, of_shallow)))
+    if there > SWAPPED and there > 3 * here:
+        raise AlignmentError(
+            f"the shallow photograph is the sharper one in {there:.0%} of the picture, the wide one in {here:.0%}; "
+            "expected the reverse: are the two swapped?"
+        )
+
+
+def brightness(light: Floats) -> Floats:
+    """Levels (h, w), 0..255, of linear light (h, w, 3)."""
+    return np.asarray(cv2.cvtColor(root(np.clip(light, 0, 1)) * np.float32(255), cv2.COLOR_RGB2GRAY))
+
+
+def check_residual(residual: Floats, covered: Floats, *, keep_misaligned: bool) -> None:
+    """Make sure that blur explains how the photographs differ, and that they do.
+
+    Args:
+        residual: (diameters, h, w), see `components.labelling.blur.residuals`.
+        covered: bool (h, w).
+        keep_misaligned: whether much that no blur explains is put up with.
+
+    Raises:
+        AlignmentError: they are one photograph, or something moved.
+    """
+    least = residual.min(axis=0)[covered]
+    if np.median(least) < SAME:
+        raise AlignmentError("both are one photograph; expected one taken with a small aperture and one with a large")
+    tenth = float(np.percentile(least, 90))
+    if tenth > MISALIGNED and not keep_misaligned:
+        raise AlignmentError(
+            f"misaligned: a tenth of the picture differs by {tenth:.0f} times what noise leaves or more, whatever the "
+            f"blur, expected at most {MISALIGNED:.0f}; left out, --keep-misaligned proposes all the same"
+        )
