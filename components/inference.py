@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from components.data.images import to_network_size
 from components.data.loader import normalise
 
 ROWS = 512
@@ -92,7 +91,7 @@ def predict_photo(
     Returns:
         uint8 (H, W), 255 = in focus.
     """
-    small = to_network_size(Image.fromarray(photo), image_size)
+    small = np.asarray(Image.fromarray(photo).resize((image_size, image_size), Image.Resampling.BILINEAR))
     with torch.inference_mode():
         inputs = normalise(torch.from_numpy(small.transpose(2, 0, 1)[None].copy()).to(device))
         return to_full_size(probability(model, inputs, best=best), size or photo.shape[:2])

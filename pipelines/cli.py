@@ -216,7 +216,7 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
     if out.exists() and not (out / "validation.json").exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out}: no prepared set, and it would be replaced; name a new or empty folder")
     progress = Progress(f"prepare {name}")
-    prepare_set(
+    read_as = prepare_set(
         name,
         raw,
         out,
@@ -224,6 +224,8 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
         partial=partial,
         progress=lambda done, total: progress.show(done, total, "photographs"),
     )
+    for reading, count in read_as.items():
+        click.echo(f"{count} labels: {reading}")
     click.echo(f"{out}: ready; see {out / 'validation.json'}")
 
 

@@ -17,7 +17,9 @@ from pipelines.progress import Progress
     default=None,
     help="Circle of confusion, pixels of a photograph 1600 px wide, above which a pixel is out of focus.",
 )
-@click.option("--keep-misaligned", is_flag=True, help="Propose also where the photographs differ by what no blur explains.")
+@click.option(
+    "--keep-misaligned", is_flag=True, help="Propose also where the photographs differ by what no blur explains."
+)
 def command(*, pairs: Path, out: Path, coc_limit: float | None, keep_misaligned: bool) -> None:
     """Propose defocus labels for pairs of photographs of one scene, wide (f/16) and shallow (f/1.8).
 

@@ -166,7 +166,7 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[tuple[Path, st
         Each photograph when it is done, and why it has no map: empty if it has.
 
     Raises:
-        InputError: no such model, a depth teacher's weights, no such device, no room; the only photograph is unreadable.
+        InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
     """
     from components.data.maps import encode_map
     from components.storage import atomic_path

@@ -1,5 +1,6 @@
 """Stage `prepare`: labels made canonical (1 = in focus), images at network size, an index with splits."""
 
+import logging
 from pathlib import Path
 
 from components.data.prepare import prepare_set
@@ -7,12 +8,14 @@ from components.data.prepared import PreparedSet
 from components.params import load_params
 from pipelines.stage import Stage, main
 
+log = logging.getLogger(__name__)
+
 
 def prepare(stage: Stage, *, set: str, raw: Path, out: Path) -> None:
     """Prepare one set from its raw folder."""
     params = load_params()
     stage.params({"image_size": params.image_size, "prepare": params.prepare.model_dump()})
-    prepare_set(
+    read_as = prepare_set(
         set,
         raw,
         out,
@@ -21,6 +24,8 @@ def prepare(stage: Stage, *, set: str, raw: Path, out: Path) -> None:
         partial=params.prepare.partial,
         progress=stage.progress,
     )
+    for reading, count in read_as.items():
+        log.info("%d labels: %s", count, reading)
     stage.artifact(out / "validation.json")
     rows = PreparedSet.load(out).rows
     stage.metrics({"images": sum(bool(row.image) for row in rows), "labels": len(rows)})

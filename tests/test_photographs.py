@@ -34,7 +34,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_files_and_folders_each_photograph_once(here: Path) -> None:
     plan = plan_maps([Path("d.jpg"), Path("first"), here / "first/a.png"], Path("maps"))
-    assert {str(path.relative_to(here) if path.is_absolute() else path): str(out) for path, out in plan.maps.items()} == {
+    assert {
+        str(path.relative_to(here) if path.is_absolute() else path): str(out) for path, out in plan.maps.items()
+    } == {
         "d.jpg": "maps/d.png",
         "first/B.JPG": "maps/B.png",
         "first/a.png": "maps/a.png",
@@ -135,7 +137,7 @@ def test_overwriting_never_means_a_photograph(here: Path) -> None:
     Path("maps").mkdir()
     Path("maps/a.png").symlink_to(here / "first/a.png")
     for out in ("first", "maps"):
-        with pytest.raises(InputError, match="the photographs lie there|is the photograph"):
+        with pytest.raises(InputError, match=r"the photographs lie there|is the photograph"):
             plan_maps([Path("first")], Path(out), overwrite=True)
 
 

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from components.errors import InputError
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP")
 """What Pillow may take a file for, whatever its suffix; for some others it starts another program."""
 MEGAPIXELS = 512
-"""Largest image that is read, unless `accept` says otherwise: a decoded pixel takes 3 bytes, and a crafted file of a few
+"""Largest image that is read, unless `accept` says otherwise: a decoded pixel takes 3 bytes, and a file of a few
 kilobytes may state any number of them."""
 FINE = 4
 """A JPEG that is reduced while it is decoded keeps this many times the pixels that are asked for, a side."""

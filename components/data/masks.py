@@ -140,4 +140,4 @@ def is_flat(image: Image.Image) -> bool:
     """Whether all pixels are the same."""
     extrema = image.getextrema()
     bands = extrema if isinstance(extrema[0], tuple) else (extrema,)
-    return all(low == high for low, high in bands)  # type: ignore[misc]
+    return all(low == high for low, high in bands)

@@ -24,7 +24,7 @@ from components.data.pairs import Pair, check_counts, expected_counts, find_pair
 from components.data.prepared import IndexRow, write_index
 from components.data.ready import Ready, Traits, make_ready
 from components.data.splits import dof_of, splits_of
-from components.data.validation import Findings, describe
+from components.data.validation import Findings, describe, read_as
 from components.data.workers import in_order
 from components.storage import atomic_dir, write_json
 
@@ -99,13 +99,16 @@ def prepare_set(
     partial: bool = False,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> dict[str, int]:
     """Prepare the set `name` from its raw folder into `out`, whole or not at all.
 
     `partial` allows photographs to be missing: labels without one are kept as such, photographs without a label are
     left out. The result is the same for any number of `workers` (threads; by default one a core).
     `progress(done, total)` is called after each pair. Photographs and labels at `large_size`, if not 0, lie beside
     those at `image_size` where the set has a training split.
+
+    Returns:
+        What labels were taken for, where that needs saying (see `Mask`), and how many were.
 
     Raises:
         InputError: a folder is missing, photographs and labels do not match, or a file is unreadable.
@@ -131,3 +134,4 @@ def prepare_set(
         findings = Findings(dataset, pairs, rows, traits, alone, expected, (raw / RENDERED).exists())
         write_index(folder / "index.csv", rows)
         write_json(folder / "validation.json", describe(findings))
+    return read_as(findings)

@@ -52,6 +52,11 @@ def describe_greys(found: Findings) -> dict[str, Any]:
     }
 
 
+def read_as(found: Findings) -> dict[str, int]:
+    """What labels were taken for, where that needs saying, and how many were."""
+    return dict(sorted(Counter(each.read_as for each in found.traits if each.read_as).items()))
+
+
 def describe_focus(rows: list[IndexRow]) -> dict[str, Any]:
     """Fractions in focus: their spread, and how many labels lie in each tenth, the last of which holds 1."""
     focus = [round(row.in_focus, 6) for row in rows]
@@ -161,7 +166,7 @@ def describe(found: Findings) -> dict[str, Any]:
         "white_in_archive": found.dataset.white,
         "one_in_prepared": "in_focus",
         "not_binary": describe_greys(found),
-        "read_as": dict(sorted(Counter(each.read_as for each in found.traits if each.read_as).items())),
+        "read_as": read_as(found),
         "height": spread([row.height for row in rows]),
         "width": spread([row.width for row in rows]),
         "sizes": describe_sizes(rows),

@@ -10,18 +10,19 @@ import numpy as np
 from components.data.optics import Floats
 from components.labelling.align import AlignmentError, detail
 from components.labelling.blur import root
+from components.labelling.regions import Mask
 
 SHARPER = 1.25
 """Detail beyond this times the other's, and a level of 255, is sharper."""
 SWAPPED = 0.03
-"""Part of the picture in which the shallow photograph is the sharper: at most 0.008 as they are, 0.064 or more swapped."""
+"""Part of the picture in which the shallow one is the sharper: at most 0.008 as they are, 0.064 or more swapped."""
 SAME = 1.0
 """Median residual: 5 or more in two photographs, 0 in one."""
 MISALIGNED = 40.0
 """Residual that a tenth of the picture is above: at most 16 as they are, 71 or more once bent by 2 pixels."""
 
 
-def check_kinds(shallow: Floats, wide: Floats, covered: Floats) -> None:
+def check_kinds(shallow: Floats, wide: Floats, covered: Mask) -> None:
     """Make sure that the wide photograph is the sharper one where the two differ.
 
     Args:
@@ -46,7 +47,7 @@ def brightness(light: Floats) -> Floats:
     return np.asarray(cv2.cvtColor(root(np.clip(light, 0, 1)) * np.float32(255), cv2.COLOR_RGB2GRAY))
 
 
-def check_residual(residual: Floats, covered: Floats, *, keep_misaligned: bool) -> None:
+def check_residual(residual: Floats, covered: Mask, *, keep_misaligned: bool) -> None:
     """Make sure that blur explains how the photographs differ, and that they do.
 
     Args:

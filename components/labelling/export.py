@@ -164,7 +164,11 @@ def corrected_mask(folder: Path, photograph: Path) -> NDArray[np.uint8]:
             and differ, or there are two and no record.
     """
     shapes, painted = photograph.with_suffix(".json"), folder / PROPOSALS / f"{photograph.stem}.png"
-    there = {path: read(path, upright_size(photograph)) for path, read in ((painted, painted_mask), (shapes, drawn)) if path.is_file()}
+    there = {
+        path: read(path, upright_size(photograph))
+        for path, read in ((painted, painted_mask), (shapes, drawn))
+        if path.is_file()
+    }
     if not there:
         raise InputError(f"{painted}: no such file, nor {shapes}; run `dbdflow label` again, or take {photograph} away")
     if len(there) == 1 or np.array_equal(there[painted], there[shapes]):
@@ -173,14 +177,14 @@ def corrected_mask(folder: Path, photograph: Path) -> NDArray[np.uint8]:
     before = read_hand_made(record).get("masks", {}) if record.is_file() else {}
     if not before:
         raise InputError(
-            f"{painted} and {shapes.name}: they differ, and {record}, which says which one was corrected, is not there; "
-            "put it back, or take the file that does not count out of the folder"
+            f"{painted} and {shapes.name}: they differ, and {record}, which tells which one was corrected, is not "
+            "there; put it back, or take the file that does not count out of the folder"
         )
     changed = [path for path, mask in there.items() if mask_hash(mask) != before.get(path.name)]
     if len(changed) == 2:
         raise InputError(
-            f"{painted} and {shapes.name}: both were corrected, and differ; take the one that does not count out of the "
-            "folder"
+            f"{painted} and {shapes.name}: both were corrected, and differ; take the one that does not count out of "
+            "the folder"
         )
     return there[changed[0]] if changed else there[painted]
 

@@ -173,9 +173,7 @@ def bent(photograph: np.ndarray, pixels: float) -> np.ndarray:
     return cv2.remap(photograph, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
-def test_pairs_that_are_not_what_they_should_be_are_named(
-    rendered: dict[str, RenderedPair], tmp_path: Path
-) -> None:
+def test_pairs_that_are_not_what_they_should_be_are_named(rendered: dict[str, RenderedPair], tmp_path: Path) -> None:
     pair = rendered["Scene1"]
     wrong = {
         "swapped": (pair.shallow, pair.wide),
