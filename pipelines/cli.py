@@ -110,10 +110,10 @@ def predict(
     """
     if sheet and sheet.suffix.lower() not in SHEETS:
         raise InputError(f"--sheet {sheet}: expected a name that ends in {', '.join(sorted(SHEETS))}")
-    plan = plan_maps(photos, out, sheet, overwrite=overwrite)
     from components.data.images import accept
 
     accept(max_megapixels)
+    plan = plan_maps(photos, out, sheet, overwrite=overwrite)
     without = dict(plan.left_out)
     with click.progressbar(length=len(plan.maps), label="photographs", file=sys.stderr) as bar:
         for photograph, reason in predict_maps(plan, model, device):

@@ -1,13 +1,14 @@
 """Blur maps of a person's photographs: `dbdflow predict`, and the flow `predict` for a deployment."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from components.data.names import SUFFIXES, UNREAD, is_junk, same_name
+from components.data.names import SUFFIXES, UNREAD, is_junk, not_read, same_name
 from components.errors import InputError
 from pipelines.detectors import find_detector
+from pipelines.places import check_folder, check_places, is_folder, longest_name
 
 READ = ", ".join(sorted(SUFFIXES))
 
@@ -41,8 +42,11 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
     Raises:
         InputError: none there, two whose maps would have one name, or something would be written over.
     """
-    plan = Plan(alone=len(photos) == 1 and not photos[0].is_dir())
-    for path in {each.resolve(): each for named in photos for each in found_at(named, plan.left_out)}.values():
+    from components.data.pictures import is_ours
+
+    plan = Plan(alone=len(photos) == 1 and not is_folder(photos[0]))
+    check_folder(out)
+    for path in {each.resolve(): each for named in photos for each in found_at(named, plan)}.values():
         plan.maps[path] = out / f"{path.stem}.png"
     if not plan.maps and not plan.left_out:
         raise InputError(f"{', '.join(map(str, photos))}: no picture in it; expected {READ}")
@@ -50,29 +54,33 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
         raise InputError(f"--out {out}: the photographs lie there, and maps would replace them; name another folder")
     check_names(plan)
     outputs = [*plan.maps.values(), *([sheet] if sheet else [])]
-    keep_apart(plan.maps, outputs)
-    if not overwrite:
-        keep_others(plan.maps.values(), sheet)
+    check_places(outputs, plan.maps, overwrite=overwrite, ours=is_ours)
     return plan
 
 
-def found_at(named: Path, left_out: dict[Path, str]) -> list[Path]:
-    """The photograph that is named, or all in the folder that is; what cannot be one goes to `left_out`.
+def found_at(named: Path, plan: Plan) -> list[Path]:
+    """The photograph that is named, or all in the folder that is; what cannot be one is left out of the plan.
 
     Raises:
-        InputError: there is nothing of this name.
+        InputError: it was named alone, and cannot be one.
     """
-    if not named.is_dir():
-        if not named.exists():
-            what = "a link to a file that is not there" if named.is_symlink() else "no such file or folder"
-            raise InputError(f"{named}: {what}; name photographs ({READ}) or folders of them")
-        return [named]
+    if is_folder(named):
+        return found_in(named, plan.left_out)
+    if reason := no_photograph(named):
+        if plan.alone:
+            raise InputError(f"{named}: {reason}; name photographs ({READ}) or folders of them")
+        plan.left_out[named] = reason
+    return [] if reason else [named]
+
+
+def found_in(folder: Path, left_out: dict[Path, str]) -> list[Path]:
+    """The photographs of a folder; what is named like one and cannot be one goes to `left_out`."""
     found = []
-    for path in sorted(named.iterdir()):
+    for path in sorted(folder.iterdir()):
         suffix = path.suffix.lower()
         if is_junk(path.name) or suffix not in SUFFIXES | UNREAD:
             continue
-        if reason := no_photograph(path, suffix):
+        if reason := no_photograph(path) or not_read(path):
             left_out[path] = reason
         else:
             found.append(path)
@@ -82,14 +90,14 @@ def found_at(named: Path, left_out: dict[Path, str]) -> list[Path]:
     return found
 
 
-def no_photograph(path: Path, suffix: str) -> str:
+def no_photograph(path: Path) -> str:
     """Why what is named like a photograph cannot be one; empty if it may."""
+    if not os.path.lexists(path):
+        return "no such file or folder"
     if path.is_dir():
         return "a folder; name it to have its photographs too"
     if not path.exists():
         return "a link to a file that is not there"
-    if suffix in UNREAD:
-        return f"{suffix} is not read; convert it to JPEG or PNG"
     return "" if path.is_file() else "neither a file nor a folder"
 
 
@@ -115,44 +123,6 @@ def check_names(plan: Plan) -> None:
             del plan.maps[path]
 
 
-def longest_name(folder: Path) -> int:
-    """Bytes that a file's name may have in a folder, which need not be there yet."""
-    there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
-    return os.pathconf(there, "PC_NAME_MAX")
-
-
-def keep_apart(inputs: Collection[Path], outputs: Iterable[Path]) -> None:
-    """See to it that no input is overwritten, by whatever name or link it is reached.
-
-    Raises:
-        InputError: an output is an input.
-    """
-    of = {(status.st_dev, status.st_ino): path for path in inputs for status in [path.stat()]}
-    for output in outputs:
-        if output.exists() and (status := output.stat()) and (photograph := of.get((status.st_dev, status.st_ino))):
-            raise InputError(
-                f"{output}: is the photograph {photograph} itself, and would be replaced; name another place"
-            )
-
-
-def keep_others(maps: Iterable[Path], sheet: Path | None) -> None:
-    """See to it that only maps of ours are written over.
-
-    Raises:
-        InputError: something else lies in the place of a map, or anything in that of the sheet.
-    """
-    from components.data.maps import is_ours
-
-    there = [path for path in maps if os.path.lexists(path) and (path.is_symlink() or not is_ours(path))]
-    there += [sheet] if sheet and os.path.lexists(sheet) else []
-    if there:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise InputError(
-            f"{there[0]}{more}: not made by predict, or changed since, and would be replaced; name another place, or "
-            "add --overwrite"
-        )
-
-
 def told(without: Mapping[Path, str]) -> str:
     """The photographs without a map, a line each."""
     many = "photographs" if len(without) > 1 else "photograph"
@@ -168,7 +138,7 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[tuple[Path, st
     Raises:
         InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
     """
-    from components.data.maps import encode_map
+    from components.data.pictures import encode_map
     from components.storage import atomic_path
 
     detect = find_detector(model, device)

@@ -33,6 +33,8 @@ def predict(photos: list[str], model: str = DEFAULT, out: str = "maps", device: 
             without[photograph] = reason
         update_progress_artifact(shown, 100.0 * len(rows) / len(plan.maps))  # type: ignore[arg-type]
     create_table_artifact(rows, key="maps-written", description="white = in focus")
-    log.info("%d maps in %s (white = in focus)", len(rows), out)
+    log.info(
+        "%d maps in %s (white = in focus)", len(rows) - sum(photograph in without for photograph in plan.maps), out
+    )
     if without:
         raise InputError(told(without))

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.data.images import read_grey, read_photograph
+from components.data.images import read_grey, read_reduced
+from components.data.pictures import encode
 from components.storage import atomic_path
 
 SIDE, GAP = 260, 6  # pixels: width of a picture, and between two
@@ -20,13 +21,16 @@ def write_sheet(path: Path, plan: Mapping[Path, Path]) -> None:
     between = np.full((GAP, rows[0].shape[1], 3), WHITE, np.uint8)
     pixels = np.concatenate([part for each in rows for part in (between, each)][1:])
     with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(temporary, optimize=True, quality=90)
+        if path.suffix.lower() == ".png":
+            temporary.write_bytes(encode(pixels, 9))
+        else:
+            Image.fromarray(pixels).save(temporary, optimize=True, quality=90)
 
 
 def row(photograph: Path, found: Path) -> NDArray[np.uint8]:
     """(h, 3 * SIDE + 2 * GAP, 3): photograph, map, cut-out."""
-    image = read_photograph(photograph)
-    size = (SIDE, max(1, round(SIDE * image.height / image.width)))
+    image, (height, width) = read_reduced(photograph, SIDE)
+    size = (SIDE, max(1, round(SIDE * height / width)))
     small = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
     levels = np.asarray(Image.fromarray(read_grey(found)).resize(size, Image.Resampling.BOX))[..., None]
     between = np.full((size[1], GAP, 3), WHITE, np.uint8)

@@ -14,12 +14,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from components.data.images import read_reduced
-from components.data.maps import MADE_BY, encode_map
+from components.data.pictures import MADE_BY, encode_map
 from components.errors import InputError
 from components.storage import atomic_dir, atomic_path
 from pipelines import photographs, sheet
 from pipelines.cli import main
-from pipelines.photographs import keep_apart, plan_maps
+from pipelines.photographs import plan_maps
+from pipelines.places import keep_apart
 
 
 @pytest.fixture
@@ -122,15 +123,15 @@ def test_maps_of_ours_may_be_written_over_and_nothing_else(here: Path) -> None:
         notes = PngInfo()
         notes.add_text(MADE_BY, image.info[MADE_BY])
         image.point(lambda level: 255 - level).save(ours, pnginfo=notes)  # retouched by a program that keeps notes
-    told = "maps/a.png: not made by predict, or changed since, and would be replaced; name another place, or add "
+    told = "maps/a.png: not made by this command, or changed since, and would be replaced; name another place, or add "
     assert refused(["first"], "maps") == told + "--overwrite"
     ours.unlink()
     ours.symlink_to("nowhere")
     assert refused(["first"], "maps") == told + "--overwrite"
     Path("maps/B.png").write_text("mine")
-    assert refused(["first"], "maps").startswith("maps/B.png and 1 more: not made by predict")
+    assert refused(["first"], "maps").startswith("maps/B.png and 1 more: not made by this command")
     assert len(plan_maps([Path("first")], Path("maps"), overwrite=True).maps) == 2
-    assert refused(["d.jpg"], "elsewhere", "maps/B.png").startswith("maps/B.png: not made by predict")
+    assert refused(["d.jpg"], "elsewhere", "maps/B.png").startswith("maps/B.png: not made by this command")
 
 
 def test_overwriting_never_means_a_photograph(here: Path) -> None:

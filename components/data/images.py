@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from components.data.names import SUFFIXES, is_junk, same_name
+from components.data.names import SUFFIXES, is_junk, not_read, same_name
 from components.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP")
@@ -73,6 +73,8 @@ def reading(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
+        if isinstance(error, UnidentifiedImageError) and (reason := not_read(path)):
+            raise InputError(f"{path}: {reason}") from error
         what = "of no known format" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(f"{path}: not a readable image ({what}); fetch it again from its archive") from error
 

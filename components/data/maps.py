@@ -4,7 +4,6 @@ The same maps give the same bytes: members are stored in the order of their name
 (half floats of a map shrink by a quarter, at ten times the time of reading). 8-bit pictures are for people: `grey`.
 """
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -14,40 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from components.errors import InputError
 from components.storage import atomic_path
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time a ZIP archive can hold."""
-
-
-MADE_BY = "dbdflow map"
-"""Key of a text in the PNG files of `encode_map`: the sha256 of the pixels, which tells ours from what a person made of
-it."""
-
-
-def encode_map(values: NDArray[np.uint8]) -> bytes:
-    """PNG of one map for people, (h, w), 255 = in focus."""
-    assert values.ndim == 2
-    assert values.dtype == np.uint8
-    notes = PngInfo()
-    notes.add_text(MADE_BY, hashlib.sha256(values.tobytes()).hexdigest())
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, format="PNG", compress_level=1, pnginfo=notes)
-    return buffer.getvalue()
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a file is a map as `encode_map` made it, and nobody has changed it since."""
-    try:
-        with path.open("rb") as file, Image.open(file, formats=("PNG",)) as image:
-            noted = image.info.get(MADE_BY)
-            return noted is not None and noted == hashlib.sha256(image.tobytes()).hexdigest()
-    except (OSError, SyntaxError, ValueError):
-        return False
 
 
 def grey(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from fnmatch import fnmatch
+from pathlib import Path
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Of images that are read."""
@@ -40,3 +41,9 @@ def same_name(name: str) -> str:
 def is_junk(name: str) -> bool:
     """Whether a file or folder of this name is no data: hidden, or left by a system, an editor or a browser."""
     return name not in {".", ".."} and any(fnmatch(name.casefold(), pattern.casefold()) for pattern in JUNK)
+
+
+def not_read(path: Path) -> str:
+    """Why a photograph of this name is not read, and what to do; empty if it may be."""
+    suffix = path.suffix.lower()
+    return f"{suffix} is not read; convert it to JPEG or PNG" if suffix in UNREAD else ""

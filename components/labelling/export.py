@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.data.images import find_images, upright_size
-from components.data.maps import encode_map, is_ours
 from components.data.masks import read_map
+from components.data.pictures import encode_map, is_ours
 from components.errors import InputError
 from components.labelling.propose import IN_FOCUS, OUT_OF_FOCUS, UNDECIDED
 from components.storage import atomic_path
@@ -81,8 +81,8 @@ def drawn(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     try:
         found = (int(contents["imageHeight"]), int(contents["imageWidth"]))
         shapes = [(shape["label"], shape.get("shape_type", "polygon"), shape["points"]) for shape in contents["shapes"]]
-        outlines = [np.asarray(points, dtype=np.float64).reshape(-1, 2) for _, _, points in shapes]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        outlines = [outline_of(points) for _, _, points in shapes]
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: not a file of LabelMe ({error!r}); open it and save it again there") from error
     if found != size:
         raise InputError(f"{path}: of {found[1]}x{found[0]} pixels, the photograph has {size[1]}x{size[0]}; replace it")
@@ -92,6 +92,19 @@ def drawn(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
             raise InputError(f"{path}: shape {number} of {len(shapes)}, a {kind} called {name!r}: {reason}")
         cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], LEVELS[name])
     return mask
+
+
+def outline_of(points: list[list[float]]) -> NDArray[np.float64]:
+    """Points (n, 2) of a shape.
+
+    Raises:
+        ValueError: one is no pair of numbers.
+    """
+    for point in points:
+        x, y = point
+        if not all(type(each) in {int, float} for each in (x, y)):
+            raise ValueError(f"the point {point}, expected two numbers")
+    return np.asarray(points, dtype=np.float64).reshape(-1, 2)
 
 
 def not_drawn(name: object, kind: object, outline: NDArray[np.float64], size: tuple[int, int]) -> str:
@@ -107,7 +120,8 @@ def not_drawn(name: object, kind: object, outline: NDArray[np.float64], size: tu
     if outside.any():
         x, y = outline[outside][0]
         return f"the point ({x:g}, {y:g}) lies outside the photograph of {width}x{height} pixels; move it"
-    return ""
+    area = cv2.contourArea(outline.astype(np.float32))
+    return "" if area > 0 else "its points lie on one line, and enclose nothing; draw it again"
 
 
 def read_hand_made(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
@@ -119,14 +133,14 @@ def read_hand_made(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
     data = path.read_bytes()
     marked = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
     try:
-        return json.loads(data.decode(marked), object_pairs_hook=partial(once, path))
+        return json.loads(data.decode(marked), object_pairs_hook=partial(once, path), strict=False)
     except InputError:
         raise
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: byte {data[error.start]:#04x} at {error.start} is not {marked.upper()}; save it as UTF-8"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); correct it there, or save it again in LabelMe") from error
 
 

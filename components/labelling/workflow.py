@@ -13,11 +13,12 @@ from PIL import Image
 from components.data.images import read_grey, read_photograph
 from components.errors import InputError
 from components.labelling.align import AlignmentError
+from components.labelling.checks import MISALIGNED
 from components.labelling.export import DONE, IMAGES, PROPOSALS, proposed_masks, write_labelme
 from components.labelling.pairs import ScenePair
 from components.labelling.propose import IN_FOCUS, UNDECIDED, Proposal, propose
 from components.labelling.review import Pixels, Reviewed, pictures_of, write_page, write_sheet
-from components.storage import atomic_path, file_hash, read_json, write_json
+from components.storage import NoRoomError, atomic_path, file_hash, read_json, write_json
 
 FIGURES = ("decided", "in_focus", "blur_px", "matches", "correlation", "shift_px", "turn_deg")
 CONFIDENCE, ALIGNED = "confidence", "wide_aligned"
@@ -32,9 +33,9 @@ class Outcome:
     failed: str
 
 
-def made_from(pair: ScenePair, coc_limit: float, keep_misaligned: bool) -> str:
+def made_from(pair: ScenePair, coc_limit: float) -> str:
     """Hash of all that a pair's proposal depends on, this package's code apart."""
-    parts = (file_hash(pair.wide), file_hash(pair.shallow), repr(coc_limit), *(["misaligned"] * keep_misaligned))
+    parts = (file_hash(pair.wide), file_hash(pair.shallow), repr(coc_limit))
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
@@ -68,12 +69,14 @@ def label_pair(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: bo
         InputError: a photograph cannot be read, or the corrected mask of another proposal would be lost.
     """
     record = out / DONE / f"{pair.stem}.json"
-    source = made_from(pair, coc_limit, keep_misaligned)
+    source = made_from(pair, coc_limit)
     if record.exists():
         before = read_json(record)
-        if before["made_from"] == source:
+        wanted = keep_misaligned and before["failed"].startswith(MISALIGNED)
+        if before["made_from"] == source and not wanted:
             return Outcome(pair.stem, before["figures"], before["failed"])
         withdraw(before["written"], out)
+    check_unknown(pair, out)
     shallow, wide = (np.asarray(read_photograph(path)) for path in (pair.shallow, pair.wide))
     figures: dict[str, float] = {}
     written: dict[str, str] = {}
@@ -93,6 +96,25 @@ def label_pair(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: bo
     return Outcome(pair.stem, figures, failed)
 
 
+def check_unknown(pair: ScenePair, out: Path) -> None:
+    """Make sure that no proposal lies where one will be written: without its record, it may be corrected.
+
+    Raises:
+        InputError: one does.
+    """
+    for path in places(pair, out):
+        if path.exists():
+            raise InputError(
+                f"{path}: there, but not its record {out / DONE / pair.stem}.json, so it may be corrected; put the "
+                "record back, or name another --out"
+            )
+
+
+def places(pair: ScenePair, out: Path) -> tuple[Path, Path]:
+    """Where the proposal of a pair lies, painted and drawn."""
+    return out / PROPOSALS / f"{pair.stem}.png", (out / IMAGES / pair.shallow.name).with_suffix(".json")
+
+
 def withdraw(written: dict[str, str], out: Path) -> None:
     """Remove an older proposal: its files, with the hash that they were written with.
 
@@ -103,7 +125,7 @@ def withdraw(written: dict[str, str], out: Path) -> None:
         if (out / name).exists() and file_hash(out / name) != before:
             raise InputError(
                 f"{out / name}: corrected by hand, and made from another photograph or --coc-limit; nothing was "
-                "changed: name another --out, or remove this file"
+                "changed: name another --out"
             )
     for name in written:
         (out / name).unlink(missing_ok=True)
@@ -112,7 +134,7 @@ def withdraw(written: dict[str, str], out: Path) -> None:
 def write_proposal(pair: ScenePair, proposal: Proposal, out: Path) -> tuple[Path, Path]:
     """Write what a person corrects and what helps them to; the files that hold the proposal, painted and drawn."""
     photograph = out / IMAGES / pair.shallow.name
-    painted, shapes = out / PROPOSALS / f"{pair.stem}.png", photograph.with_suffix(".json")
+    painted, shapes = places(pair, out)
     with atomic_path(photograph) as temporary:
         shutil.copyfile(pair.shallow, temporary)
     save(painted, proposal.label)
@@ -120,6 +142,16 @@ def write_proposal(pair: ScenePair, proposal: Proposal, out: Path) -> tuple[Path
     save(out / ALIGNED / f"{pair.stem}.jpg", proposal.aligned)
     write_labelme(shapes, photograph, proposal.label)
     return painted, shapes
+
+
+def attempted(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: bool) -> Outcome:
+    """What becomes of a pair, whatever is wrong with its files; another run tries again."""
+    try:
+        return label_pair(pair, out, coc_limit, keep_misaligned)
+    except NoRoomError:
+        raise
+    except InputError as error:
+        return Outcome(pair.stem, {}, str(error))
 
 
 def check_out(out: Path) -> None:
@@ -138,12 +170,12 @@ def label_all(
     """Propose the labels of all pairs; each outcome as it comes, and the pages to review at the end.
 
     Raises:
-        InputError: see `label_pair` and `check_out`.
+        InputError: see `check_out`; or no room.
     """
     check_out(out)
     outcomes = []
     for pair in pairs:
-        outcomes.append(label_pair(pair, out, coc_limit, keep_misaligned))
+        outcomes.append(attempted(pair, out, coc_limit, keep_misaligned))
         yield outcomes[-1]
     write_figures(out / "pairs.csv", outcomes)
     reviewed = [review_of(pair, outcome, out) for pair, outcome in zip(pairs, outcomes, strict=True)]

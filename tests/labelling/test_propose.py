@@ -43,7 +43,7 @@ def test_two_sharp_photographs_are_all_in_focus_and_one_twice_is_refused() -> No
     photograph = textured(SIZE)
     with pytest.raises(AlignmentError, match=r"^both are one photograph; "):
         propose(photograph, photograph)
-    grain = np.random.default_rng(1).normal(0, 3, (2, *SIZE, 3))
+    grain = np.random.default_rng(1).normal(0, 5, (2, *SIZE, 3))
     shallow, wide = (np.clip(np.rint(photograph + each), 0, 255).astype(np.uint8) for each in grain)
     proposal = propose(shallow, wide)
     assert set(np.unique(proposal.label)) <= {IN_FOCUS, UNDECIDED}

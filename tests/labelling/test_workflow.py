@@ -1,6 +1,7 @@
 """`dbdflow label` on small rendered pairs: what it proposes, what it leaves, what it refuses, that it goes on."""
 
 import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -94,8 +95,8 @@ def test_what_is_done_is_not_done_again_and_a_change_is(
     pairs: Path, labelled: tuple[Path, Result], tmp_path: Path
 ) -> None:
     out = shutil.copytree(labelled[0], tmp_path / "out")
-    (out / ".done/Scene20.json").unlink()
-    (out / "proposals/Scene20.png").unlink()
+    for gone in (".done/Scene20.json", "proposals/Scene20.png", "EBD/image/Scene20.json"):
+        (out / gone).unlink()
     stamp = (out / "proposals/Scene1.png").stat().st_mtime_ns
     result = CliRunner().invoke(main, ["label", str(pairs), "--out", str(out)])
     assert result.exit_code == 1
@@ -111,9 +112,16 @@ def test_another_limit_makes_new_proposals_but_keeps_what_was_corrected(
     corrected = np.zeros((410, 640), dtype=np.uint8)
     Image.fromarray(corrected).save(out / "proposals/Scene20.png")
     result = CliRunner().invoke(main, again)
-    assert result.exit_code == 2
-    assert f"{out}/proposals/Scene20.png: corrected by hand" in result.stderr
+    assert result.exit_code == 1
+    assert f"Scene20: failed, {out}/proposals/Scene20.png: corrected by hand" in result.stderr
     assert np.array_equal(read_grey(out / "proposals/Scene20.png"), corrected)
+    (out / ".done/Scene20.json").rename(tmp_path / "record")
+    result = CliRunner().invoke(main, again)
+    assert f"Scene20: failed, {out}/proposals/Scene20.png: there, but not its record {out}/.done/Scene20.json" in (
+        result.stderr
+    )
+    assert np.array_equal(read_grey(out / "proposals/Scene20.png"), corrected)
+    (tmp_path / "record").rename(out / ".done/Scene20.json")
     (out / "proposals/Scene20.png").unlink()
     assert "2 proposals" in CliRunner().invoke(main, again).stdout
     before, after = (read_grey(each / "proposals/Scene20.png") for each in (labelled[0], out))
@@ -173,11 +181,20 @@ def bent(photograph: np.ndarray, pixels: float) -> np.ndarray:
     return cv2.remap(photograph, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
+def saved_again(photograph: np.ndarray) -> np.ndarray:
+    """Smaller, and by way of a lossy JPEG file."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(photograph)
+    image.resize((image.width * 7 // 10, image.height * 7 // 10), Image.Resampling.BOX).save(buffer, "JPEG", quality=60)
+    return np.asarray(Image.open(buffer))
+
+
 def test_pairs_that_are_not_what_they_should_be_are_named(rendered: dict[str, RenderedPair], tmp_path: Path) -> None:
     pair = rendered["Scene1"]
     wrong = {
         "swapped": (pair.shallow, pair.wide),
         "same": (pair.wide, pair.wide),
+        "saved_again": (saved_again(pair.shallow), pair.shallow),
         "moved": (bent(pair.wide, 2), pair.shallow),
     }
     for stem, photographs in wrong.items():
@@ -189,7 +206,11 @@ def test_pairs_that_are_not_what_they_should_be_are_named(rendered: dict[str, Re
     assert result.exit_code == 1
     said = dict(line.split(": failed, ") for line in result.stderr.splitlines() if ": failed, " in line)
     assert said["swapped"].startswith("the shallow photograph is the sharper one in 6% of the picture, the wide one in")
-    assert said["same"] == "both are one photograph; expected one taken with a small aperture and one with a large"
+    assert (
+        said["same"]
+        == said["saved_again"]
+        == "both are one photograph; expected one taken with a small aperture and one with a large"
+    )
     assert said["moved"].startswith("misaligned: a tenth of the picture differs by ")
     assert not (tmp_path / "out/proposals").exists()
     result = CliRunner().invoke(main, [*words, "--keep-misaligned"])
