@@ -26,4 +26,5 @@ def named_as(places: Mapping[Path, Path]) -> Iterator[None]:
         text = str(error)
         for here, theirs in places.items():
             text = text.replace(str(here), str(theirs))
-        raise InputError(text) from error
+        error.args = (text,)
+        raise

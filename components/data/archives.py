@@ -48,7 +48,8 @@ def unpack(path: Path, folder: Path, *, progress: Callable[[int, int], None] | N
         InputError: it is no archive, is damaged, or holds what is refused, or one in it; or there is no room.
     """
     with atomic_dir(folder) as temporary:
-        size = unpack_into(temporary, path, MAX_BYTES, progress)
+        with named_as({temporary: folder}):
+            size = unpack_into(temporary, path, MAX_BYTES, progress)
         inside = sorted(file for file in temporary.rglob("*") if is_named_so(file) and file.is_file())
         for inner in filter(is_archive, inside):
             target = inner.with_name(NAMED.sub("", inner.name))

@@ -37,8 +37,8 @@ def opened(paths: Sequence[Path], scratch: Path) -> dict[Path, Path]:
             archives = [path]
         else:
             raise InputError(
-                f"{path}: neither a folder nor an archive (zip, tar, 7z, rar) but {looks_like(path)}; name one of these, "
-                "or get it again"
+                f"{path}: neither a folder nor an archive (zip, tar, 7z, rar) but {looks_like(path)}; name one of "
+                "these, or get it again"
             )
         for archive in archives:
             target = scratch / str(len(roots))

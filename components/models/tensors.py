@@ -6,6 +6,7 @@ precision, which is said; what is quantised, sparse, complex, without values, Na
 
 import logging
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -130,7 +131,8 @@ def read_torch(path: Path) -> object:
     elif start[:1] != b"\x80":  # of a pickle
         raise no_weights(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of kinds of tensors that are refused
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         if not (other := re.search(r"GLOBAL ([\w.]+)", str(error))):
             raise
