@@ -144,7 +144,7 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], na
             if found[key].is_floating_point() != expected[key].is_floating_point()
         ],
         [f"{named(key)} is missing" for key in expected if key not in found],
-        [f"{named(key)} is not in the model" for key in found if key not in expected],
+        [f"{key} is not in the model" for key in found if key not in expected],
     ]
     return [f"{each[0]}" + f" (the first of {len(each)})" * (len(each) > 1) for each in kinds if each]
 

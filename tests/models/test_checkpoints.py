@@ -186,32 +186,57 @@ def test_a_published_file_as_others_saved_it_is_the_same_network(tmp_path, dffne
         assert ours[key].dtype == torch.float32
 
 
+DFFNET, PDNET = (f"what looks like {name} of D-DFFNet's authors" for name in ("dffnet", "pdnet"))
+
+
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "looks", "why"),
     [
         (
-            lambda state: {**state, "resnest.conv1.0.weight": torch.ones(2, 2)},
-            r"resnest\.conv1\.0\.weight is \(2, 2\), expected \(4, 3, 3, 3\); name the checkpoint of this model, or",
+            lambda state: {
+                **state,
+                "resnest.conv1.0.weight": torch.ones(2, 2),
+                "resnest.conv1.1.weight": torch.ones(1),
+            },
+            DFFNET,
+            "resnest.conv1.0.weight is (2, 2), expected {0} (the first of 2)",
         ),
         (
             lambda state: {**state, "agg1.conv5.bias": torch.ones(1, dtype=torch.int64)},
-            r"agg1\.conv5\.bias is torch.int64, expected torch.float32; name",
+            DFFNET,
+            "agg1.conv5.bias is torch.int64, expected torch.float32",
         ),
         (
-            lambda state: {key: value for key, value in state.items() if not key.startswith("agg1.side")},
-            r"agg1\.side1\.weight is missing \(the first of 8\); name",
+            lambda state: (
+                {key: value for key, value in state.items() if not key.startswith("agg1.side")}
+                | {"x": state["agg1.conv5.bias"]}
+            ),
+            PDNET,
+            "agg1.side1.weight is missing (the first of 8); x is not in the model",
         ),
         (
-            lambda state: {**state, "head.weight": torch.ones(1), "head.bias": torch.ones(1)},
-            r"head\.weight is not in the model \(the first of 2\); name",
+            lambda state: {**state, "head.weight": state["agg1.conv5.weight"] + 1},
+            DFFNET,
+            "their head.weight is not in the model",
+        ),
+        (
+            lambda state: {"layer1.0.conv1.weight": torch.ones(1), "agg1.conv5.bias": torch.ones(1)},
+            "what looks like a ResNet",
+            "{1} is missing (the first of {2}); layer1.0.conv1.weight is not in the model",
         ),
     ],
 )
-def test_what_does_not_fit_names_the_first_of_each_kind_as_its_file_does(tmp_path, dffnet, change, why):
-    torch.save(change(to_published("dffnet", dffnet.state_dict())), tmp_path / "w.pth")
-    start = rf"^{tmp_path}/w\.pth: holds what looks like dffnet of D-DFFNet's authors, which does not fit dffnet on res"
-    with pytest.raises(InputError, match=rf"{start}net10t: {why}"):
-        load_published(tmp_path / "w.pth", zeros())
+def test_what_does_not_fit_names_the_first_of_each_kind_as_its_file_does(tmp_path, dffnet, change, looks, why):
+    state, path = to_published("dffnet", dffnet.state_dict()), tmp_path / "w.pth"
+    weights = [key for key in state if not key.endswith("num_batches_tracked")]
+    torch.save(change(state), path)
+    with pytest.raises(InputError) as told:
+        load_published(path, zeros())
+    why = why.format(tuple(state["resnest.conv1.0.weight"].shape), weights[0], len(weights) - 1)
+    assert str(told.value) == (
+        f"{path}: holds {looks}, which does not fit dffnet on resnet10t: {why}; name the checkpoint of this model, or "
+        "the model, backbone and options of this checkpoint"
+    )
 
 
 @pytest.mark.parametrize(
