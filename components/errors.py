@@ -1,5 +1,9 @@
 """The exception for what a user can put right, and its kind that time may put right."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class InputError(ValueError):
     """Bad input from outside: a file, a key, an option, a device.
@@ -11,3 +15,16 @@ class InputError(ValueError):
 
 class TryAgainError(InputError):
     """Bad luck outside: a network or a server that may answer at another try. Shown as an `InputError`."""
+
+
+@contextmanager
+def named_as(places: Mapping[Path, Path]) -> Iterator[None]:
+    """Name in errors what the user named, not where it lies meanwhile."""
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        for here, theirs in places.items():
+            text = text.replace(str(here), str(theirs))
+        error.args = (text,)
+        raise

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from components.best import Best, Overlap
+from components.data import ledger
 from components.data.crops import Crops
 from components.data.loader import Jitter, TrainingSet, Views, load_rows
 from components.data.prepared import PreparedSet, require_photographs
@@ -193,9 +194,17 @@ def initial_weights(pretrained: bool | str, backbone: str, inbox: Path) -> Path 
 
 
 def origin(pretrained: bool | str, backbone: str, inbox: Path) -> dict[str, str]:
-    """For a card: the file that a backbone's weights came from, and its sha256; empty where there was none."""
+    """For a card: the file that a backbone's weights came from, its sha256, and whether it is not the published one.
+
+    Empty where there was none.
+    """
     path = initial_weights(pretrained, backbone, inbox)
-    return {"backbone_file": path.name, "backbone_sha256": file_hash(path)} if isinstance(path, Path) else {}
+    if not isinstance(path, Path):
+        return {}
+    known = {"backbone_file": path.name, "backbone_sha256": file_hash(path)}
+    if isinstance(pretrained, str):
+        return known
+    return known | ledger.stand_in(inbox, backbone, path.name, ledger.imported(inbox, backbone, "backbones"))
 
 
 def new_depth_model(settings: DepthTeacher, device: Device, published: Path | None, inbox: Path) -> Network:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components import depth_validation, experiment
+from components.data import ledger
 from components.data.obtain import Inbox, obtained
 from components.data.prepared import PreparedSet
 from components.data.sources import MIDAS
@@ -34,6 +35,7 @@ def depth_teacher(stage: Stage, *, prepared: Path, inbox: Path, out: Path) -> No
         with obtained(MIDAS, MIDAS.name, Inbox(inbox, params.download.without, stage.progress)) as weights:
             model = experiment.new_depth_model(settings, device, weights, inbox)
             card["weights"] = {"file": weights.name, "sha256": file_hash(weights), "stated": MIDAS.sha256_start}
+            card |= ledger.stand_in(inbox, MIDAS.name, weights.name, card["weights"]["sha256"])
         experiment.write_run(out, model, [], card)
     else:
         card |= experiment.origin(settings.pretrained, settings.backbone, inbox)

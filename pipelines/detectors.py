@@ -1,8 +1,8 @@
 """What `dbdflow predict --model` may name, and how it makes the map of a photograph.
 
 A classical method (`dbdf`, `lbp`, `hifst`); a run of data/models; weights that ship with the project (`small`); a
-folder with model.safetensors; a .safetensors file; a checkpoint that the paper's authors published (.pt, .pth). The
-first of these that has the name is meant.
+folder with model.safetensors; a .safetensors file; a checkpoint that the paper's authors published (.pt, .pth, or any
+other name: its content decides). The first of these that has the name is meant.
 """
 
 import os
@@ -33,7 +33,6 @@ CLASSICAL = {
 }
 LEARNS = frozenset({"dbdf"})
 """Methods that need what they learned from a training split."""
-PUBLISHED = frozenset({".pt", ".pth"})
 PUBLISHED_SIZE = 320
 """Side of what the published networks see, pixels."""
 
@@ -114,11 +113,12 @@ def network(name: str, path: Path, device: str) -> Detect:
 
     from components.data.images import read_reduced
     from components.inference import predict_photo
+    from components.models.checkpoints import is_described
     from components.runtime import set_up
 
     chosen = set_up(device=device, precision="float32", deterministic=False, threads=0).device
     model = detector(name, path).to(chosen)
-    side, best = (PUBLISHED_SIZE, False) if path.suffix in PUBLISHED else seen_by(path)
+    side, best = seen_by(path) if is_described(path) else (PUBLISHED_SIZE, False)
 
     def detect(photograph: Path) -> "NDArray[np.uint8]":
         photo, size = read_reduced(photograph, side)
@@ -134,9 +134,9 @@ def detector(name: str, path: Path) -> "Network":
         InputError: the file is broken, or holds a depth teacher.
     """
     from components.models import DETECTOR_NAMES
-    from components.models.checkpoints import load_model, open_published
+    from components.models.checkpoints import is_described, load_model, open_published
 
-    model = open_published(path) if path.suffix in PUBLISHED else load_model(path)
+    model = load_model(path) if is_described(path) else open_published(path)
     if model.spec is None or model.spec.name not in DETECTOR_NAMES:
         raise InputError(f"--model {name}: {path} holds a depth teacher; name a run that detects defocus blur")
     return model

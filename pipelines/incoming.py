@@ -22,6 +22,7 @@ NAMES = (*ITEMS, *BACKBONES, METHOD_MAPS, LABELS)
 @click.argument("item", metavar="ITEM")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option("--partial", is_flag=True, help="Accept less than was published, and add to what was imported before.")
+@click.option("--anyway", is_flag=True, help="Accept weights of another hash than the published file's.")
 @click.option("--method", default="", help="For `maps`: a row of the tables, e.g. lbp; or another name.")
 @click.option("--white", type=click.Choice(["in_focus", "out_of_focus"]), help="For `maps`: what white means in them.")
 @click.option("--resize", type=click.Choice(["none", "bilinear", "nearest"]), default="none", show_default=True)
@@ -33,6 +34,7 @@ def command(
     item: str,
     paths: tuple[Path, ...],
     partial: bool,
+    anyway: bool,
     method: str,
     white: Literal["in_focus", "out_of_focus"] | None,
     resize: Literal["none", "bilinear", "nearest"],
@@ -45,11 +47,12 @@ def command(
     `maps` of any method, or `labels`: proposals of `dbdflow label` that were corrected. A folder `depth` beside
     CUHK's photographs is kept with them. `dbdflow status` says what is there, and where to get the rest.
     """
-    said = of_method(paths, method, white, resize, test_set) if item == METHOD_MAPS else known(item, paths, partial)
+    of_any = item == METHOD_MAPS
+    said = of_method(paths, method, white, resize, test_set) if of_any else known(item, paths, partial, anyway)
     click.echo(f"{item}: {said}")
 
 
-def known(item: str, paths: tuple[Path, ...], partial: bool) -> str:
+def known(item: str, paths: tuple[Path, ...], partial: bool, anyway: bool) -> str:
     """Bring in something that is known by its name."""
     from components.incoming import maps, sets, weights
 
@@ -62,10 +65,10 @@ def known(item: str, paths: tuple[Path, ...], partial: bool) -> str:
     if item == TE2:
         return sets.import_te2(path, INBOX, partial=partial)
     if item == MIDAS.name or item in CHECKPOINTS:
-        return weights.import_weights(item, path, INBOX)
+        return weights.import_weights(item, path, INBOX, anyway=anyway)
     if item not in NAMES or item in BACKBONES:
         check_backbone(item)
-        return weights.import_backbone(item, path, INBOX)
+        return weights.import_backbone(item, path, INBOX, anyway=anyway)
     return corrections(path)
 
 

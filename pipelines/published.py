@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 from components import experiment
+from components.data import ledger
 from components.data.obtain import Inbox, obtained
 from components.data.sources import CHECKPOINTS, Archive
 from components.errors import InputError
@@ -30,6 +31,7 @@ def published(stage: Stage, *, run: str, inbox: Path, out: Path) -> None:
             "weights": {"file": path.name, "sha256": file_hash(path), "unused_tensors": len(unused)},
             "params": {"image_size": params.image_size, "published": settings.model_dump()},
         }
+        card |= ledger.stand_in(inbox, run, path.name, file_hash(path))
     experiment.write_run(out, model, [], card)
     stage.model(out / experiment.WEIGHTS, name=run)
 

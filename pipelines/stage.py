@@ -22,7 +22,7 @@ import psutil
 from components import availability
 from components.availability import NotAvailableError
 from components.errors import InputError, TryAgainError
-from components.storage import file_hash
+from components.storage import file_hash, read_json
 from pipelines import costs, courier, environment, flow, options, processes
 from pipelines.costs import Cost
 from pipelines.fingerprint import Fingerprint, fingerprint, load
@@ -88,9 +88,11 @@ class Stage:
         """
         path = Path(path)
         self._artifact(self.journal.keep(path, link_or_copy), Path("model"))
-        if path.with_name("card.json").exists():
-            self.artifact(path.with_name("card.json"), folder="model")
         self.tags({"dbdflow.model": name})
+        if (card := path.with_name("card.json")).exists():
+            self.artifact(card, folder="model")
+            if note := read_json(card).get("not_published"):
+                self.tags({"dbdflow.not_published": note})
         if train:
             self.journal.write("model", name=name, experiment=experiment, train=train, weights=file_hash(path))
 

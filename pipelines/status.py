@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 
+from components.data import ledger
 from components.data.catalog import CUHK, RENDERED, SETS, DataSet, Part
 from components.data.images import find_images
 from components.data.layout import FoundPart, find_part, folders_below, members
@@ -24,8 +25,15 @@ from pipelines.needs import needs
 
 RAW = Path("data/raw")
 PAPER = Path("presets/paper.yaml")
-State = Literal["present", "partial", "missing", "broken"]
-COLOURS: dict[State, str] = {"present": "green", "partial": "yellow", "missing": "red", "broken": "red"}
+State = Literal["present", "other", "partial", "missing", "broken"]
+"""`other`: here, used, and not the published file."""
+COLOURS: dict[State, str] = {
+    "present": "green",
+    "other": "yellow",
+    "partial": "yellow",
+    "missing": "red",
+    "broken": "red",
+}
 
 
 @dataclass(frozen=True)
@@ -156,16 +164,27 @@ def of_file(archive: Archive, needed_for: str) -> Line:
     if not path.exists():
         return Line(archive.name, "missing", begun([archive], []), needed_for, get(archive.name, [archive], ""))
     try:
-        check_kept(archive, archive.name, INBOX)
+        note = check_kept(archive, archive.name, INBOX)
     except InputError as error:
         return Line(archive.name, "broken", str(path), needed_for, str(error))
-    return Line(archive.name, "present", f"{path}, {path.stat().st_size / 1e6:.0f} MB", needed_for, "")
+    found = f"{path}, {path.stat().st_size / 1e6:.0f} MB"
+    if note:
+        return Line(archive.name, "other", f"{found}: {note['not_published']}", needed_for, replace_it(archive.name))
+    return Line(archive.name, "present", found, needed_for, "")
+
+
+def replace_it(item: str) -> str:
+    """What a person can do who has something else than the published file."""
+    return f"it is used as it is; say `dbdflow import {item} FILE` with the published one to replace it"
 
 
 def of_backbone(name: str, needed_for: str) -> Line:
     """ImageNet weights of a backbone: imported, or in timm's cache."""
     imported = INBOX / BACKBONES_FOLDER / f"{name}.safetensors"
     cached = list(Path(os.environ["HF_HOME"], "hub").glob(f"models--timm--{name}.*"))
+    sha256 = ledger.imported(INBOX, name, "backbones")
+    if imported.exists() and (note := ledger.stand_in(INBOX, name, imported.name, sha256)):
+        return Line(name, "other", f"{imported}: {note['not_published']}", needed_for, replace_it(name))
     if here := [path for path in (imported, *cached) if path.exists()]:
         return Line(name, "present", str(here[0]), needed_for, "")
     remedy = (

@@ -128,7 +128,10 @@ def test_all_published_keys_are_told(shared: Path) -> None:
 
 def test_a_file_of_other_weights_is_named(here: Path) -> None:
     torch.save({"x.weight": torch.ones(1)}, "other.pth")
-    with pytest.raises(InputError, match=r"^other.pth: no published checkpoint known here: tensors such as x.weight,"):
+    with pytest.raises(
+        InputError,
+        match=r"^other.pth: no published checkpoint known here, but tensors of no network known here \(x.weight\); exp",
+    ):
         find_detector("other.pth", "cpu")
 
 

@@ -1,5 +1,6 @@
 """`dbdflow status` and `dbdflow import` as a person uses them, in a folder that is laid out as a checkout."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from components.data import ledger
 from components.data.catalog import PACKAGED_LISTS
-from components.data.sources import BACKBONES, CHECKPOINTS, MAPS
+from components.data.sources import BACKBONES, CHECKPOINTS, MAPS, MIDAS
 from components.params import load_params
 from pipelines.cli import main
 from pipelines.needs import needs
@@ -97,14 +98,33 @@ def test_a_whole_set_is_present_and_a_damaged_one_broken(here: Path, tmp_path: P
     assert "data/archives/ctcug/CTCUG/CTCUG_gt/7.png: not a readable image" in line["remedy"]
 
 
-def test_a_file_of_weights_that_is_another_than_before(here: Path) -> None:
-    path = here / "data/archives/midas_v21.pt"
-    path.write_bytes(b"weights")
-    assert status()["midas_v21"]["state"] == "present"
-    ledger.record_sum(here / "data/archives", "https://github.com/isl-org/MiDaS/releases/download/v2_1/midas_v21_384.pt", "0" * 64)  # fmt: skip # noqa: E501
+def test_a_file_of_weights_that_is_not_the_published_one(here: Path) -> None:
+    inbox, digest = here / "data/archives", hashlib.sha256(b"weights").hexdigest()
+    (inbox / "midas_v21.pt").write_bytes(b"weights")
     line = status()["midas_v21"]
     assert line["state"] == "broken"
-    assert f"expected {'0' * 64}" in line["remedy"]
+    assert f"its sha256 is {digest}, expected f6b98070" in line["remedy"]
+    ledger.record_import(inbox, "midas_v21", digest, anyway=True)
+    line = status()["midas_v21"]
+    told = f"midas_v21.pt is not the published file (its sha256 starts with {digest[:8]})"
+    assert (line["state"], line["found"]) == ("other", f"data/archives/midas_v21.pt, 0 MB: {told}")
+    assert "`dbdflow import midas_v21 FILE`" in line["remedy"]
+    ledger.record_sum(inbox, MIDAS.addresses[0], digest)
+    assert status()["midas_v21"]["state"] == "other"  # until it is imported, or fetched, anew
+    ledger.record_import(inbox, "midas_v21", digest)
+    assert status()["midas_v21"]["state"] == "present"
+
+
+def test_weights_of_a_backbone_that_are_not_the_published_ones(here: Path) -> None:
+    inbox = here / "data/archives"
+    (inbox / "backbones").mkdir()
+    (inbox / "backbones/vgg16.safetensors").write_bytes(b"weights")
+    ledger.record_import(inbox, "vgg16", "ab" * 32, backbone=True, anyway=True)
+    line = status()["vgg16"]
+    assert line["state"] == "other"
+    assert line["found"].endswith("vgg16.safetensors is not the published file (its sha256 starts with abababab)")
+    ledger.record_import(inbox, "vgg16", "ab" * 32, backbone=True)
+    assert status()["vgg16"]["state"] == "present"
 
 
 def test_maps_of_any_method(here: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from components.data.archive_readers import READERS, Member, Reader, damage, kind_of
 from components.data.names import is_junk
-from components.errors import InputError
+from components.errors import InputError, named_as
+from components.looks import looks_like
 from components.storage import atomic_dir, check_room
 
 MAX_BYTES = 64 * 2**30
@@ -23,8 +24,8 @@ RATIO_FROM = 100 * 2**20
 MAX_MEMBERS = 1_000_000
 MAX_NAME = 255
 """Bytes of a file's or folder's name, as file systems have it."""
-PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
-LOOKS = {b"\xff\xd8\xff": "a JPEG image", b"\x89PNG": "a PNG image", b"BM": "a BMP image", b"%PDF": "a PDF file"}
+NAMED = re.compile(r"(?<=.)(\.zip|\.tar|\.tgz|\.tbz2?|\.txz|\.tar\.(gz|bz2|xz)|\.7z|\.rar)$", re.IGNORECASE)
+"""How the names of archives end."""
 
 
 def is_archive(path: Path) -> bool:
@@ -32,10 +33,36 @@ def is_archive(path: Path) -> bool:
     return kind_of(path) is not None
 
 
-def unpack(path: Path, folder: Path, *, progress: Callable[[int, int], None] | None = None) -> None:
-    """Unpack the regular files of an archive into `folder`, whole or not at all.
+def is_named_so(path: Path) -> bool:
+    """Whether the name of a file says that it is an archive."""
+    return NAMED.search(path.name) is not None
 
-    `progress` is called with the bytes written and those of all members.
+
+def unpack(path: Path, folder: Path, *, progress: Callable[[int, int], None] | None = None) -> None:
+    """Unpack the regular files of an archive into `folder`, whole or not at all; archives in it likewise, one level.
+
+    An archive `a/b.zip` in it becomes the folder `a/b`. `progress` is called with the bytes written and those of all
+    members of the outer one.
+
+    Raises:
+        InputError: it is no archive, is damaged, or holds what is refused, or one in it; or there is no room.
+    """
+    with atomic_dir(folder) as temporary:
+        with named_as({temporary: folder}):
+            size = unpack_into(temporary, path, MAX_BYTES, progress)
+        inside = sorted(file for file in temporary.rglob("*") if is_named_so(file) and file.is_file())
+        for inner in filter(is_archive, inside):
+            target = inner.with_name(NAMED.sub("", inner.name))
+            if target.exists():
+                member = inner.relative_to(temporary)
+                raise refused(path, f"it holds {member} and {member.with_name(target.name)}, which would be one folder")
+            with named_as({temporary: path}):
+                size += unpack_into(target, inner, MAX_BYTES - size, None)
+            inner.unlink()
+
+
+def unpack_into(folder: Path, path: Path, most: int, progress: Callable[[int, int], None] | None) -> int:
+    """Unpack the regular files of an archive into `folder`, of at most so many bytes; how many they are.
 
     Raises:
         InputError: it is no archive, is damaged, or holds what is refused; or there is no room.
@@ -44,34 +71,23 @@ def unpack(path: Path, folder: Path, *, progress: Callable[[int, int], None] | N
     if kind is None:
         raise InputError(f"{path}: not an archive but {looks_like(path)}; expected zip, tar, 7z or rar: get it again")
     with damage(path), closing(READERS[kind](path)) as reader:
-        limit = min(MAX_BYTES, max(RATIO_FROM, MAX_RATIO * path.stat().st_size))
-        wanted = checked(path, reader.members(limit, MAX_MEMBERS))
+        limit = min(most, max(RATIO_FROM, MAX_RATIO * path.stat().st_size))
+        wanted = checked(path, reader.members(limit, MAX_MEMBERS), most)
         total = sum(member.size for member in wanted)
         check_room(folder, total)
-        with atomic_dir(folder) as temporary:
-            write(path, reader, {member: temporary / place for member, place in wanted.items()}, progress, total)
+        write(path, reader, {member: folder / place for member, place in wanted.items()}, progress, total)
+    return total
 
 
-def looks_like(path: Path) -> str:
-    """What a file that is no archive seems to be."""
-    with path.open("rb") as file:
-        start = file.read(64)
-    if not start:
-        return "an empty file"
-    if PAGE.match(start):
-        return "a web page"
-    return next((what for magic, what in LOOKS.items() if start.startswith(magic)), "a file of another kind")
-
-
-def checked(path: Path, members: Sequence[Member]) -> dict[Member, PurePosixPath]:
-    """The files of an archive and where they go; folders and junk left out.
+def checked(path: Path, members: Sequence[Member], most: int) -> dict[Member, PurePosixPath]:
+    """The files of an archive, of at most so many bytes, and where they go; folders and junk left out.
 
     Raises:
         InputError: a member, or all of them together, are refused.
     """
     if len(members) > MAX_MEMBERS:
         raise refused(path, f"more than {MAX_MEMBERS} members")
-    check_sizes(path, members)
+    check_sizes(path, members, most)
     wanted: dict[Member, PurePosixPath] = {}
     names: dict[str, str] = {}
     for member in members:
@@ -120,11 +136,11 @@ def check_parents(path: Path, wanted: Mapping[Member, PurePosixPath], names: Map
                 raise refused(path, f"member {names[str(parent).casefold()]!r} is a file, and the folder of another")
 
 
-def check_sizes(path: Path, members: Sequence[Member]) -> None:
-    """Refuse what unpacks to more than a data set can be."""
+def check_sizes(path: Path, members: Sequence[Member], most: int) -> None:
+    """Refuse what unpacks to more than a data set can be, of which `most` bytes are left."""
     total = sum(member.size for member in members)
-    if total > MAX_BYTES:
-        raise refused(path, f"{total / 1e9:.1f} GB unpacked, expected at most {MAX_BYTES / 1e9:.0f} GB")
+    if total > most:
+        raise refused(path, f"{total / 1e9:.1f} GB unpacked, expected at most {most / 1e9:.0f} GB")
     packed = path.stat().st_size
     sizes = [(member.name, member.size, packed if member.packed is None else member.packed) for member in members]
     for name, size, held in [("", total, packed), *sizes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from components.errors import InputError
@@ -21,7 +22,9 @@ NOTHING = "none"
 
 
 def read(inbox: Path) -> dict[str, dict[str, str]]:
-    """The ledger of an inbox: `imported` (item -> hash or `none`), `backbones` and `sha256` (address -> 64 hex digits).
+    """The ledger of an inbox: `imported` (item -> hash or `none`), `backbones`, `sha256` (address -> 64 hex digits).
+
+    `anyway`, where it is there: item or backbone -> hash of an imported file that is not the published one.
 
     Raises:
         InputError: it is missing, is no YAML, or lacks a section.
@@ -35,9 +38,16 @@ def known_sums(inbox: Path) -> dict[str, str]:
     return {str(address): str(value) for address, value in read(inbox)["sha256"].items()}
 
 
-def imported(inbox: Path, item: str) -> str:
+def imported(inbox: Path, item: str, section: str = "imported") -> str:
     """Hash of what was imported by hand as `item`; `none` where nothing was."""
-    return str(read(inbox)["imported"].get(item, NOTHING))
+    return str((read(inbox).get(section) or {}).get(item, NOTHING))
+
+
+def stand_in(inbox: Path, item: str, file: str, sha256: str) -> dict[str, str]:
+    """For a card: `not_published`, if `file` was imported as `item` although it is not the published one; else {}."""
+    if imported(inbox, item, "anyway") != sha256:
+        return {}
+    return {"not_published": f"{file} is not the published file (its sha256 starts with {sha256[:8]})"}
 
 
 def record_sum(inbox: Path, address: str, sha256: str) -> None:
@@ -52,18 +62,16 @@ def record_sum(inbox: Path, address: str, sha256: str) -> None:
         _change(inbox, add)
 
 
-def record_import(inbox: Path, item: str, digest: str) -> None:
-    """Keep a hash of what was imported."""
-    _change(inbox, lambda ledger: ledger["imported"].__setitem__(item, digest))
-
-
-def record_backbone(inbox: Path, name: str, sha256: str) -> None:
-    """Keep the hash of a backbone's weights that were imported."""
+def record_import(inbox: Path, item: str, digest: str, *, backbone: bool = False, anyway: bool = False) -> None:
+    """Keep a hash of what was imported: an item, or a backbone's weights; and whether it is not the published file."""
 
     def add(ledger: Any) -> None:  # noqa: ANN401 (ruamel's own mapping)
-        if not ledger.setdefault("backbones", {}):
-            ledger["backbones"].fa.set_block_style()
-        ledger["backbones"][name] = sha256
+        for section in ["backbones" if backbone else "imported"] + ["anyway"] * anyway:
+            if not ledger.setdefault(section, CommentedMap()):
+                ledger[section].fa.set_block_style()
+            ledger[section][item] = digest
+        if not anyway:
+            ledger.get("anyway", {}).pop(item, None)
 
     _change(inbox, add)
 

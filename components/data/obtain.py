@@ -61,9 +61,9 @@ def obtained(archive: Archive, item: str, inbox: Inbox) -> Iterator[Path]:
     """
     path = inbox.folder / archive.file
     if path.exists():
-        check_kept(archive, item, inbox.folder)
         got = unused(path)
         if got is None:
+            check_kept(archive, item, inbox.folder)
             yield path
             return
     elif item in inbox.without:
@@ -97,20 +97,30 @@ def unused(path: Path) -> Fetched | None:
     return Fetched(path, **note) if note["sha256"] == file_hash(path) else None
 
 
-def check_kept(archive: Archive, item: str, inbox: Path) -> None:
-    """Check a file that lies in the inbox against the sums that are known for it.
+def known_hashes(archive: Archive, inbox: Path) -> tuple[str, ...]:
+    """The sha256 of the published file, one for each address and way to know it, or their first digits; may be none."""
+    sums = ledger.known_sums(inbox)
+    seen = (sums.get(address, "") for address in archive.addresses)
+    return tuple(sorted({*archive.sha256.values(), *seen, archive.sha256_start} - {""}))
+
+
+def check_kept(archive: Archive, item: str, inbox: Path) -> dict[str, str]:
+    """Check a file that lies in the inbox against the hashes that are known of the published one.
+
+    Returns:
+        See `ledger.stand_in`.
 
     Raises:
-        InputError: there are some, and it is none of them.
+        InputError: there are some, its hash is none of them, and it was not imported all the same.
     """
-    known = {*archive.sha256.values(), *(ledger.known_sums(inbox).get(each, "") for each in archive.addresses)} - {""}
-    imported = ledger.imported(inbox, item)
-    found = file_hash(inbox / archive.file)
-    if known and found not in known | {imported}:
+    known, found = known_hashes(archive, inbox), file_hash(inbox / archive.file)
+    note = ledger.stand_in(inbox, item, archive.file, found)
+    if known and not note and not found.startswith(known):
         raise InputError(
-            f"{inbox / archive.file}: its sha256 is {found}, expected {' or '.join(sorted(known))} "
-            f"({inbox / ledger.FILE}); delete it to fetch it again, or say `dbdflow import {item} FILE`"
+            f"{inbox / archive.file}: its sha256 is {found}, expected {' or '.join(known)} ({inbox / ledger.FILE}); "
+            f"move it away to fetch it again, or say `dbdflow import {item} FILE`"
         )
+    return note
 
 
 def fetch_archive(archive: Archive, item: str, inbox: Inbox) -> Fetched:

@@ -2,12 +2,11 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.data import ledger
-from components.data.archives import is_archive, unpack
+from components.data.archives import is_archive, is_named_so, unpack
 from components.data.catalog import CUHK, DataSet, Part, find_set
 from components.data.depths import depth_maps
 from components.data.download import UNPACKED
@@ -15,7 +14,8 @@ from components.data.layout import FoundPart, describe_layouts, find_parts, fold
 from components.data.pairs import Pair, check_counts, expected_counts, find_pairs
 from components.data.sources import TE2
 from components.data.splits import read_stems
-from components.errors import InputError
+from components.errors import InputError, named_as
+from components.looks import looks_like
 from components.storage import atomic_dir, atomic_path, file_hash
 
 
@@ -32,28 +32,19 @@ def opened(paths: Sequence[Path], scratch: Path) -> dict[Path, Path]:
         if path.is_dir():
             roots[path.resolve()] = path
             inside = [file for folder in folders_below([path]) for file in sorted(folder.iterdir())]
-            archives = [file for file in inside if file.is_file() and is_archive(file)]
+            archives = [file for file in inside if file.is_file() and (is_archive(file) or is_named_so(file))]
         elif is_archive(path):
             archives = [path]
         else:
-            raise InputError(f"{path}: neither a folder nor an archive (zip, tar, 7z, rar); name one of these")
+            raise InputError(
+                f"{path}: neither a folder nor an archive (zip, tar, 7z, rar) but {looks_like(path)}; name one of "
+                "these, or get it again"
+            )
         for archive in archives:
             target = scratch / str(len(roots))
             unpack(archive, target)
             roots[target] = archive
     return roots
-
-
-@contextmanager
-def named_as(places: Mapping[Path, Path]) -> Iterator[None]:
-    """Name in errors what the user named, not where it lies meanwhile."""
-    try:
-        yield
-    except InputError as error:
-        text = str(error)
-        for here, theirs in places.items():
-            text = text.replace(str(here), str(theirs))
-        raise InputError(text) from error
 
 
 def import_set(name: str, paths: Sequence[Path], inbox: Path, *, partial: bool) -> str:

@@ -1,17 +1,20 @@
-"""Weights that a person brings in by hand: checked against the hash in their name, loaded once, placed in the inbox."""
+"""Weights that a person brings in by hand: loaded once, held to the hash of the published file, put into the inbox."""
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
 
 from components.data import ledger
+from components.data.obtain import known_hashes
 from components.data.sources import BACKBONES, CHECKPOINTS, MIDAS
-from components.errors import InputError
+from components.errors import InputError, named_as
 from components.models.backbone import Backbone
-from components.models.checkpoints import check_start, load_published, read_tensors
+from components.models.checkpoints import check_start, load_published
 from components.models.registry import build_model
+from components.models.tensors import is_safetensors, read_tensors
 from components.params import BACKBONES_FOLDER
 from components.storage import atomic_path, file_hash
 
@@ -19,52 +22,70 @@ STATED = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 """The first digits of a file's sha256 in its name, by torch's convention: `resnest101-22405ba7.pth`."""
 
 
-def check_name(path: Path) -> str:
-    """sha256 of a file, which must begin as its name says, if that says so.
+def check_hash(path: Path, known: Sequence[str], *, anyway: bool) -> tuple[str, str]:
+    """sha256 of a file, and why it is not the published one, if it is not; empty where nothing is known of that.
+
+    `known` are the hashes of the published file, or their first digits; its name may state another. `anyway` accepts
+    a file that has none of them.
 
     Raises:
-        InputError: there is no such file, or the digits differ.
+        InputError: it has none of them, and is not accepted all the same.
+    """
+    found, stated = file_hash(path), STATED.search(path.name)
+    wrong = {f"its name says {stated[1]}"} if stated and not found.startswith(stated[1]) else set()
+    if known and not found.startswith(tuple(known)):
+        wrong.add(f"the published one's with {' or '.join(each[:8] for each in known)}")
+    if not wrong:
+        return found, ""
+    why = f"not the published file: its sha256 starts with {found[:8]}, {', '.join(sorted(wrong))}"
+    if not anyway:
+        raise InputError(f"{path}: {why}; download it again, or take it as it is with --anyway")
+    return found, f"; {why}; status, report and MLflow will say so"
+
+
+def check_there(path: Path) -> None:
+    """Check that a file was named.
+
+    Raises:
+        InputError: there is none.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; name the file of weights that you downloaded")
-    found, stated = file_hash(path), STATED.search(path.name)
-    if stated and not found.startswith(stated[1]):
-        raise InputError(f"{path}: its sha256 starts with {found[:8]}, its name says {stated[1]}; download it again")
-    return found
+        what = "a folder" if path.is_dir() else "no such file"
+        raise InputError(f"{path}: {what}; name the file of weights that you downloaded")
 
 
-def import_weights(item: str, path: Path, inbox: Path) -> str:
+def import_weights(item: str, path: Path, inbox: Path, *, anyway: bool) -> str:
     """Bring in MiDaS v2.1's weights or one of the authors' checkpoints; what is said of it.
 
     Raises:
-        InputError: the file is not what its name says, or does not hold the weights of this model.
+        InputError: the file does not hold the weights of this model, or is not the published one (unless `anyway`).
     """
-    found = check_name(path)
+    check_there(path)
     archive = MIDAS if item == MIDAS.name else CHECKPOINTS[item]
     model = build_model("midas", "resnext101_32x8d") if archive is MIDAS else build_model("dffnet", "resnest101e")
     load_published(path, model)
+    found, why = check_hash(path, known_hashes(archive, inbox), anyway=anyway)
     with atomic_path(inbox / archive.file) as temporary:
         shutil.copyfile(path, temporary)
-    ledger.record_import(inbox, item, found)
-    holds = "" if found.startswith(archive.sha256_start) else f", which does not start with {archive.sha256_start}"
-    return f"{inbox / archive.file}, sha256 {found[:16]}...{holds}"
+    ledger.record_import(inbox, item, found, anyway=bool(why))
+    return f"{inbox / archive.file}, sha256 {found[:16]}...{why}"
 
 
-def import_backbone(name: str, path: Path, inbox: Path) -> str:
+def import_backbone(name: str, path: Path, inbox: Path, *, anyway: bool) -> str:
     """Bring in ImageNet weights of a backbone by its timm name, as safetensors; what is said of it.
 
+    The hash that is known is that of the file of torch, which timm's hub has as safetensors too.
+
     Raises:
-        InputError: the file is not what its name says, or does not hold this backbone's weights.
+        InputError: the file does not hold this backbone's weights, or is not the published one (unless `anyway`).
     """
-    found = check_name(path)
-    check_start(path, Backbone(name, pretrained=path))
+    check_there(path)
+    tensors = {key: value.clone().contiguous() for key, value in read_tensors(path).items()}  # none shares another's
+    known = [] if is_safetensors(path) else [BACKBONES[name]] * (name in BACKBONES)
     target = inbox / BACKBONES_FOLDER / f"{name}.safetensors"
-    with atomic_path(target) as temporary:
-        if path.suffix == target.suffix:
-            shutil.copyfile(path, temporary)
-        else:
-            save_file({key: value.contiguous() for key, value in read_tensors(path).items()}, temporary)
-    ledger.record_backbone(inbox, name, found)
-    stated = BACKBONES.get(name, "")
-    holds = "" if found.startswith(stated) else f", which does not start with {stated}"
-    return f"{target}, from sha256 {found[:16]}...{holds}"
+    with atomic_path(target) as temporary, named_as({temporary: path}):
+        save_file(tensors, temporary)
+        check_start(temporary, Backbone(name, pretrained=temporary))
+        found, why = check_hash(path, known, anyway=anyway)
+    ledger.record_import(inbox, name, found, backbone=True, anyway=bool(why))
+    return f"{target}, from sha256 {found[:16]}...{why}"

@@ -1,31 +1,26 @@
 """Weights in and out of files: our own as safetensors with the recipe of the model inside, published ones as they come.
 
-No pickle from outside is executed: `.pt` and `.pth` files are read with `weights_only=True`.
+What a file holds is read by `components.models.tensors`: no pickle from outside is executed.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from components.availability import require
 from components.errors import InputError
+from components.models.architectures import architecture
 from components.models.backbone import Backbone
 from components.models.network import ModelSpec, Network
-from components.models.published import LAYOUTS, from_published, recognise
+from components.models.published import LAYOUTS, from_published, published_key, recognise
 from components.models.registry import build_from_spec
+from components.models.tensors import COUNTER, HEADER, is_safetensors, must_exist, opened, read_tensors
 from components.storage import atomic_path
-
-HEADER = (
-    "dbdflow"  # the one metadata key: safetensors writes several in random order, and equal weights must hash equal
-)
 
 
 def save_model(path: Path, model: Network, metadata: Mapping[str, str]) -> None:
@@ -70,12 +65,13 @@ def load_weights(path: Path, model: Network) -> None:
     Raises:
         InputError: the file is missing or broken, or its tensors are not those of the model.
     """
-    spec, _ = _read_header(path)
-    _load(path, f"{spec.name} on {spec.backbone}", model, read_tensors(path))
+    _read_header(path)
+    tensors = read_tensors(path)
+    _load(path, model, tensors, tensors)
 
 
 def load_published(path: Path, model: Network) -> list[str]:
-    """Load a published checkpoint (D-DFFNet or MiDaS v2.1; `.safetensors`, `.pt`, `.pth`).
+    """Load a published checkpoint (D-DFFNet or MiDaS v2.1), of safetensors or of torch.
 
     Returns:
         The keys that were dropped because no forward pass uses them.
@@ -83,10 +79,14 @@ def load_published(path: Path, model: Network) -> list[str]:
     Raises:
         InputError: the file is missing or broken, or its tensors are not those of the model.
     """
+    return _load_published(path, model, read_tensors(path))
+
+
+def _load_published(path: Path, model: Network, tensors: Mapping[str, Tensor]) -> list[str]:
     assert model.spec is not None, "only models made by build_model have a published layout"
     assert model.spec.name in LAYOUTS
-    state, dropped = from_published(model.spec.name, read_tensors(path), model.state_dict())
-    _load(path, "a published checkpoint", model, state)
+    state, dropped = from_published(model.spec.name, tensors, model.state_dict())
+    _load(path, model, state, tensors, partial(published_key, model.spec.name))
     return dropped
 
 
@@ -100,89 +100,95 @@ def open_published(path: Path) -> Network:
     known = recognise(tensors)
     if known is None:
         raise InputError(
-            f"{path}: no published checkpoint known here: tensors such as {', '.join(sorted(tensors)[:3])}, expected "
-            "those of D-DFFNet's authors (resnest.*, vgg.*, agg1.*); name one, or a .safetensors file that a run wrote"
+            f"{path}: no published checkpoint known here, but {architecture(tensors)} ({', '.join(sorted(tensors)[:3])}"
+            "); expected the names of D-DFFNet's authors (resnest.*, vgg.*, agg1.*): name such a file, or a "
+            ".safetensors file that a run wrote"
         )
     model = build_from_spec(ModelSpec(*known))
-    state, _ = from_published(known[0], tensors, model.state_dict())
-    _load(path, "a published checkpoint", model, state)
+    _load_published(path, model, tensors)
     return model.eval()
 
 
-def _load(path: Path, content: str, model: Network, state: Mapping[str, Tensor]) -> None:
-    differences = _differences(model.state_dict(), state)
-    if differences:
-        name = type(model).__name__ if model.spec is None else f"{model.spec.name} on {model.spec.backbone}"
+def _load(
+    path: Path, model: Network, state: Mapping[str, Tensor], keys: Iterable[str], named: Callable[[str], str] = str
+) -> None:
+    """Load `state`, which has our names, strictly; BatchNorm's counters, which no forward pass uses, may be absent.
+
+    For messages: `keys` are those of the file, `named` makes them of ours.
+    """
+    assert model.spec is not None, "only models made by build_model can be told from others"
+    expected = model.state_dict()
+    counters = {key: value for key, value in expected.items() if key.endswith(COUNTER)}
+    state = {**counters, **{key: value for key, value in state.items() if key not in counters or is_count(value)}}
+    if differences := _differences(expected, state, named):
         raise InputError(
-            f"{path}: holds {content}, which does not fit {name}: {len(differences)} tensors differ, "
-            f"first {'; '.join(differences[:4])}; "
-            "name the checkpoint of this model, or the model, backbone and options of this checkpoint"
+            f"{path}: holds {_content(path, keys)}, which does not fit {model.spec.name} on {model.spec.backbone}: "
+            f"{'; '.join(differences)}; name the checkpoint of this model, or the model, backbone and options of this "
+            "checkpoint"
         )
     model.load_state_dict(state, strict=True)
 
 
-def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """What keeps `found` from being loaded as `expected`: wrong shapes, missing and surplus keys, in this order."""
-    shapes = [
-        f"{key} is {tuple(found[key].shape)}, expected {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in found and found[key].shape != value.shape
+def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], named: Callable[[str], str]) -> list[str]:
+    """What keeps `found` from being loaded as `expected`, of each kind the first and how many there are."""
+    both = [key for key in expected if key in found]
+    kinds = [
+        [
+            f"{named(key)} is {tuple(found[key].shape)}, expected {tuple(expected[key].shape)}"
+            for key in both
+            if found[key].shape != expected[key].shape
+        ],
+        [
+            f"{named(key)} is {found[key].dtype}, expected {expected[key].dtype}"
+            for key in both
+            if found[key].is_floating_point() != expected[key].is_floating_point()
+        ],
+        [f"{named(key)} is missing" for key in expected if key not in found],
+        [f"{key} is not in the model" for key in found if key not in expected],
     ]
-    missing = [f"{key} is missing" for key in expected if key not in found]
-    surplus = [f"{key} is not in the model" for key in found if key not in expected]
-    return shapes + missing[:2] + surplus[:2] + missing[2:] + surplus[2:]
+    return [f"{each[0]}" + f" (the first of {len(each)})" * (len(each) > 1) for each in kinds if each]
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict, from safetensors or from a pickle of nothing but tensors.
+def is_count(value: Tensor) -> bool:
+    """Whether a tensor is a whole number."""
+    return value.shape == () and not value.is_floating_point()
+
+
+def _content(path: Path, keys: Iterable[str]) -> str:
+    """What a file of weights with these keys holds, in words."""
+    if not is_described(path):
+        return architecture(keys)
+    spec, _ = _read_header(path)
+    return f"{spec.name} on {spec.backbone}"
+
+
+def is_described(path: Path) -> bool:
+    """Whether a file of weights has the description of a model in it that `save_model` writes.
 
     Raises:
-        InputError: the file is missing or broken, or holds other objects.
+        InputError: the file is missing or broken.
     """
-    if path.suffix in {".pt", ".pth"}:
-        return _read_pickle(path)
-    with _open(path) as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    must_exist(path)
+    if not is_safetensors(path):
+        return False
+    with opened(path) as file:
+        return HEADER in (file.metadata() or {})
 
 
 def _read_header(path: Path) -> tuple[ModelSpec, dict[str, str]]:
-    with _open(path) as file:
+    must_exist(path)
+    with opened(path) as file:
         header = (file.metadata() or {}).get(HEADER)
     if header is None:
         raise InputError(f"{path}: no description of a model inside; expected a file that a dbdflow run wrote")
-    content = json.loads(header)
-    return ModelSpec(**content["spec"]), content["metadata"]
-
-
-def _open(path: Path) -> safe_open:
-    _must_exist(path)
     try:
-        return safe_open(path, framework="pt", device="cpu")
-    except SafetensorError as error:
+        content = json.loads(header)
+        return ModelSpec(**content["spec"]), dict(content["metadata"])
+    except (ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"{path}: not a readable safetensors file ({error}); fetch it again (truncated?), or name a .pt file so"
+            f"{path}: its description of a model cannot be read ({type(error).__name__}: {error}); it was written by "
+            "another version of dbdflow, or is damaged: get it again, or train it anew"
         ) from error
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    _must_exist(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(
-            f"{path}: not a readable file of weights alone ({reason}); "
-            "fetch it again; files with other objects inside are not opened"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path}: expected a state dict, found {type(state).__name__} of other objects; convert it")
-    return state
-
-
-def _must_exist(path: Path) -> None:
-    require(path.parent)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run the stage that makes it (`dvc repro`)")
 
 
 def check_start(path: Path | bool, backbone: Backbone) -> None:

@@ -101,12 +101,14 @@ def to_published(model: str, state: Mapping[str, T]) -> dict[str, T]:
 def from_published(model: str, published: Mapping[str, T], keys: Iterable[str]) -> tuple[dict[str, T], list[str]]:
     """A published state dict under our names, and the published keys that were dropped as unused.
 
-    Keys that neither our model has nor the layout calls unused keep their published name, for a strict load to refuse.
+    Keys that neither our model has nor the layout calls unused keep their published name, for a strict load to refuse;
+    one that happens to be a name of ours is called `their` such.
     """
     ours = {published_key(model, key): key for key in keys}
+    names = {key: f"their {key}" for key in ours.values()} | ours
     unused = re.compile(LAYOUTS[model].unused)
     dropped = [key for key in published if key not in ours and unused.match(key)]
-    kept = {ours.get(key, key): value for key, value in published.items() if key in ours or not unused.match(key)}
+    kept = {names.get(key, key): value for key, value in published.items() if key in ours or not unused.match(key)}
     return kept, dropped
 
 

@@ -15,7 +15,7 @@ from components.params import Recipe
 from components.report.curves import fig7_bars, precision_recall, styles, training_figures
 from components.report.datasets import duplicates_across, facts_of, open_sets
 from components.report.departures import departures_table
-from components.report.depth_sheet import copy_sheet, read_depth_teacher
+from components.report.depth_sheet import CARD, copy_sheet, read_depth_teacher
 from components.report.encoders import encoder_of, recipe_of, row_of
 from components.report.gallery import embedded, gallery_data
 from components.report.gaps import causes, gaps_of_test_sets
@@ -32,7 +32,7 @@ from components.report.svg import interval
 from components.report.tables import RULES, SOURCES, Filling, Ground, Table, count_within, fill, runs_table
 from components.report.tables_latex import as_latex
 from components.report.tables_text import WHOSE, as_csv, as_markdown
-from components.storage import atomic_dir
+from components.storage import atomic_dir, read_json
 
 COMPARABLE = "paper"
 """The experiment's name under which its numbers are compared with the paper's."""
@@ -107,7 +107,7 @@ def build_report(
         "gallery": gallery_json(photographs, records),
         "photographs": sum(len(each.rows) for each in photographs),
         "departures": departures_table(departures, {record.run: record.card for record in records}),
-        "provenance": readable_provenance(provenance),
+        "provenance": readable_provenance({**provenance, **stand_ins(teacher, records)}),
         "origins": origins(every, provenance.get("stages", ())),
         **run_context(records, test_sets, tables[1:]),
         **curves_context(every, test_sets),
@@ -127,6 +127,14 @@ def build_report(
         (folder / "tables.tex").write_text(
             as_latex(tables, NOT_COMPARABLE * bool(ground.rendered), RULES[ground.f_beta]), encoding="utf-8"
         )
+
+
+def stand_ins(teacher: Path, records: Sequence[RunRecord]) -> dict[str, str]:
+    """For the provenance: what the depth teacher or a run began with that is not the published file."""
+    card = read_json(teacher / CARD) if (teacher / CARD).is_file() else {}
+    cards = {"depth_teacher": card} | {record.run: record.card for record in records}
+    said = [f"{run}: {card['not_published']}" for run, card in cards.items() if "not_published" in card]
+    return {"not_the_published_file": "; ".join(said)} if said else {}
 
 
 def rendered_test_sets(prepared: Path) -> frozenset[str]:

@@ -138,15 +138,18 @@ def read_history(path: Path) -> dict[str, Column]:
 def read_run(run: str, scores: Path, models: Path) -> RunRecord:
     """What `scores/<run>` and `models/<run>` hold; a file that is not there leaves its part empty."""
     summary, per_image, curves = (scores / run / name for name in ("summary.json", "per_image.csv", "curves.csv"))
-    history, card = models / run / "history.csv", models / run / "card.json"
+    history, card_file = models / run / "history.csv", models / run / "card.json"
+    card: dict[str, Any] = read_json(card_file) if card_file.is_file() else {}
+    stands_in = card.get("published") and "not_published" in card
     return RunRecord(
         run,
         summary=read_json(summary) if summary.is_file() else {},
         per_image=read_per_image(per_image) if per_image.is_file() else {},
         curves=read_curves(curves) if curves.is_file() else {},
         history=read_history(history) if history.is_file() else {},
-        card=read_json(card) if card.is_file() else {},
+        card=card,
         gap=gap_of(models / run) or gap_of(scores / run),
+        name=f"{label(run)} (not the published file)" if stands_in else "",
         seeds=tuple(read_json(path) for path in sorted((scores / SEEDS).glob(f"*/{run}/summary.json"))),
     )
 

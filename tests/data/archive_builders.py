@@ -74,11 +74,11 @@ def unpacked(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def refused(path, message):
-    """`unpack` refuses `path`, names it, and leaves nothing beside it."""
+def refused(path, message, inside=""):
+    """`unpack` refuses `path`, names it (and what is `inside`), and leaves nothing beside it."""
     before = sorted(path.parent.rglob("*"))
     with pytest.raises(InputError, match=message) as caught:
         unpack(path, path.parent / "out")
-    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).startswith(f"{path}{inside}: ")
     assert sorted(path.parent.rglob("*")) == before
     return str(caught.value)

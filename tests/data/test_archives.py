@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from components.data import archives
 from components.data.archives import is_archive, unpack
 from components.errors import InputError
 from components.storage import NoRoomError
@@ -39,12 +40,45 @@ def test_what_was_in_the_folder_goes(tmp_path):
     assert unpacked(tmp_path / "out") == {"new": b"new"}
 
 
-def test_archives_inside_stay_files_and_windows_paths_are_paths(tmp_path):
-    zipped(tmp_path / "inner", {"x": b"x"})
+@pytest.mark.parametrize("kind", KINDS)
+def test_archives_inside_are_opened_one_level(tmp_path, kind):
+    """As cloud drives give several files; Windows paths are paths."""
+    zipped(tmp_path / "inner", {"image\\1.jpg": b"1"})
     inner = (tmp_path / "inner").read_bytes()
-    zipped(tmp_path / "a", {"DUT\\": b"", "DUT\\inner.zip": inner})
+    zipped(tmp_path / "outer", {"EBD\\": b"", "EBD\\part.zip": inner, "gt/1.png": b"label"})
+    files = {"DUT.ZIP": (tmp_path / "outer").read_bytes(), "notes.zip": b"no archive", "b.bin": inner}
+    build(tmp_path / "a", kind, files)
     unpack(tmp_path / "a", tmp_path / "out")
-    assert unpacked(tmp_path / "out") == {"DUT/inner.zip": inner}
+    opened = {"DUT/EBD/part.zip": inner, "DUT/gt/1.png": b"label"}
+    assert unpacked(tmp_path / "out") == opened | {"notes.zip": b"no archive", "b.bin": inner}
+
+
+@pytest.mark.parametrize("name", ["maps.tar", "maps.tar.gz", "maps.tgz", "maps.7z", "maps.rar", "maps.tar.xz"])
+def test_the_folder_of_an_archive_inside_has_its_name(tmp_path, name):
+    kind = {"maps.tgz": "tar.gz"}.get(name, name.removeprefix("maps."))
+    build(tmp_path / "inner", kind, {"x.png": b"x"})
+    zipped(tmp_path / "a", {f"CUHK/{name}": (tmp_path / "inner").read_bytes()})
+    unpack(tmp_path / "a", tmp_path / "out")
+    assert unpacked(tmp_path / "out") == {"CUHK/maps/x.png": b"x"}
+
+
+def test_archives_inside_are_held_to_what_holds_for_the_outer_one(tmp_path, monkeypatch):
+    def holding(name, files, more=()):
+        zipped(tmp_path / "inner", files)
+        zipped(tmp_path / "a", {name: (tmp_path / "inner").read_bytes()} | dict(more))
+
+    holding("x/in.zip", {"../out": b"1"})
+    refused(tmp_path / "a", r"member '\.\./out' leads out of the folder", "/x/in.zip")
+    holding("EBD.zip", {"x": b"1"}, {"EBD/x": b"2"})
+    refused(tmp_path / "a", r"it holds EBD\.zip and EBD, which would be one folder")
+    zipped(tmp_path / "a", {"in.zip": b"PK\x03\x04 cut"})
+    refused(tmp_path / "a", "damaged, cut short", "/in.zip")
+    holding("in.zip", {"x": bytes(600)}, {"y": bytes(500)})
+    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
+    refused(tmp_path / "a", r"0\.0 GB unpacked, expected at most 0 GB", "/in.zip")
+    monkeypatch.setattr(archives, "MAX_BYTES", 2000)
+    unpack(tmp_path / "a", tmp_path / "out")
+    assert unpacked(tmp_path / "out") == {"in/x": bytes(600), "y": bytes(500)}
 
 
 def test_an_archive_without_members(tmp_path):

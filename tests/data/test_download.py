@@ -121,7 +121,7 @@ def test_another_file_than_the_first_one_seen_is_refused(server, inbox, archives
     assert "dbdflow import ebd FILE_OR_FOLDER" in message
     assert not (inbox / "ebd").exists()
     shutil.copy(archives[DUT], inbox / "ebd")
-    refused("ebd", inbox, r"archives/ebd: its sha256 is .* expected .*sources\.yaml\); delete it to fetch it again")
+    refused("ebd", inbox, r"archives/ebd: its sha256 is .* expected .*sources\.yaml\); move it away to fetch it again")
 
 
 @pytest.mark.parametrize("damage", ["cut", "page", "other"])

@@ -1,6 +1,7 @@
 """Sets brought in by hand: recognised, verified, placed whole or not at all, added to what was there."""
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,21 @@ def test_archives_that_lie_in_a_folder(inbox, tmp_path):
     assert import_set("cuhk", [tmp_path / "downloads"], inbox, partial=True) == "all: 7 of 704 pairs"
 
 
+def test_an_archive_of_archives_as_cloud_drives_give_it(inbox, tmp_path):
+    archives = list(published.publish(tmp_path / "authors").values())[:2]
+    with zipfile.ZipFile(tmp_path / "drive-download.zip", "w") as outer:
+        for path in archives:
+            outer.write(path, path.name)
+    assert import_set("cuhk", [tmp_path / "drive-download.zip"], inbox, partial=True) == "all: 7 of 704 pairs"
+
+
+@pytest.mark.parametrize(("content", "looks"), [(b"<!doctype html>", "a web page"), (b"", "an empty file")])
+def test_a_folder_with_what_only_its_name_calls_an_archive(inbox, tmp_path, content, looks):
+    published.ctcug(tmp_path / "a")
+    (tmp_path / "a/more.zip").write_bytes(content)
+    refused("ctcug", [tmp_path / "a"], inbox, rf"{tmp_path}/a/more\.zip: not an archive but {looks}; expected zip")
+
+
 def test_a_part_is_added_to_another(inbox, tmp_path):
     published.dut(tmp_path / "a", "DUT500S-Testing", "DUT500GT-Testing", "123")
     published.dut(tmp_path / "b", "x/1204source", "x/1204gt", ["4", "out_of_focus0001"])
@@ -83,7 +99,8 @@ def test_errors_name_what_the_user_named(inbox, tmp_path):
     ("content", "message"),
     [
         (None, r"thing: no such file or folder"),
-        (b"<html>", r"thing: neither a folder nor an archive"),
+        (b"<html>", r"thing: neither a folder nor an archive \(zip, tar, 7z, rar\) but a web page; name one of these"),
+        (b"", r"thing: neither .* but an empty file; name one of these, or get it again"),
         (b"PK\x03\x04 cut", r"thing: damaged, cut short"),
     ],
 )

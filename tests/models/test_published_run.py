@@ -100,7 +100,7 @@ def test_a_file_of_other_weights_is_one_error_and_leaves_nothing(root, tmp_path)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(
-        f"error: inbox/{RUN}.pth: holds a published checkpoint, which does not fit dffnet on resnest"
+        f"error: inbox/{RUN}.pth: holds tensors of no network known here, which does not fit dffnet on resnest"
     )
     assert "Traceback" not in done.stderr
     assert not (folder / "out").exists()
