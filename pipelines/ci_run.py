@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import InputError
+from components.yaml_files import parse_yaml
 from pipelines import dag, environment
 from pipelines.clone import Clone, share_inboxes
 from pipelines.dag import Dag
@@ -94,9 +95,7 @@ def preset_params(root: Path, commit: str, preset: str | None) -> str | None:
 
 def experiment_of(params: str) -> str | None:
     """`name` of a params file."""
-    import yaml
-
-    found = yaml.safe_load(params)
+    found = parse_yaml(params, "params.yaml")
     return str(found.get("name")) if isinstance(found, dict) else None
 
 
