@@ -1,12 +1,15 @@
 """The one reader of YAML: version 1.2 in UTF-8, read as DVC reads it, so that nobody sees another value than DVC.
 
-`yes` is text, `1:36` too, `010` is ten, `1e-3` a number. ruamel.yaml is imported on use (0.1 s).
+`yes` is text, `1:36` too, `010` is ten, `1e-3` a number.
 """
 
 import io
 import re
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from components.errors import InputError
 
@@ -31,8 +34,6 @@ def read_commented(path: Path) -> Any:  # noqa: ANN401 (ruamel's own mapping)
     Raises:
         FileNotFoundError, InputError: see `read_yaml`.
     """
-    from ruamel.yaml.error import YAMLError
-
     text = read_text(path)
     parse_yaml(text, str(path))
     try:
@@ -54,9 +55,6 @@ def parse_yaml(text: str, source: str) -> Any:  # noqa: ANN401 (YAML)
     Raises:
         InputError: see `read_yaml`.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
         value = YAML(typ="safe").load(text)  # as DVC: its C parser where there is one
     except (YAMLError, ValueError, LookupError, RecursionError) as error:  # ruamel lets errors of values through
@@ -90,6 +88,8 @@ def _refused(source: str, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     problem = str(getattr(error, "problem", None) or error).partition("\n")[0].strip()
+    if isinstance(error, UnicodeError):
+        problem = "not UTF-8; save it as UTF-8"
     if isinstance(error, RecursionError):
         problem = f"nested deeper than {DEEPEST} levels"
     if "cannot start any token" in problem:
@@ -114,9 +114,7 @@ def _inside(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _writer() -> Any:  # noqa: ANN401 (ruamel is untyped here)
-    from ruamel.yaml import YAML
-
+def _writer() -> YAML:
     yaml = YAML()
     yaml.width = 1000  # an address stays on one line
     return yaml

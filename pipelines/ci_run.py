@@ -88,9 +88,11 @@ def preset_params(root: Path, commit: str, preset: str | None) -> str | None:
     if experiment_of(found) == preset:
         return None
     try:
-        return git(root, "show", f"{commit}:presets/{preset}.yaml")
+        text = git(root, "show", f"{commit}:presets/{preset}.yaml")
     except InputError as error:
         raise InputError(f"--preset {preset}: commit {commit[:10]} has no presets/{preset}.yaml") from error
+    parse_yaml(text, f"presets/{preset}.yaml of commit {commit[:10]}")
+    return text
 
 
 def experiment_of(params: str) -> str | None:
