@@ -44,20 +44,8 @@ NO_NUMBER = (
 WHOLE_NUMBERS = {"0": 0, "4294967295": 2**32 - 1, "010": 10, "0o10": 8, "0x1F": 31, "1_000": 1000, "+7": 7}
 RATE_NUMBERS = {"1e-3": 0.001, "5.0e-4": 0.0005, "1": 1.0, ".5": 0.5, "1_0.5": 10.5}
 NO_NAMES = (
-    "d/net",
-    ".net",
-    "d@net",
-    "D_Net",
-    "n\u00e9t",
-    "d net",
-    "-net",
-    "n" * 65,
-    "..",
-    "a.b",
-    "",
-    "external",
-    "a\nb",
-)
+    "d/net", ".net", "d@net", "D_Net", "n\u00e9t", "d net", "-net", "n" * 65, "..", "a.b", "", "external", "a\nb",
+)  # fmt: skip
 
 
 def with_line(number: int, *lines: str) -> bytes:
