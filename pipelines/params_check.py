@@ -18,8 +18,8 @@ def check_params(root: Path) -> None:
     A checkout without the schema has stages of other parameters, and a missing file is `pipelines.dag`'s to tell.
 
     Raises:
-        InputError: a key is unknown, missing, ill-typed or out of range, all of them in one message; or a name is none that
-            can be gone without, or scored.
+        InputError: a key is unknown, missing, ill-typed or out of range, all of them in one message; or a name is
+            one of nothing.
     """
     files = (root / "params.yaml", root / SCHEMA)
     if not all(file.is_file() for file in files):
