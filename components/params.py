@@ -5,14 +5,15 @@ a params file says the whole experiment. An unknown or ill-typed key is an `Inpu
 """
 
 import difflib
+import json
+import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.errors import InputError
+from components.yaml_files import read_yaml
 
 EXTERNAL = "external"
 """Where the scores of published maps lie among those of the runs; no run may be called so."""
@@ -23,17 +24,48 @@ Recipe = Literal["paper", "published_code"]
 FromRecipe = Literal["recipe"]
 TrainingSplit = Literal["CUHK-TR-1", "CUHK-TR-1-FIT", "CUHK-TR-1 & DUT-TR", "CUHK-TR-2 & DUT-TR"]
 Loss = Literal["bce", "bce&el", "bce&iou"]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What NumPy takes."""
+Threads = Annotated[int, Field(ge=0, le=1024)]
+Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
+Rate = Annotated[float, Field(gt=0, le=1000)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Pretrained = bool | str
-NonNegative = Annotated[float, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+def _name(text: str) -> str:
+    """A name that becomes a folder and part of a stage's name; DVC takes a `.` in it (stage1_runs.NAME) for a step."""
+    if not re.fullmatch(r"[a-z0-9_][a-z0-9_-]{0,63}", text):
+        raise ValueError(f"{text[:70]!r} is no name; expected 1 to 64 of a-z, 0-9, _ and -, the first one no -")
+    return text
+
+
+def _title(text: str) -> str:
+    if not (text.strip() and text.isprintable() and len(text) <= 100):
+        raise ValueError(f"{text[:70]!r} is no name; expected a line of 1 to 100 printable characters")
+    return text
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(options, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"expected finite numbers, text, true, false, lists and mappings ({error})") from error
+    return options
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Title = Annotated[str, AfterValidator(_title)]
+Options = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
 class Section(BaseModel):
     """A part of the params file: frozen, strictly typed, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class Runtime(Section):
@@ -44,13 +76,13 @@ class Runtime(Section):
         description="bfloat16: autocast in training's forward pass, cached features in float16; published: float32"
     )
     deterministic: bool = Field(description="bit-identical reruns on the same machine, at some cost on CUDA")
-    threads: Count = Field(description="CPU threads of torch (they move the last bits of a CPU result); 0: all cores")
+    threads: Threads = Field(description="CPU threads of torch (they move the last bits of a CPU result); 0: all cores")
 
 
 class Render(Section):
     """The miniature's camera and scenes: a thin lens (see components/data/optics.py)."""
 
-    seed: Count = Field(description="image i of a set depends on (seed, set, i) alone")
+    seed: Seed = Field(description="image i of a set depends on (seed, set, i) alone")
     size: Annotated[int, Field(ge=32, le=640)] = Field(description="pixels, height of a CUHK, DUT or CTCUG stand-in")
     cuhk: Positive = Field(description="images of CUHK, training and test")
     cuhk_test: Positive = Field(description="images of CUHK-TE-1, and of CUHK-TE-2; at most half of cuhk")
@@ -63,13 +95,21 @@ class Render(Section):
     sensor_width_mm: Annotated[float, Field(ge=5, le=60)] = Field(description="millimetres over the image's width")
     f_number_shallow: Annotated[float, Field(ge=0.9, le=32)] = Field(description="1.8 in EBD (paper, IV.A)")
     f_number_wide: Annotated[float, Field(ge=0.9, le=64)] = Field(description="16 in EBD (paper, IV.A)")
-    focus_near_m: Annotated[float, Field(gt=0)] = Field(description="metres, nearest focus distance")
+    focus_near_m: Annotated[float, Field(gt=0, le=50)] = Field(description="metres, nearest focus distance")
     focus_far_m: Annotated[float, Field(gt=0, le=50)] = Field(description="metres, farthest focus distance")
     coc_limit_px: Annotated[float, Field(ge=0.5, le=10)] = Field(
         description="pixels of a picture `size` wide; a surface with a larger circle of confusion is out of focus"
     )
     noise: Annotated[float, Field(ge=0, le=0.2)] = Field(description="std at mid grey, linear light, white = 1")
     jpeg_quality: Annotated[int, Field(ge=50, le=100)] = Field(description="of the photographs")
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Render":
+        if 2 * self.cuhk_test > self.cuhk:
+            raise ValueError(f"cuhk_test is {self.cuhk_test}, expected at most half of cuhk, {self.cuhk}")
+        if self.focus_near_m > self.focus_far_m:
+            raise ValueError(f"focus_near_m is {self.focus_near_m}, expected at most focus_far_m, {self.focus_far_m}")
+        return self
 
 
 class Download(Section):
@@ -102,13 +142,13 @@ class DepthTeacher(Section):
         "imported with the photographs); midas_v21: the published weights, imported or fetched"
     )
     backbone: str = Field(description="timm name; resnext101_32x8d is MiDaS v2.1's")
-    backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor")
+    backbone_options: Options = Field(description="keywords for timm's constructor")
     pretrained: Pretrained = Field(description="of the backbone, where it is trained here; see stage1_runs")
     width: Positive = Field(description="channels of the decoder; 256 in MiDaS v2.1")
     epochs: Count = Field(description="of training here")
     batch_size: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
-    seed: Count
+    learning_rate: Rate
+    seed: Seed
 
 
 class Teacher(Section):
@@ -118,7 +158,7 @@ class Teacher(Section):
         description="cached: features computed once, teachers in eval(); online: of the very batch that the student "
         "sees. The paper recipe runs them online on a GPU and caches on a CPU; the published code cannot be cached"
     )
-    cache_gb: Annotated[float, Field(gt=0)] = Field(
+    cache_gb: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
         description="GB (1e9 bytes) for what one teacher says of one training set: as many colour-jittered views of "
         "each image, both flips of each, as fit, one at least; epochs show them in turn, with one an epoch none repeats"
     )
@@ -137,8 +177,8 @@ class Training(Section):
     """What both stages share."""
 
     epochs: Positive = Field(description="75 in the paper; the schedules count on it")
-    batch_size: Annotated[int, Field(ge=2)] = Field(description="images; 6 in the paper")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(description="initial, of Adam; 1e-4 in the paper")
+    batch_size: Annotated[int, Field(ge=2, le=1_000_000)] = Field(description="images; 6 in the paper")
+    learning_rate: Rate = Field(description="initial, of Adam; 1e-4 in the paper")
     poly_power: NonNegative = Field(description="0.9 in the paper")
     lambda_edge: NonNegative = Field(description="weight of the DOF-edge loss, equation 6; 0.5 in the paper")
     side_weight: NonNegative = Field(description="alpha of equations 7 and 8; 1 in the paper")
@@ -156,7 +196,7 @@ class Stage2(Training):
 
     beta: NonNegative = Field(description="start of the distillation weight, equation 9; 3 in the paper")
     beta_hold: Count = Field(description="epoch at which the weight drops; 15 in the paper")
-    projector_learning_rate: Annotated[float, Field(gt=0)] = Field(description="Adam; 1e-1, fixed (appendix B.B)")
+    projector_learning_rate: Rate = Field(description="Adam; 1e-1, fixed (appendix B.B)")
     projector_weight_decay: NonNegative = Field(description="5e-4 (appendix B.B)")
 
 
@@ -172,11 +212,9 @@ class Best1(Section):
     """Stage 1 by the recipe `best`: ours, not the paper's (components/best.py; how it was chosen: docs/cuhk.md)."""
 
     epochs: Positive
-    size: Annotated[int, Field(ge=32, multiple_of=32)] = Field(
-        description="pixels, side of what the network sees in training; maps are made at image_size"
-    )
-    batch_size: Annotated[int, Field(ge=2)] = Field(description="images; a smaller last batch is dropped")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(description="of AdamW, of the decoder, at its highest")
+    size: Side = Field(description="pixels, side of what the network sees in training; maps are made at image_size")
+    batch_size: Annotated[int, Field(ge=2, le=1_000_000)] = Field(description="images; a smaller last batch is dropped")
+    learning_rate: Rate = Field(description="of AdamW, of the decoder, at its highest")
     encoder_rate: Annotated[float, Field(gt=0, le=1)] = Field(description="the encoder's, as a share of it")
     weight_decay: NonNegative = Field(description="decoupled")
     warm_up: NonNegative = Field(description="epochs over which the rate rises; then it falls along a cosine")
@@ -190,7 +228,7 @@ class Best2(Best1):
     """Stage 2 by the recipe `best`: the student starts from its defocus teacher, and the weight is constant."""
 
     beta: NonNegative = Field(description="weight of the feature losses (equation 3)")
-    projector_learning_rate: Annotated[float, Field(gt=0)] = Field(description="Adam")
+    projector_learning_rate: Rate = Field(description="Adam")
     projector_weight_decay: NonNegative
 
 
@@ -201,7 +239,7 @@ class Stage1Run(Section):
 
     model: Literal["dffnet", "dffnet_without_dffm", "dffnet_vgg16", "pdnet", "rdffnet"]
     backbone: str = Field(description="timm name; resnest101e in the paper")
-    backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor; {} in the paper")
+    backbone_options: Options = Field(description="keywords for timm's constructor; {} in the paper")
     pretrained: Pretrained = Field(
         description="true: ImageNet weights, as imported (`dbdflow import NAME FILE`), else through timm; or the path "
         "of a file of the backbone's weights, relative to the checkout: that a file changed is not seen, of an import "
@@ -224,7 +262,7 @@ class PublishedRun(Section):
 
     model: Literal["dffnet", "dffnet_without_dffm", "dffnet_vgg16", "pdnet", "rdffnet"]
     backbone: str = Field(description="timm name; resnest101e")
-    backbone_options: dict[str, Any] = Field(description="keywords for timm's constructor; {}")
+    backbone_options: Options = Field(description="keywords for timm's constructor; {}")
     beside: str = Field(description="the run of ours that trains the same: its rows of the tables show both")
 
 
@@ -256,7 +294,7 @@ class Departures(Section):
 
     flip: Literal["recipe", "vertical", "horizontal"] = Field(description="paper: vertical; code: horizontal")
     edge_reduction: Literal["recipe", "mean", "sum"] = Field(description="over the batch; paper: mean; code: sum")
-    stage2_final_weight: FromRecipe | float = Field(
+    stage2_final_weight: FromRecipe | NonNegative = Field(
         description="final output in stage 2, of networks with side outputs (PDNet: 1); paper: 1; code: 1.1"
     )
     distill_weight: Literal["recipe", "paper", "published_code"] = Field(
@@ -269,9 +307,7 @@ class Departures(Section):
         description="see components/schedules.py; paper: over the epochs; code: over five more, an epoch ahead"
     )
     teacher_batchnorm: Literal["recipe", "eval", "batch"] = Field(description="paper: frozen (eval); code: batch")
-    gradient_clip: FromRecipe | Annotated[float, Field(ge=0)] = Field(
-        description="by value, 0 = none; paper: silent; code: 0.5"
-    )
+    gradient_clip: FromRecipe | NonNegative = Field(description="by value, 0 = none; paper: silent; code: 0.5")
     depth_outputs: Literal["recipe", "final_and_sides", "sides"] = Field(
         description="R-DFFNet; paper (equation 10): final output and sides; code: sides only"
     )
@@ -352,13 +388,13 @@ class Predict(Section):
 class Params(Section):
     """A whole params file."""
 
-    name: str = Field(description="of the experiment; only `paper` is compared with the paper's numbers")
+    name: Title = Field(description="of the experiment; only `paper` is compared with the paper's numbers")
     recipe: Recipe = Field(description="what every departure left at `recipe` follows")
-    seed: Count = Field(
+    seed: Seed = Field(
         description="of every training run, which has a seed of its own by its name: initial weights, order, "
         "augmentation; 42 in the published code"
     )
-    image_size: Annotated[int, Field(ge=32, multiple_of=32)] = Field(description="pixels, network input; 320 (IV.A)")
+    image_size: Side = Field(description="pixels, network input; 320 (IV.A)")
     runtime: Runtime
     departures: Departures
     download: Download
@@ -369,12 +405,12 @@ class Params(Section):
     stage2: Stage2
     best1: Best1
     best2: Best2
-    stage1_runs: dict[str, Stage1Run]
-    stage1_depth_runs: dict[str, Stage1Run] = Field(description="R-DFFNet: one stage, the depth teacher's depth too")
-    stage2_runs: dict[str, Stage2Run]
-    published: dict[str, PublishedRun] = Field(description="the authors' checkpoints that are scored beside our runs")
+    stage1_runs: dict[Name, Stage1Run]
+    stage1_depth_runs: dict[Name, Stage1Run] = Field(description="R-DFFNet: one stage, the depth teacher's depth too")
+    stage2_runs: dict[Name, Stage2Run]
+    published: dict[Name, PublishedRun] = Field(description="the authors' checkpoints that are scored beside our runs")
     cached_sets: list[Literal["cuhk", "dut"]] = Field(description="training sets whose teacher features are cached")
-    baselines: dict[str, Baseline] = Field(description="methods that are a function of a photograph, by name")
+    baselines: dict[Name, Baseline] = Field(description="methods that are a function of a photograph, by name")
     predicted: list[str] = Field(description="runs whose maps are made")
     evaluated: list[str] = Field(description="runs and methods of `baselines` that are scored and reported, in order")
     predict: Predict
@@ -463,11 +499,9 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         InputError: the file is missing, is no YAML, or a key is unknown, missing, ill-typed or out of range.
     """
     try:
-        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        value = read_yaml(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; run inside the repository, or name a params file") from error
-    except YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from error
     return parse_params(value, str(path))
 
 
@@ -485,6 +519,7 @@ _UNION_MEMBERS = {
     "literal['recipe']",
     "float",
     "constrained-float",
+    "[key]",
     "bool",
     "str",
 }  # pydantic's own parts of a key's path
@@ -493,14 +528,24 @@ _UNION_MEMBERS = {
 def _explain(error: dict[str, Any], source: str) -> str:
     where = [str(part) for part in error["loc"] if part not in _UNION_MEMBERS]
     key = ".".join(where)
+    key = key if key.isprintable() and len(key) < 200 else repr(key[:70])
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, _known_keys(Params, where), n=1, cutoff=0)
         return f"{source}: unknown key `{key}`; the nearest valid key is `{near[0]}`"
     if error["type"] == "missing":
         return f"{source}: key `{key}` is missing; presets/ holds complete files"
     if error["type"] == "value_error":
-        return f"{source}: {error['ctx']['error']}"
-    return f"{source}: `{key}` is {error['input']!r} ({type(error['input']).__name__}): {error['msg']}"
+        return f"{source}: {f'`{key}`: ' if key else ''}{error['ctx']['error']}"
+    return f"{source}: `{key}` is {_shown(error['input'])} ({type(error['input']).__name__}): {error['msg']}"
+
+
+def _shown(value: object) -> str:
+    """A value in at most 100 characters; a whole number may be too long to be written."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 _S = TypeVar("_S", bound=BaseModel)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import InputError
+from components.yaml_files import parse_yaml
 from pipelines import dag, environment
 from pipelines.clone import Clone, share_inboxes
 from pipelines.dag import Dag
@@ -87,16 +88,16 @@ def preset_params(root: Path, commit: str, preset: str | None) -> str | None:
     if experiment_of(found) == preset:
         return None
     try:
-        return git(root, "show", f"{commit}:presets/{preset}.yaml")
+        text = git(root, "show", f"{commit}:presets/{preset}.yaml")
     except InputError as error:
         raise InputError(f"--preset {preset}: commit {commit[:10]} has no presets/{preset}.yaml") from error
+    parse_yaml(text, f"presets/{preset}.yaml of commit {commit[:10]}")
+    return text
 
 
 def experiment_of(params: str) -> str | None:
     """`name` of a params file."""
-    import yaml
-
-    found = yaml.safe_load(params)
+    found = parse_yaml(params, "params.yaml")
     return str(found.get("name")) if isinstance(found, dict) else None
 
 

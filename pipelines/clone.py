@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines import costs
+from components.yaml_files import dump_yaml
+from pipelines import costs, dag
 from pipelines.fingerprint import load
 from pipelines.journal import link_or_copy
 from pipelines.revisions import clone_at, dvc, git
@@ -81,11 +82,25 @@ class Clone:
             dvc(new, "checkout", "--quiet", "--force", "--allow-missing")
 
     def save(self) -> None:
-        """Make a DVC experiment of the clone, known to the repository."""
-        made = load(self.folder / "dvc.lock").get("stages", {})  # DVC refuses outputs that are not there
+        """Make a DVC experiment of the clone, known to the repository.
+
+        Results that the clone began with, and that its params or code no longer give, are no part of it.
+        """
+        late = dag.read(self.folder, data=False).to_do()
+        made = self._keep_stages(lambda stage: stage not in late)  # DVC refuses outputs that are not there
         kept = ["--include-untracked", costs.FILE] if (self.folder / costs.FILE).exists() else []
         dvc(self.folder, "exp", "save", "--force", "--name", self.name, *kept, *made)
         git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
+
+    def _keep_stages(self, keep: Callable[[str], bool]) -> list[str]:
+        """The stages of dvc.lock that stay in it."""
+        path = self.folder / "dvc.lock"
+        lock = load(path)
+        stages = lock.get("stages", {})
+        kept = {stage: entry for stage, entry in stages.items() if keep(stage)}
+        if kept != stages:
+            path.write_text(dump_yaml(lock | {"stages": kept}), encoding="utf-8")
+        return list(kept)
 
     def remove(self) -> None:
         """Let go of it, if it is there."""

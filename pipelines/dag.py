@@ -75,7 +75,7 @@ def read(root: Path, *, data: bool = True) -> Dag:
             dvc.lock says of the outputs.
 
     Raises:
-        InputError: dvc.yaml or params.yaml is not there, or DVC cannot read the checkout.
+        InputError: dvc.yaml or params.yaml is not there or no YAML, or DVC cannot read the checkout.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
@@ -83,6 +83,7 @@ def read(root: Path, *, data: bool = True) -> Dag:
     for name in ("dvc.yaml", "params.yaml"):
         if not (root / name).is_file():
             raise InputError(f"{root / name}: no such file; run inside the checkout, or bring it back (`git checkout`)")
+        load(root / name)  # of what is wrong in it DVC says less
     try:
         with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):  # DVC reads its files anew for each lock
             upstream, made = ordered(repo), outputs(repo)

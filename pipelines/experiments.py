@@ -7,7 +7,6 @@ request goes on in it.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+from components.yaml_files import dump_yaml, parse_yaml, read_commented
 from pipelines import environment
 from pipelines.clone import Clone, Say, changed_files, share_inboxes
 from pipelines.reproduction import Around, Summary, plainly, reproduce, told_plan
@@ -85,26 +85,20 @@ def changed_params(root: Path, request: Request) -> str:
     Raises:
         InputError: no such preset; an unknown key; a value that does not fit.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     from components.params import parse_params
 
     source = root / "presets" / f"{request.preset}.yaml" if request.preset else root / "params.yaml"
     if not source.is_file():
         known = ", ".join(sorted(path.stem for path in (root / "presets").glob("*.yaml")))
         raise InputError(f"{source}: no such preset; presets: {known}")
-    yaml = YAML()
-    try:
-        params = yaml.load(source.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise InputError(f"{source}: not valid YAML: {error}") from error
+    params = read_commented(source)
+    if not isinstance(params, dict):
+        raise InputError(f"{source}: found {type(params).__name__}, expected a mapping of sections")
     for key, value in request.values.items():
         put(params, key, value)
-    parse_params(json.loads(json.dumps(params)), f"{source.name} with {', '.join(request.values) or 'nothing set'}")
-    text = io.StringIO()
-    yaml.dump(params, text)
-    return text.getvalue()
+    text, told = dump_yaml(params), f"{source.name} with {', '.join(request.values) or 'nothing set'}"
+    parse_params(parse_yaml(text, told), told)
+    return text
 
 
 def put(params: dict[str, Any], key: str, value: object) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.errors import InputError
+from components.yaml_files import read_yaml
 
 EXPRESSION = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 
@@ -142,16 +143,18 @@ def items(foreach: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping; empty if there is no such file."""
-    import yaml
+    """A YAML file's mapping; empty if there is no such file.
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    Raises:
+        InputError: it is no YAML, or holds something else.
+    """
     try:
-        return yaml.load(path.read_bytes(), Loader=loader) or {}
+        value = read_yaml(path)
     except FileNotFoundError:
         return {}
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({error})") from error
+    if value is not None and not isinstance(value, dict):
+        raise InputError(f"{path}: found {type(value).__name__}, expected a mapping")
+    return value or {}
 
 
 def resolve(value: Any, scope: dict[str, Any]) -> Any:  # noqa: ANN401 (YAML)

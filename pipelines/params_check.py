@@ -6,6 +6,7 @@ The check imports pydantic and reads the file in 0.3 s, so that what it found ri
 import hashlib
 from pathlib import Path
 
+from components.errors import InputError
 from components.storage import atomic_path
 
 SCHEMA = Path("components", "params.py")
@@ -17,7 +18,8 @@ def check_params(root: Path) -> None:
     A checkout without the schema has stages of other parameters, and a missing file is `pipelines.dag`'s to tell.
 
     Raises:
-        InputError: a key is unknown, missing, ill-typed or out of range; all of them in one message.
+        InputError: a key is unknown, missing, ill-typed or out of range, all of them in one message; or a name is
+            one of nothing.
     """
     files = (root / "params.yaml", root / SCHEMA)
     if not all(file.is_file() for file in files):
@@ -26,8 +28,15 @@ def check_params(root: Path) -> None:
     seen = root / ".dbdflow" / "params_checked"
     if seen.exists() and seen.read_text(encoding="utf-8") == digest:
         return
+    from components.data.sources import find_item
     from components.params import load_params
 
-    load_params(files[0])
+    params = load_params(files[0])
+    for key, names in (("download.without", params.download.without), ("published", params.published)):
+        for name in names:
+            try:
+                find_item(name)
+            except InputError as error:
+                raise InputError(f"{files[0]}: `{key}`: {error}") from None
     with atomic_path(seen) as path:
         path.write_text(digest, encoding="utf-8")

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from components.errors import InputError
+from components.yaml_files import read_text
 from pipelines import dag, environment, locks
 from pipelines.clone import Clone, cache_of, changed_files
 from pipelines.fingerprint import load, overlap
@@ -80,7 +81,7 @@ def recompute(root: Path, asked: Asked, stop: Stop) -> Iterator[Verdict]:
             folder / "clone",
             git(root, "rev-parse", "HEAD").strip(),
             changed_files(root),
-            (root / "params.yaml").read_text(encoding="utf-8"),
+            read_text(root / "params.yaml"),
             lock=root / "dvc.lock",
             everything=False,
         )

@@ -21,6 +21,7 @@ import psutil
 
 from components.errors import InputError
 from components.storage import atomic_path, write_json
+from components.yaml_files import read_yaml
 from pipelines import environment, processes
 from pipelines.locks import taken
 from pipelines.stopping import Stop
@@ -113,15 +114,14 @@ def dvc_lock(root: Path) -> Iterator[None]:
 
 def lock_file_is_whole(path: Path) -> bool:
     """Whether DVC will read it; one that is not there is whole."""
-    import yaml
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
     if not path.exists():
         return True
     try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, Invalid, UnicodeDecodeError):
+        COMPILED_LOCKFILE_SCHEMA(read_yaml(path))
+    except (InputError, Invalid):
         return False
     return True
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from components.errors import InputError
+from components.yaml_files import parse_yaml
 
 
 @click.command("reproduce")
@@ -57,13 +58,7 @@ def parsed(word: str) -> tuple[str, Any]:
     Raises:
         InputError: no `=`, or no YAML behind it.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     key, sign, text = word.partition("=")
     if not sign or not key:
         raise InputError(f"--set {word}: expected key=value, e.g. stage1.epochs=3")
-    try:
-        return key, YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise InputError(f"--set {word}: {text!r} is not valid YAML") from error
+    return key, parse_yaml(text, f"--set {word}")

@@ -21,16 +21,18 @@ def dvc(folder: Path, *words: str) -> str:
 
 
 def called(folder: Path, command: Sequence[str], given: str | None) -> str:
-    """Output of a command that has to succeed.
+    """Output of a command that has to succeed; bytes that are no UTF-8 and line ends go through it unchanged.
 
     Raises:
         InputError: it did not.
     """
     env = os.environ | {"GIT_TERMINAL_PROMPT": "0"}  # nobody is there to answer
-    done = subprocess.run(command, cwd=folder, env=env, input=given, capture_output=True, text=True, check=False)
+    words = None if given is None else given.encode("utf-8", "surrogateescape")
+    done = subprocess.run(command, cwd=folder, env=env, input=words, capture_output=True, check=False)
     if done.returncode != 0:
-        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
+        told = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
+        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {told}")
+    return done.stdout.decode("utf-8", "surrogateescape")
 
 
 def experiment_commit(root: Path, name: str) -> str | None:

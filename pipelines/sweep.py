@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from components.errors import InputError
+from components.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     from pipelines.reproduction import Summary
@@ -67,9 +68,6 @@ def read_axes(words: Sequence[str]) -> dict[str, list[Any]]:
     Raises:
         InputError: a word that is no axis, a key that is there twice, a value that is there twice.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     axes: dict[str, list[Any]] = {}
     for word in words:
         key, sign, text = word.partition("=")
@@ -77,8 +75,8 @@ def read_axes(words: Sequence[str]) -> dict[str, list[Any]]:
         if not sign or not key or not text:
             raise InputError(f"{word}: expected key=value,value or key=first..last, e.g. stage2.beta=1,3,5 seed=0..4")
         try:
-            values = list(range(int(first), int(last) + 1)) if dots else YAML(typ="safe", pure=True).load(f"[{text}]")
-        except (ValueError, YAMLError) as error:
+            values = list(range(int(first), int(last) + 1)) if dots else parse_yaml(f"[{text}]", word)
+        except ValueError as error:
             raise InputError(f"{word}: {text!r} is neither whole numbers first..last nor YAML values") from error
         if key in axes or not values or any(value in values[:place] for place, value in enumerate(values)):
             raise InputError(f"{word}: expected each key once, with values that differ; found {told_values(values)}")

@@ -17,6 +17,7 @@ from typing import Any
 
 from components.over_seeds import SEED, Sample, settings, tables
 from components.storage import atomic_dir, atomic_path
+from components.yaml_files import dump_yaml
 from pipelines import costs, environment, recovery
 from pipelines.clone import Say, share_inboxes
 from pipelines.fingerprint import digest, load
@@ -234,11 +235,9 @@ def shared_by(node: Node) -> str:
 
 def add_entries(folder: Path, entries: Mapping[str, Any]) -> None:
     """Put stages' entries into a checkout's `dvc.lock`, while no DVC process writes it."""
-    import yaml
-
     path = folder / "dvc.lock"
     with recovery.dvc_lock(folder):
         lock = load(path) or {"schema": "2.0"}
         lock["stages"] = lock.get("stages", {}) | entries
         with atomic_path(path) as staged:
-            staged.write_text(yaml.safe_dump(lock, sort_keys=False), encoding="utf-8")
+            staged.write_text(dump_yaml(lock), encoding="utf-8")

@@ -1,6 +1,7 @@
 """The schema of params files: what is shipped is valid, and what is wrong is named."""
 
 import io
+import math
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,25 @@ def test_the_paper_preset_is_the_paper(root: Path) -> None:
         ),
         ("baselines.lbp.cod", "a.py", "unknown key `baselines.lbp.cod`; the nearest valid key is `baselines.lbp.code`"),
         ("stage1.augment.contrast", 0.3, "stage1.augment: colour jitter (0.1, 0.3, 0.1), but stage2.augment has (0.1,"),
+        (
+            "seed",
+            99999999999999999999,
+            "`seed` is 99999999999999999999 (int): Input should be less than or equal to 429",
+        ),
+        ("seed", 2**32, "`seed` is 4294967296 (int): Input should be less than or equal to 4294967295"),
+        ("stage1.learning_rate", math.inf, "`stage1.learning_rate` is inf (float): Input should be a finite number"),
+        ("stage2.beta", math.nan, "`stage2.beta` is nan (float): Input should be a finite number"),
+        ("departures.gradient_clip", math.inf, "`departures.gradient_clip` is inf (float): Input should be a finite"),
+        ("runtime.threads", 1025, "`runtime.threads` is 1025 (int): Input should be less than or equal to 1024"),
+        ("image_size", 8192, "`image_size` is 8192 (int): Input should be less than or equal to 4096"),
+        (
+            "depth_teacher.backbone_options",
+            {"a": math.nan},
+            "`depth_teacher.backbone_options`: expected finite numbers",
+        ),
+        ("download.render.cuhk_test", 59, "`download.render`: cuhk_test is 59, expected at most half of cuhk, 116"),
+        ("download.render.focus_near_m", 4.0, "`download.render`: focus_near_m is 4.0, expected at most focus_far_m"),
+        ("name", "a\nb", "`name`: 'a\\nb' is no name; expected a line of 1 to 100 printable characters"),
         ("departures.teacher_batchnorm", "batch", "teacher.mode: cached features come from teachers in eval()"),
     ],
 )

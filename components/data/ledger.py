@@ -9,12 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import YAMLError
-
 from components.errors import InputError
 from components.storage import atomic_path, make_parent
+from components.yaml_files import dump_yaml, read_commented
 
 FILE = "sources.yaml"
 NOTHING = "none"
@@ -29,7 +26,7 @@ def read(inbox: Path) -> dict[str, dict[str, str]]:
     Raises:
         InputError: it is missing, is no YAML, or lacks a section.
     """
-    ledger: dict[str, dict[str, str]] = _load(YAML(), inbox / FILE)
+    ledger: dict[str, dict[str, str]] = _load(inbox / FILE)
     return ledger
 
 
@@ -76,13 +73,13 @@ def record_import(inbox: Path, item: str, digest: str, *, backbone: bool = False
     _change(inbox, add)
 
 
-def _load(yaml: YAML, path: Path) -> Any:  # noqa: ANN401 (ruamel's own mapping, which keeps comments)
+def _load(path: Path) -> Any:  # noqa: ANN401 (ruamel's own mapping, which keeps comments)
     try:
-        ledger = yaml.load(path.read_text(encoding="utf-8"))
+        ledger = read_commented(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; it belongs to the checkout: `git checkout {path}`") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML ({error}); mend it, or `git checkout {path}`") from error
+    except InputError as error:
+        raise InputError(f"{error}; mend it, or `git checkout {path}`") from error
     for section in ("imported", "sha256"):
         if not isinstance(ledger, dict) or not isinstance(ledger.get(section), dict):
             raise InputError(f"{path}: no mapping `{section}`; mend it, or `git checkout {path}`")
@@ -100,10 +97,8 @@ def _alone(inbox: Path) -> Iterator[None]:
 
 
 def _change(inbox: Path, change: Callable[[Any], object]) -> None:
-    yaml = YAML()
-    yaml.width = 1000  # an address stays on one line
     with _alone(inbox):
-        ledger = _load(yaml, inbox / FILE)
+        ledger = _load(inbox / FILE)
         change(ledger)
-        with atomic_path(inbox / FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
-            yaml.dump(ledger, file)
+        with atomic_path(inbox / FILE) as temporary:
+            temporary.write_text(dump_yaml(ledger), encoding="utf-8")

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from components.data.names import is_junk
 from components.data.test_sets import TEST_SETS, WITHIN
 from components.errors import InputError
+from components.yaml_files import read_yaml
 
 FACTS = "method.yaml"
 INDEX = "index.json"
@@ -117,14 +115,12 @@ def load_mapping(path: Path) -> dict[object, object]:
         InputError: it is missing, or holds something else.
     """
     try:
-        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        value = read_yaml(path)
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file; say in it what the maps beside it are (data/external/README.md), "
             "or remove the folder"
         ) from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML ({error}); see data/external/README.md") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: found {type(value).__name__}, expected a mapping; see data/external/README.md")
     return value

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from ruamel.yaml import YAML
-
 from components.data.download import UNPACKED
 from components.data.images import find_images
 from components.data.layout import folders_below
@@ -16,6 +14,7 @@ from components.errors import InputError
 from components.external.methods import FACTS, FOLDERS
 from components.incoming.sets import opened
 from components.storage import atomic_dir
+from components.yaml_files import dump_yaml
 
 TEST_SETS = {"cuhk": "CUHK-TE-1", "dut": "DUT-TE", "ctcug": "CTCUG", "ebd": "EBD"}
 """What a folder of maps is called after -> the test set, where it is not called as the test set itself."""
@@ -78,8 +77,7 @@ def import_maps(
         for old in sorted(target.iterdir()) if target.is_dir() else ():
             if old.is_dir() and old.name not in found:
                 shutil.copytree(old, folder / old.name)
-        with (folder / FACTS).open("w", encoding="utf-8") as file:
-            YAML().dump(asdict(facts), file)
+        (folder / FACTS).write_text(dump_yaml(asdict(facts)), encoding="utf-8")
         counts = {held: len(find_images(folder / held)) for held in found}
     return f"{target}, " + ", ".join(f"{held}: {count} maps" for held, count in counts.items())
 

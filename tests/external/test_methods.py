@@ -64,7 +64,7 @@ def test_a_wrong_file_is_named_with_its_key(tmp_path, text, told):
 def test_a_file_that_is_no_text_is_named(tmp_path):
     data.method(tmp_path)
     (tmp_path / "mine/method.yaml").write_bytes(b"method: \xff\xfe\n")
-    with pytest.raises(InputError, match=r"mine/method\.yaml: not valid YAML"):
+    with pytest.raises(InputError, match=r"mine/method\.yaml: not UTF-8"):
         find_methods(tmp_path, ROWS)
 
 

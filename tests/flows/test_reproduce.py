@@ -293,6 +293,18 @@ def test_an_experiment_leaves_the_workspace_alone(project: Checkout) -> None:
     assert "nothing to do" in project.run(DBDFLOW, "reproduce").stdout
 
 
+def test_an_experiment_shows_only_what_it_computed(project: Checkout) -> None:
+    assert project.run(DBDFLOW, "reproduce").returncode == 0
+    done = project.run(DBDFLOW, "reproduce", "--set", "stage1.epochs=1", "--only", "toy@first")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (name,) = re.findall(r"^experiment (\S+): see", done.stdout, re.MULTILINE)
+    commit = project.run("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/**/{name}").stdout.strip()
+    kept = YAML(typ="safe").load(project.run("git", "show", f"{commit}:dvc.lock").stdout)["stages"]
+    assert {stage: entry["params"]["params.yaml"] for stage, entry in kept.items()} == {
+        "toy@first": {"stage1.epochs": 1}
+    }
+
+
 def test_an_interrupted_experiment_goes_on_in_its_clone(project: Checkout) -> None:
     words = (DBDFLOW, "reproduce", "--jobs", "2", "--preset", "smoke", "--set", "stage1.epochs=7")
     hold = project.root / "hold"
