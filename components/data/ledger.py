@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml.comments import CommentedMap
+
 from components.errors import InputError
 from components.storage import atomic_path, make_parent
 from components.yaml_files import dump_yaml, read_commented
