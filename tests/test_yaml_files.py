@@ -26,11 +26,14 @@ VALUES = {
 def test_a_word_has_the_value_of_yaml_1_2_wherever_it_stands(tmp_path: Path, word: str, value: object) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(f"name: {word}\n")
-    files = (read_yaml(path), read_commented(path), load(path), Pipeline(tmp_path).scope, read_axes([f"name={word}"]))
-    found = [*(each["name"] for each in files[:-1]), *files[-1]["name"], parsed(f"name={word}")[1]]
-    assert found == [value] * 6
+    files = (read_yaml(path), read_commented(path), load(path), Pipeline(tmp_path).scope)
+    assert [*(each["name"] for each in files), parsed(f"name={word}")[1]] == [value] * 5
     assert experiment_of(path.read_text()) == str(value)
     assert parse_yaml(dump_yaml({"a": value}), "again") == {"a": value}
+
+
+def test_the_values_of_a_sweep_are_yaml_1_2() -> None:
+    assert read_axes(["name=yes,010,1e-3"]) == {"name": ["yes", 10, 0.001]}
 
 
 def test_a_text_that_looks_like_a_number_stays_one() -> None:
