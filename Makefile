@@ -57,7 +57,7 @@ ship: setup ## RUN=NAME, a trained run: weights/small.safetensors, which `dbdflo
 	python -m pipelines.ship $(RUN)
 
 picture: setup ## docs/examples.png: data/examples with their maps by the weights that ship, and cut-outs
-	dbdflow predict data/examples --out .dbdflow/examples --sheet docs/examples.png
+	dbdflow predict data/examples --out .dbdflow/examples --sheet docs/examples.png --overwrite
 
 seeds: setup ## benchmarks/SEEDS.md: three seeds of the miniature, with the loss ablation (about 20 minutes)
 	python benchmarks/seeds.py --seeds 0 1 2

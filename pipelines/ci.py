@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from components.errors import InputError
+from components.storage import atomic_path
 
 MARKER = "<!-- dbdflow ci: {} -->"
 """First line of the comment on a preset's result, by which CI finds it again (.github/workflows/comment.yml)."""
@@ -66,19 +67,21 @@ def run(*, base: str | None, head: str, preset: str | None, jobs: int | None, pu
 @preset_option
 @click.option("--link", metavar="URL", help="Where the folder of --out will be found.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File; pictures and pages go beside it.")
-def comment(*, base: str, head: str | None, preset: str | None, link: str | None, out: Path) -> None:
+@click.option("--overwrite", is_flag=True, help="Write over files that are there.")
+def comment(*, base: str, head: str | None, preset: str | None, link: str | None, out: Path, overwrite: bool) -> None:
     """Write the comment of a pull request: params, stages, metrics before and after, pictures that changed most."""
     from pipelines import ci_plan, environment
     from pipelines.compare import compare
     from pipelines.compare_pictures import changed_most
     from pipelines.compare_text import markdown
-    from pipelines.diff import write_page, write_pictures
+    from pipelines.diff import write, write_page, write_pictures
+    from pipelines.places import check_places
 
+    check_places([out, *(out.parent / name for name in ("diff.html", "report.html"))], overwrite=overwrite)
     root = environment.root()
     before, after = result(root, base, preset, None), result(root, head or "HEAD", preset, head)
     found, pictures = compare(before, after, root), changed_most(root, before, after, PICTURES)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    written = write_pictures(pictures, out.parent / "pictures")
+    written = write_pictures(pictures, out.parent / "pictures", overwrite=overwrite)
     write_page(found, pictures, out.parent / "diff.html")
     report = copy_report(after, out.parent / "report.html")
     lines = [
@@ -91,7 +94,7 @@ def comment(*, base: str, head: str | None, preset: str | None, link: str | None
         "",
         *links(link, ["diff.html", *(["report.html"] if report else []), *(["pictures/"] if written else [])]),
     ]
-    out.write_text(fitted(lines), encoding="utf-8")
+    write(out, fitted(lines))
     click.echo(f"{out}: written; {out.parent / 'diff.html'} is the same as a page")
 
 
@@ -119,9 +122,11 @@ def copy_report(after: Any, path: Path) -> bool:  # noqa: ANN401 (a Snapshot)
         stored = after.outputs.file("data/report", "index.html")
         if stored is None:
             return False
-        path.write_bytes(stored.checked().read_bytes())
+        page = stored.checked().read_bytes()
     except (InputError, KeyError):
         return False
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(page)
     return True
 
 

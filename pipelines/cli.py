@@ -14,6 +14,7 @@ from components.errors import InputError
 from pipelines import environment
 from pipelines.detectors import CLASSICAL, DEFAULT
 from pipelines.photographs import plan_maps, predict_maps, told
+from pipelines.places import check_folder
 from pipelines.progress import Progress
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ POSITIVE = click.Choice(["focus", "blur"])
 GREY_TOLERANCE = 0.20
 """Of a label that is scored: the most that any of the paper's sets needs (DUT)."""
 SHEETS = {".jpeg", ".jpg", ".png"}
+ARRAYS = ("images", "labels", "labels_full", "hashes", "depth", "large", "labels_large")
+PREPARED = {"index.csv", "validation.json", *(f"{name}.npy" for name in ARRAYS)}
+"""Files of a prepared set."""
 
 
 ELSEWHERE = {
@@ -213,7 +217,8 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
     """Make a data SET ready: labels to one polarity (1 = in focus) and to {0, 1}, an index, a validation report."""
     from components.data.prepare import prepare_set
 
-    if out.exists() and not (out / "validation.json").exists() and (not out.is_dir() or any(out.iterdir())):
+    check_folder(out)
+    if not_prepared(out):
         raise InputError(f"--out {out}: no prepared set, and it would be replaced; name a new or empty folder")
     progress = Progress(f"prepare {name}")
     read_as = prepare_set(
@@ -227,6 +232,12 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
     for reading, count in read_as.items():
         click.echo(f"{count} labels: {reading}")
     click.echo(f"{out}: ready; see {out / 'validation.json'}")
+
+
+def not_prepared(out: Path) -> bool:
+    """Whether a folder holds what no prepared set does: all of it would go."""
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    return bool(names) and ("index.csv" not in names or not names <= PREPARED)
 
 
 if __name__ == "__main__":

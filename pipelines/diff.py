@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from components.storage import atomic_path, make_parent
+from components.storage import atomic_path
 
 if TYPE_CHECKING:
     from pipelines.compare import Comparison
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 )
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write it as a self-contained page.")
 @click.option("--pictures", "most", type=click.IntRange(0), default=8, show_default=True, help="Maps to show.")
-def command(*, before: str, after: str | None, markdown: Path | None, html: Path | None, most: int) -> None:
+@click.option("--overwrite", is_flag=True, help="Write over files that are there.")
+def command(
+    *, before: str, after: str | None, markdown: Path | None, html: Path | None, most: int, overwrite: bool
+) -> None:
     """What differs between two revisions or DVC experiments: params, stages, metrics, curves, pictures.
 
     The second is the workspace where it is not named.
@@ -30,26 +33,28 @@ def command(*, before: str, after: str | None, markdown: Path | None, html: Path
     from pipelines.compare import compare
     from pipelines.compare_pictures import changed_most
     from pipelines.compare_text import lines
+    from pipelines.places import check_places
     from pipelines.snapshot import take
 
+    check_places([path for path in (markdown, html) if path], overwrite=overwrite)
     root = environment.root()
     found = compare(take(root, before), take(root, after), root)
     pictures = changed_most(root, found.before, found.after, most)
     click.echo("\n".join(lines(found, pictures)))
     if markdown is not None:
-        write_markdown(found, pictures, markdown)
+        write_markdown(found, pictures, markdown, overwrite=overwrite)
         click.echo(f"\n{markdown}: written")
     if html is not None:
         write_page(found, pictures, html)
         click.echo(f"\n{html}: written")
 
 
-def write_markdown(comparison: "Comparison", pictures: "Pictures", path: Path) -> None:
+def write_markdown(comparison: "Comparison", pictures: "Pictures", path: Path, *, overwrite: bool) -> None:
     """The comparison as a Markdown file, its pictures in a folder beside it."""
     from pipelines.compare_text import markdown
 
     folder = path.parent / f"{path.stem}-pictures"
-    written = write_pictures(pictures, folder)
+    written = write_pictures(pictures, folder, overwrite=overwrite)
     head = f"# {comparison.before.short} → {comparison.after.short}\n"
     told = markdown(comparison, pictures, lambda name: f"![]({folder.name}/{name})" if name in written else "")
     write(path, "\n".join([head, *told]) + "\n")
@@ -67,11 +72,17 @@ def write(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_pictures(pictures: "Pictures", folder: Path) -> list[str]:
-    """Every strip as a PNG file in a folder; the names of the files."""
-    from pipelines.compare_page import png
+def write_pictures(pictures: "Pictures", folder: Path, *, overwrite: bool) -> list[str]:
+    """Every strip as a PNG file in a folder; the names of the files.
 
+    Raises:
+        InputError: one cannot be written, or (unless `overwrite`) something is in its place.
+    """
+    from pipelines.compare_page import png
+    from pipelines.places import check_places
+
+    check_places([folder / each.file for each in pictures.most], overwrite=overwrite)
     for each in pictures.most:
-        make_parent(folder / each.file)
-        (folder / each.file).write_bytes(png(each))
+        with atomic_path(folder / each.file) as temporary:
+            temporary.write_bytes(png(each))
     return [each.file for each in pictures.most]

@@ -45,7 +45,9 @@ def command(
     ITEM is a data set (cuhk, dut, ctcug, ebd), the list cuhk_te2, weights (midas_v21, published_..., or any timm
     model's ImageNet weights by its name: resnest101e, vgg16, mobilenetv2_100), the authors' result maps (maps_...),
     `maps` of any method, or `labels`: proposals of `dbdflow label` that were corrected. A folder `depth` beside
-    CUHK's photographs is kept with them. `dbdflow status` says what is there, and where to get the rest.
+    CUHK's photographs is kept with them. Maps are kept as they are; scoring brings those of another size to their
+    label's as --resize says (the authors' own code: nearest; `predict` is bilinear). `dbdflow status` says what is
+    there, and where to get the rest.
     """
     of_any = item == METHOD_MAPS
     said = of_method(paths, method, white, resize, test_set) if of_any else known(item, paths, partial, anyway)

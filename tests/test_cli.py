@@ -268,8 +268,15 @@ def test_preparing_names_what_is_wrong(ctcug: Path) -> None:
 
 def test_preparing_replaces_no_folder_of_other_files(ctcug: Path) -> None:
     message = "no prepared set, and it would be replaced; name a new or empty folder"
-    for out in (ctcug / "raw", ctcug, ctcug / "photos/a.jpg"):
+    (ctcug / "notes").mkdir()
+    for name in ("validation.json", "index.csv", "my thesis.tex"):  # names that others use, too
+        (ctcug / "notes" / name).write_text("mine")
+        assert name == "index.csv" or says(prepare(ctcug / "raw", ctcug / "notes", "--partial")).endswith(message)
+    for out in (ctcug / "raw", ctcug, ctcug / "notes"):
         assert says(prepare(ctcug / "raw", out, "--partial")) == f"--out {out}: {message}"
+    file = ctcug / "photos/a.jpg"
+    assert says(prepare(ctcug / "raw", file, "--partial")).startswith(f"{file}: cannot make this folder (")
+    assert (ctcug / "notes/my thesis.tex").read_text() == "mine"
     assert (ctcug / "raw/CTCUG/CTCUG_images/1.jpg").exists()
 
 
