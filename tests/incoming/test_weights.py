@@ -119,7 +119,7 @@ class Trap:
 
 def test_a_pickle_with_other_objects_is_not_opened(inbox: Path, midas: Path, tmp_path: Path) -> None:
     torch.save({"conv1.weight": Trap()}, tmp_path / "trap.pt")
-    with pytest.raises(InputError, match=r"trap\.pt: not a file of weights alone: an object (builtins\.)?exec is in it"):
+    with pytest.raises(InputError, match=r"trap\.pt: not a file of weights alone: an object exec is in it"):
         import_weights(MIDAS.name, tmp_path / "trap.pt", inbox, anyway=True)
 
 
