@@ -1,7 +1,9 @@
 """Names of files as people write them: which are one name, and which name no data at all."""
 
+import os
 import unicodedata
 from fnmatch import fnmatch
+from pathlib import Path
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Of images that are read."""
@@ -26,7 +28,7 @@ JUNK = (
     "$RECYCLE.BIN",
     "System Volume Information",
 )
-"""Patterns of what systems, editors and browsers leave in a folder; also in .dvcignore, but for our own hidden files."""
+"""Patterns of what systems, editors and browsers leave in a folder; `.dvcignore` has them too, but for `.*`."""
 
 
 def same_name(name: str) -> str:
@@ -40,3 +42,12 @@ def same_name(name: str) -> str:
 def is_junk(name: str) -> bool:
     """Whether a file or folder of this name is no data: hidden, or left by a system, an editor or a browser."""
     return name not in {".", ".."} and any(fnmatch(name.casefold(), pattern.casefold()) for pattern in JUNK)
+
+
+def data_below(folder: Path) -> list[Path]:
+    """All files in `folder` and in the folders below it that are no junk, and lie in none, in a fixed order."""
+    found = []
+    for path, names, files in os.walk(folder):
+        names[:] = [name for name in names if not is_junk(name)]
+        found += [Path(path, name) for name in files if not is_junk(name) and Path(path, name).is_file()]
+    return sorted(found)
