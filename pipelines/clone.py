@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines import costs
-from pipelines.fingerprint import load
 from pipelines.journal import link_or_copy
+from pipelines.lock_file import recorded_stages
 from pipelines.revisions import clone_at, dvc, git
 
 INBOXES = ("data/archives", "data/external")
@@ -82,7 +82,7 @@ class Clone:
 
     def save(self) -> None:
         """Make a DVC experiment of the clone, known to the repository."""
-        made = load(self.folder / "dvc.lock").get("stages", {})  # DVC refuses outputs that are not there
+        made = recorded_stages(self.folder)  # DVC refuses outputs that are not there
         kept = ["--include-untracked", costs.FILE] if (self.folder / costs.FILE).exists() else []
         dvc(self.folder, "exp", "save", "--force", "--name", self.name, *kept, *made)
         git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")

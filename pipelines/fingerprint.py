@@ -8,7 +8,6 @@ dvc.lock, which DVC writes as each stage ends; every other dependency by its con
 import hashlib
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,12 +15,8 @@ from typing import Any
 
 from components.data.names import data_below
 from components.errors import InputError
+from pipelines.lock_file import recorded_stages
 
-LOCK = "dvc.lock"
-MARKERS = re.compile(rb"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
-"""What git leaves in a file in which two sides of a merge differ."""
-PAUSES = (0.1, 0.3, 0.6)
-"""Seconds until a dvc.lock that is not whole is read again: DVC, which writes it in place, may be at it."""
 EXPRESSION = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 
 
@@ -159,66 +154,6 @@ def load(path: Path) -> dict[str, Any]:
         return {}
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({error})") from error
-
-
-def recorded_stages(folder: Path) -> dict[str, Any]:
-    """What dvc.lock records of every stage; empty if there is no such file.
-
-    Raises:
-        InputError: it holds merge markers, is empty, or is half a one.
-    """
-    path = folder / LOCK
-    stages, fault = read_lock(path)
-    for pause in PAUSES:
-        if fault:
-            time.sleep(pause)
-            stages, fault = read_lock(path)
-    if fault:
-        raise broken(path, fault)
-    return stages
-
-
-def read_lock(path: Path) -> tuple[dict[str, Any], str]:
-    """The stages in a dvc.lock, and what is wrong with it; empty if nothing is."""
-    check_merged(path)
-    try:
-        found = load(path)
-    except InputError:
-        return {}, "no whole YAML"
-    if not found:
-        return {}, "empty" if path.exists() else ""
-    stages = found.get("stages", {}) if isinstance(found, dict) else None
-    whole = isinstance(stages, dict) and all(map(is_entry, stages.values()))
-    return (stages, "") if whole else ({}, "half a file")
-
-
-def is_entry(entry: Any) -> bool:  # noqa: ANN401 (YAML)
-    """Whether this is what DVC writes of one stage."""
-    parts = [entry.get(part, []) for part in ("deps", "outs")] if isinstance(entry, dict) and "cmd" in entry else [None]
-    return all(isinstance(part, list) and all(isinstance(each, dict) and "path" in each for each in part) for part in parts)
-
-
-def check_merged(path: Path) -> None:
-    """Make sure that no merge is left open in a dvc.lock, which need not be there.
-
-    Raises:
-        InputError: it holds merge markers.
-    """
-    text = path.read_bytes() if path.exists() else b""
-    if found := MARKERS.search(text):
-        line = text.count(b"\n", 0, found.start()) + 1
-        raise InputError(
-            f"{path}: line {line} is a merge marker ({found[1].decode()}); take one side as a whole, `git checkout "
-            f"--ours {LOCK}` or `--theirs`, then `dbdflow reproduce`: what that side lacks comes from DVC's run cache"
-        )
-
-
-def broken(path: Path, found: str) -> InputError:
-    """What is the matter with a dvc.lock, and how to get it back."""
-    return InputError(
-        f"{path}: {found}, expected what DVC records of every stage; `dbdflow reproduce` puts the last whole one back, "
-        f"`git checkout {LOCK}` the one that was committed"
-    )
 
 
 def resolve(value: Any, scope: dict[str, Any]) -> Any:  # noqa: ANN401 (YAML)

@@ -28,7 +28,7 @@ JUNK = (
     "$RECYCLE.BIN",
     "System Volume Information",
 )
-"""Patterns of what systems, editors and browsers leave in a folder; `.dvcignore` has them too, but for `.*`."""
+"""Patterns of what systems, editors and browsers leave in a folder; .dvcignore has those that are no files of ours."""
 
 
 def same_name(name: str) -> str:
