@@ -34,9 +34,10 @@ def command() -> None:
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
 def plan(*, base: str, head: str, preset: str | None, as_markdown: bool) -> None:
     """Which stages rerun between two revisions, why, and what they cost last time. Needs git alone, no data."""
-    from pipelines import ci_plan, environment
+    from pipelines import ci_plan
+    from pipelines.revisions import repository
 
-    found = ci_plan.make_plan(environment.root(), base, head, preset)
+    found = ci_plan.make_plan(repository(), base, head, preset)
     click.echo("\n".join((ci_plan.markdown if as_markdown else ci_plan.told)(found)))
 
 
@@ -48,10 +49,11 @@ def plan(*, base: str, head: str, preset: str | None, as_markdown: bool) -> None
 @click.option("--push", is_flag=True, help="Push what came out to the default DVC remote.")
 def run(*, base: str | None, head: str, preset: str | None, jobs: int | None, push: bool) -> None:
     """Make a revision's result: pull what exists, run what is missing. The workspace stays as it is."""
-    from pipelines import ci_run, environment
+    from pipelines import ci_run
+    from pipelines.revisions import repository
     from pipelines.stopping import Stop, by_signals
 
-    stop, asked, root = Stop(), ci_run.Asked(preset, jobs, push), environment.root()
+    stop, asked, root = Stop(), ci_run.Asked(preset, jobs, push), repository()
     with by_signals(stop):
         if base and ci_run.run(root, base, asked, stop=stop):
             click.echo(f"{base}: no result to compare with", err=True)
@@ -70,15 +72,16 @@ def run(*, base: str | None, head: str, preset: str | None, jobs: int | None, pu
 @click.option("--overwrite", is_flag=True, help="Write over files that are there.")
 def comment(*, base: str, head: str | None, preset: str | None, link: str | None, out: Path, overwrite: bool) -> None:
     """Write the comment of a pull request: params, stages, metrics before and after, pictures that changed most."""
-    from pipelines import ci_plan, environment
+    from pipelines import ci_plan
     from pipelines.compare import compare
     from pipelines.compare_pictures import changed_most
     from pipelines.compare_text import markdown
     from pipelines.diff import write, write_page, write_pictures
     from pipelines.places import check_places
+    from pipelines.revisions import repository
 
     check_places([out, *(out.parent / name for name in ("diff.html", "report.html"))], overwrite=overwrite)
-    root = environment.root()
+    root = repository()
     before, after = result(root, base, preset, None), result(root, head or "HEAD", preset, head)
     found, pictures = compare(before, after, root), changed_most(root, before, after, PICTURES)
     written = write_pictures(pictures, out.parent / "pictures", overwrite=overwrite)

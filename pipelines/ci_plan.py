@@ -15,11 +15,10 @@ from pipelines.ci_run import preset_params, result_name
 from pipelines.costs import Costs
 from pipelines.fingerprint import Pipeline
 from pipelines.incoming import EXTERNAL
+from pipelines.lock_file import LOCK
 from pipelines.markdown import code, plain, table
 from pipelines.revisions import changed_lines, checked_out, commit_of, experiment_commit, short
 from pipelines.telling import brief
-
-LOCK = "dvc.lock"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from components.yaml_files import parse_yaml
 from pipelines import dag, environment
 from pipelines.clone import Clone, share_inboxes
 from pipelines.dag import Dag
-from pipelines.fingerprint import load
+from pipelines.lock_file import recorded_stages
 from pipelines.outputs import has_remote
 from pipelines.reproduction import reproduce
 from pipelines.revisions import commit_of, dvc, experiment_commit, git
@@ -122,7 +122,7 @@ def pulled(root: Path, only: Sequence[str]) -> Dag:
 
 def pull(root: Path, stages: Iterable[str]) -> None:
     """Bring the outputs of stages into a checkout, as far as the cache and the remote have them."""
-    known = load(root / "dvc.lock").get("stages", {})
+    known = recorded_stages(root)
     wanted = [stage for stage in stages if stage in known]
     if wanted and has_remote(root):
         try:
@@ -133,5 +133,5 @@ def pull(root: Path, stages: Iterable[str]) -> None:
 
 def has_outputs(root: Path, stage: str) -> bool:
     """Whether the outputs that dvc.lock names for a stage are there."""
-    outs = load(root / "dvc.lock").get("stages", {}).get(stage, {}).get("outs", ())
+    outs = recorded_stages(root).get(stage, {}).get("outs", ())
     return all((root / out["path"]).exists() for out in outs)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.yaml_files import dump_yaml
+from components.yaml_files import dump_yaml, read_yaml
 from pipelines import costs, dag
-from pipelines.fingerprint import load
 from pipelines.journal import link_or_copy
+from pipelines.lock_file import LOCK, recorded_stages
 from pipelines.revisions import clone_at, dvc, git
 
 INBOXES = ("data/archives", "data/external")
@@ -94,12 +94,11 @@ class Clone:
 
     def _keep_stages(self, keep: Callable[[str], bool]) -> list[str]:
         """The stages of dvc.lock that stay in it."""
-        path = self.folder / "dvc.lock"
-        lock = load(path)
-        stages = lock.get("stages", {})
+        stages = recorded_stages(self.folder)
         kept = {stage: entry for stage, entry in stages.items() if keep(stage)}
         if kept != stages:
-            path.write_text(dump_yaml(lock | {"stages": kept}), encoding="utf-8")
+            path = self.folder / LOCK
+            path.write_text(dump_yaml(read_yaml(path) | {"stages": kept}), encoding="utf-8")
         return list(kept)
 
     def remove(self) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from components.errors import InputError
 from pipelines.fingerprint import load, look_up, overlap
 from pipelines.journal import flatten
+from pipelines.lock_file import recorded_stages
 
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new", "not in cache": "is not in the cache"}
 
@@ -85,13 +87,14 @@ def read(root: Path, *, data: bool = True) -> Dag:
             raise InputError(f"{root / name}: no such file; run inside the checkout, or bring it back (`git checkout`)")
         load(root / name)  # of what is wrong in it DVC says less
     try:
-        with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):  # DVC reads its files anew for each lock
+        # DVC tells paths from where one is, and reads its files anew for each lock.
+        with chdir(root), Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):
+            lock = recorded_stages(root)
             upstream, made = ordered(repo), outputs(repo)
             status = repo.status()
     except DvcException as error:
         cause = " ".join(f" ({error.__cause__})".split()) if error.__cause__ else ""
         raise InputError(f"DVC cannot read {root}: {error}{cause and ' '}{cause}") from error
-    lock = load(root / "dvc.lock").get("stages", {})
     if not data:
         status = {stage: without_data(entries, made) for stage, entries in status.items()}
     why = {named(stage): reasons(entries, lock.get(named(stage)), root) for stage, entries in status.items()}

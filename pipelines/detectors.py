@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import InputError
+from pipelines.environment import seen_from_here
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +57,11 @@ def find_detector(name: str, device: str) -> Detect:
 
 def weights_of(name: str) -> Path | None:
     """The file of weights that `name` stands for, if there is one."""
-    files = (MODELS / name / "model.safetensors", SHIPPED / f"{name}.safetensors", Path(name) / "model.safetensors")
+    files = (
+        seen_from_here(MODELS) / name / "model.safetensors",
+        SHIPPED / f"{name}.safetensors",
+        Path(name) / "model.safetensors",
+    )
     found = [path for path in (*files, Path(name)) if path.is_file()]
     return found[0] if found else None
 
@@ -65,9 +70,10 @@ def unknown(name: str) -> InputError:
     """Why nothing is meant by `name`, and what could be."""
     from components.availability import gap_of
 
-    if gap := gap_of(MODELS / name):
+    if gap := gap_of(seen_from_here(MODELS) / name):
         return InputError(f"--model {name}: {gap}")
-    runs, shipped = (path.parent.name for path in MODELS.glob("*/model.safetensors")), SHIPPED.glob("*.safetensors")
+    runs = (path.parent.name for path in seen_from_here(MODELS).glob("*/model.safetensors"))
+    shipped = SHIPPED.glob("*.safetensors")
     return InputError(
         f"--model {name}: nothing has this name. Methods: {', '.join(CLASSICAL)}; runs in data/models: {listed(runs)}; "
         f"weights that ship: {listed(path.stem for path in shipped)}; or name a folder with model.safetensors, a "
@@ -92,7 +98,7 @@ def classical(name: str) -> Detect:
     from components.data.maps import grey
     from components.methods import Method, find_map
 
-    places = (PREDICTIONS / name / "fitted.npz", SHIPPED / f"{name}.npz") if name in LEARNS else ()
+    places = (seen_from_here(PREDICTIONS) / name / "fitted.npz", SHIPPED / f"{name}.npz") if name in LEARNS else ()
     fitted = next((path for path in places if path.is_file()), None)
     if places and fitted is None:
         raise InputError(

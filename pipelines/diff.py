@@ -29,15 +29,15 @@ def command(
     The second is the workspace where it is not named.
     Results are read from DVC's cache (or its remote) by each revision's dvc.lock: nothing is checked out or run.
     """
-    from pipelines import environment
     from pipelines.compare import compare
     from pipelines.compare_pictures import changed_most
     from pipelines.compare_text import lines
     from pipelines.places import check_places
+    from pipelines.revisions import repository
     from pipelines.snapshot import take
 
     check_places([path for path in (markdown, html) if path], overwrite=overwrite)
-    root = environment.root()
+    root = repository()
     found = compare(take(root, before), take(root, after), root)
     pictures = changed_most(root, found.before, found.after, most)
     click.echo("\n".join(lines(found, pictures)))

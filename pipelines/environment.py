@@ -1,14 +1,16 @@
 """Where the three tools keep their state, and what they may not do: decided here, before any of them is imported.
 
-Standard library only. `apply` is called first by everything that runs: stages, courier, command line, flows.
+Little but the standard library. `apply` is called first by everything that runs: stages, courier, command line, flows.
 """
 
 import os
 import sys
 from pathlib import Path
 
-ANCHORS = (".dvc", ".git", "pyproject.toml")
-"""What marks the top folder of a checkout, when DVC does not name it."""
+from components.errors import InputError
+
+ANCHOR = ".dvc"
+"""The folder that marks the top of a checkout, as it does for DVC; git need not know of it."""
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -48,15 +50,49 @@ HOMES = {
 """Folders that would else lie in the home directory, relative to the state folder."""
 
 
-def root() -> Path:
-    """The checkout whose state is used: what DVC says (also inside its temporary experiments), else around here."""
+def working_folder() -> Path:
+    """Where the command was called.
+
+    Raises:
+        InputError: the folder was removed meanwhile.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise InputError("the working folder is not there any more; go to one that is (`cd`)") from error
+
+
+def around_here() -> Path | None:
+    """The checkout that DVC names (also inside its temporary experiments), else the nearest one upwards, if any."""
     if "DVC_ROOT" in os.environ:
         return Path(os.environ["DVC_ROOT"]).resolve()
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if any((folder / anchor).exists() for anchor in ANCHORS):
-            return folder
-    return here
+    here = working_folder()
+    return next((folder for folder in (here, *here.parents) if os.path.isdir(folder / ANCHOR)), None)
+
+
+def root() -> Path:
+    """The checkout whose state is used; outside any, the working folder."""
+    return around_here() or working_folder()
+
+
+def checkout() -> Path:
+    """The checkout that the command is about.
+
+    Raises:
+        InputError: the working folder lies in none.
+    """
+    found = around_here()
+    if found is None:
+        raise InputError(
+            f"{working_folder()}: neither a checkout of the project nor in one (no folder {ANCHOR} here or above); go "
+            "to one (`cd`); predict, score, label and prepare work anywhere"
+        )
+    return found
+
+
+def seen_from_here(path: Path) -> Path:
+    """A path of the checkout, as dvc.yaml writes it, relative to the working folder."""
+    return Path(os.path.relpath(root() / path))
 
 
 def state() -> Path:

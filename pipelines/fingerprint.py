@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from components.data.names import data_below
 from components.errors import InputError
 from components.yaml_files import read_yaml
+from pipelines.lock_file import recorded_stages
 
 EXPRESSION = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 
@@ -54,9 +56,9 @@ def everything(folder: Path) -> list[str]:
 
 
 def content_hash(path: Path) -> str:
-    """Hash of a file's bytes, or of a folder's file names and bytes; `missing` if there is none."""
+    """Hash of a file's bytes, or of a folder's file names and bytes (junk left out); `missing` if there is none."""
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+        files = [file for file in data_below(path) if "__pycache__" not in file.parts]
         return digest([[file.relative_to(path).as_posix(), content_hash(file)] for file in files])
     if not path.is_file():
         return "missing"
@@ -73,7 +75,7 @@ class Pipeline:
         self.scope = load(folder / "params.yaml")
         for values in self.definition.get("vars", ()):
             self.scope = self.scope | (values if isinstance(values, dict) else load(folder / values))
-        lock = load(folder / "dvc.lock").get("stages", {})
+        lock = recorded_stages(folder)
         outs = (out for stage in lock.values() for out in stage.get("outs", ()))
         self.outs: dict[str, str] = {out["path"]: out["md5"] for out in outs if "md5" in out}
 

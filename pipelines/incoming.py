@@ -10,6 +10,7 @@ import click
 
 from components.data.sources import BACKBONES, CHECKPOINTS, ITEMS, MAPS, MIDAS, SET_ARCHIVES, TE2
 from components.errors import InputError
+from pipelines.environment import checkout, seen_from_here
 
 INBOX = Path("data/archives")
 EXTERNAL = Path("data/external")
@@ -49,6 +50,8 @@ def command(
     label's as --resize says (the authors' own code: nearest; `predict` is bilinear). `dbdflow status` says what is
     there, and where to get the rest.
     """
+    if item != LABELS:  # they stay where they are
+        checkout()
     of_any = item == METHOD_MAPS
     said = of_method(paths, method, white, resize, test_set) if of_any else known(item, paths, partial, anyway)
     click.echo(f"{item}: {said}")
@@ -58,19 +61,20 @@ def known(item: str, paths: tuple[Path, ...], partial: bool, anyway: bool) -> st
     """Bring in something that is known by its name."""
     from components.incoming import maps, sets, weights
 
+    inbox = seen_from_here(INBOX)
     if item in SET_ARCHIVES:
-        return sets.import_set(item, paths, INBOX, partial=partial)
+        return sets.import_set(item, paths, inbox, partial=partial)
     if item in MAPS:
         row, cuhk = maps.AUTHORS_MAPS[item]
-        return maps.import_maps(row, maps.authors_facts(item), paths, EXTERNAL, cuhk=cuhk)
+        return maps.import_maps(row, maps.authors_facts(item), paths, seen_from_here(EXTERNAL), cuhk=cuhk)
     path = only(paths)
     if item == TE2:
-        return sets.import_te2(path, INBOX, partial=partial)
+        return sets.import_te2(path, inbox, partial=partial)
     if item == MIDAS.name or item in CHECKPOINTS:
-        return weights.import_weights(item, path, INBOX, anyway=anyway)
+        return weights.import_weights(item, path, inbox, anyway=anyway)
     if item not in NAMES or item in BACKBONES:
         check_backbone(item)
-        return weights.import_backbone(item, path, INBOX, anyway=anyway)
+        return weights.import_backbone(item, path, inbox, anyway=anyway)
     return corrections(path)
 
 
@@ -135,5 +139,5 @@ def of_method(
         raise InputError("--white: say what white means in these maps, in_focus or out_of_focus")
     row = method if method in rows else NO_ROW
     facts = Facts(rows.get(method, method), row, white, resize, ", ".join(map(str, paths)))
-    said = import_maps(method, facts, paths, EXTERNAL, test_set=test_set)
+    said = import_maps(method, facts, paths, seen_from_here(EXTERNAL), test_set=test_set)
     return said if row != NO_ROW else f"{said} (no row of the paper's tables is called {method})"

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -112,7 +113,7 @@ def fetch(root: Path, commit: str | None, paths: Iterable[str]) -> None:
     wanted = list(paths)
     if not wanted or not has_remote(root):
         return
-    with Repo(str(root)) as repo:
+    with chdir(root), Repo(str(root)) as repo:  # DVC takes paths from where one is
         try:
             repo.fetch(targets=wanted, revs=[commit] if commit else None, workspace=commit is None)
         except (DvcException, OSError) as error:

@@ -10,6 +10,7 @@ import click
 
 from pipelines.progress import duration
 from pipelines.remote import Output, Store, Trouble, check_out, opened, recorded, transfer
+from pipelines.revisions import repository
 
 
 @click.command("pull")
@@ -21,10 +22,8 @@ def command(*, outputs: tuple[str, ...], remote: str | None, force: bool) -> Non
 
     Exit code 1: something in the remote is damaged or missing; it is named, and everything else is in place.
     """
-    from pipelines import environment
-
     begun = time.monotonic()
-    troubles, fetched, whole = pull(environment.root(), outputs, remote, force=force)
+    troubles, fetched, whole = pull(repository(), outputs, remote, force=force)
     click.echo(
         f"{whole} outputs in place, {fetched} objects fetched and checked, "
         f"in {duration(time.monotonic() - begun)}; nothing was run"

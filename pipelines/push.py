@@ -9,7 +9,7 @@ import click
 
 from pipelines.progress import duration
 from pipelines.remote import Trouble, opened, recorded, transfer
-from pipelines.revisions import git
+from pipelines.revisions import git, repository
 
 
 @click.command("push")
@@ -21,9 +21,7 @@ def command(*, outputs: tuple[str, ...], remote: str | None, again: bool) -> Non
 
     Exit code 1: something is damaged or missing here; it is named, and everything else is sent.
     """
-    from pipelines import environment
-
-    begun, root = time.monotonic(), environment.root()
+    begun, root = time.monotonic(), repository()
     troubles, sent, there = push(root, outputs, remote, again=again)
     click.echo(f"{sent} objects sent, {there} were there, in {duration(time.monotonic() - begun)}")
     if git(root, "status", "--porcelain", "--", "dvc.lock"):

@@ -23,6 +23,7 @@ from components.errors import InputError
 from components.storage import atomic_path, write_json
 from components.yaml_files import read_yaml
 from pipelines import environment, processes
+from pipelines.lock_file import check_merged
 from pipelines.locks import taken
 from pipelines.stopping import Stop
 
@@ -127,10 +128,15 @@ def lock_file_is_whole(path: Path) -> bool:
 
 
 def restore_lock_file(root: Path, say: Say) -> None:
-    """Put the last whole `dvc.lock` in the place of half a one; without it, none (the run cache remembers)."""
+    """Put the last whole `dvc.lock` in the place of half a one; without it, none (the run cache remembers).
+
+    Raises:
+        InputError: it is a person who has to choose: a merge is left open in it.
+    """
     path, kept = root / "dvc.lock", folder(root) / "dvc.lock"
     if lock_file_is_whole(path):  # it was only being written
         return
+    check_merged(path)
     broken = folder(root) / "dvc.lock.broken"
     shutil.copy2(path, broken)
     if kept.exists():

@@ -9,13 +9,13 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
-from pipelines.fingerprint import load
+from pipelines.lock_file import LOCK, broken, recorded_stages
 from pipelines.objects import LISTING, listed, md5
 from pipelines.progress import Progress
 
@@ -49,21 +49,26 @@ def recorded(root: Path, words: Sequence[str] = ()) -> list[Output]:
     Raises:
         InputError: no `dvc.lock`; a word that fits no output.
     """
-    stages = load(root / "dvc.lock").get("stages", {})
+    stages = recorded_stages(root)
     if not stages:
         raise InputError(
             f"{root / 'dvc.lock'}: no such file, or no stage in it; it says which outputs belong to this commit: "
             "whoever reproduced has to commit it (`git add dvc.lock`), or reproduce here (`dbdflow reproduce`)"
         )
-    outs = [Output(stage, out["path"], out["md5"]) for stage, told in stages.items() for out in told.get("outs", ())]
+    made = [(stage, out) for stage, told in stages.items() for out in told.get("outs", ())]
+    if lacking := [out["path"] for _, out in made if "md5" not in out]:
+        raise broken(root / LOCK, f"no hash of {lacking[0]}")
+    outs = [Output(stage, out["path"], out["md5"]) for stage, out in made]
     for word in words:
-        if not any(fits(out, word) for out in outs):
+        if not any(fits(out, word, root) for out in outs):
             raise InputError(f"{word}: no output or stage of dvc.lock, e.g. {outs[-1].path} or {outs[-1].stage}")
-    return [out for out in outs if not words or any(fits(out, word) for word in words)]
+    return [out for out in outs if not words or any(fits(out, word, root) for word in words)]
 
 
-def fits(out: Output, word: str) -> bool:
-    return word in (out.stage, out.stage.partition("@")[0]) or f"{out.path}/".startswith(f"{word.rstrip('/')}/")
+def fits(out: Output, word: str, root: Path) -> bool:
+    """Whether a word names the output's stage, or a path, relative to the working folder, that it is or lies in."""
+    path = root / out.path
+    return word in (out.stage, out.stage.partition("@")[0]) or Path(os.path.abspath(word)) in (path, *path.parents)
 
 
 class Store:
@@ -136,7 +141,7 @@ def opened(root: Path, name: str | None, command: str) -> Iterator[tuple[Any, St
     from dvc.repo import Repo
 
     try:
-        with Repo(str(root), _wait_for_lock=True) as repo:
+        with chdir(root), Repo(str(root), _wait_for_lock=True) as repo:  # DVC takes paths from where one is
             store = Store(repo, name, command)
             try:
                 yield repo, store

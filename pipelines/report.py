@@ -1,18 +1,20 @@
 """Stage `report`: the paper's tables, ours beside them, curves, gallery and provenance on one page."""
 
 import os
-import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from components.errors import InputError
 from components.params import EXTERNAL, load_params
 from components.report.page import build_report
 from components.report.provenance import StageFacts, stage_facts
 from components.summaries import Summary, find_summaries, write_summaries
 from pipelines import executions
-from pipelines.fingerprint import Pipeline, digest, load
+from pipelines.fingerprint import Pipeline, digest
+from pipelines.lock_file import recorded_stages
 from pipelines.ranking import ranked, scored_on
+from pipelines.revisions import git
 from pipelines.stage import Stage, main
 
 PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "dvc", "prefect", "mlflow")
@@ -73,14 +75,16 @@ def summary_metrics(found: Mapping[str, Summary]) -> dict[str, float]:
 
 def commit() -> str:
     """The checkout's commit, with a note when files differ from it."""
-    done = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, check=False)
-    return done.stdout.decode().strip() or "not a git checkout"
+    try:
+        return git(Path(), "describe", "--always", "--dirty", "--abbrev=40").strip()
+    except InputError:
+        return "not a git checkout"
 
 
 def stages(folder: Path) -> list[StageFacts]:
     """What dvc.lock has of every stage, by name; this one is not there yet, or is there as it was."""
     pipeline = Pipeline(folder)
-    defined, locked = pipeline.stages(), load(folder / "dvc.lock").get("stages", {})
+    defined, locked = pipeline.stages(), recorded_stages(folder)
     names = sorted(defined.keys() & locked.keys() - {"report"})
     return [stage_facts(name, locked[name], pipeline.digest(defined[name])) for name in names]
 

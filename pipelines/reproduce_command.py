@@ -30,16 +30,20 @@ def command(
     STAGE is a name of dvc.yaml (train_stage1@dffnet) or what stands before its @. With --preset or --set the workspace
     stays as it is, and the result is a DVC experiment.
     """
-    from pipelines import environment, experiments, flow
+    from pipelines import experiments, flow, recovery
     from pipelines.reproduction import look
+    from pipelines.revisions import repository
     from pipelines.stopping import Stop, by_signals
 
+    root = repository()
     request = experiments.Request(preset, dict(map(parsed, values)), (*only, *stages), jobs)
     if dry:
         click.echo("\n".join(experiments.plan(request)))
         return
     api = flow.reachable()
-    if api and (request.experiment or look(environment.root(), request.only).to_do()):
+    if api and not request.experiment:
+        recovery.repair(root, click.echo)
+    if api and (request.experiment or look(root, request.only).to_do()):
         flow.prepare(api)
         from pipelines.reproduce import from_console, reproduce
 

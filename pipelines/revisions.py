@@ -10,6 +10,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.errors import InputError
+from pipelines import environment
+
+
+def repository() -> Path:
+    """The checkout that the command is about, which DVC and clones of it need to be a git repository of its own.
+
+    Raises:
+        InputError: no checkout, no repository, no commit in it, or git is not to be had.
+    """
+    root = environment.checkout()
+    if not (root / ".git").exists():
+        raise InputError(
+            f"{root}: no git repository (a zip of the project is none); reproduce, sweep, verify, push, pull, diff, ci "
+            "and DVC itself need one: say `git init && git add --all`, then `git commit -m unpacked` there; predict, "
+            "score, label, prepare, import, status and up work without"
+        )
+    git(root, "rev-parse", "--git-dir")
+    try:
+        git(root, "rev-parse", "--verify", "HEAD")
+    except InputError as error:
+        raise InputError(f"{root}: no commit yet; say `git add --all`, then `git commit -m unpacked` there") from error
+    return root
 
 
 def git(folder: Path, *words: str, given: str | None = None) -> str:
@@ -28,7 +50,10 @@ def called(folder: Path, command: Sequence[str], given: str | None) -> str:
     """
     env = os.environ | {"GIT_TERMINAL_PROMPT": "0"}  # nobody is there to answer
     words = None if given is None else given.encode("utf-8", "surrogateescape")
-    done = subprocess.run(command, cwd=folder, env=env, input=words, capture_output=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=folder, env=env, input=words, capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise InputError(f"{command[0]}: no such program on the PATH; install it") from error
     if done.returncode != 0:
         told = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
         raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {told}")

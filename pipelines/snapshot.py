@@ -13,6 +13,7 @@ from components.report.records import RunRecord, read_published_maps, read_run
 from pipelines.clone import cache_of
 from pipelines.fingerprint import Pipeline, load, resolve
 from pipelines.journal import flatten
+from pipelines.lock_file import recorded_stages
 from pipelines.outputs import Outputs, fetch
 from pipelines.revisions import checked_out, commit_of, short
 from pipelines.telling import brief
@@ -66,7 +67,7 @@ def take(root: Path, name: str | None) -> Snapshot:
         if not (folder / "params.yaml").is_file():
             raise InputError(f"{name or root}: no params.yaml in it, so it is no revision of this project")
         pipeline, params = Pipeline(folder), load(folder / "params.yaml")
-        entries = load(folder / "dvc.lock").get("stages", {})  # of stages that are gone, too
+        entries = recorded_stages(folder)  # of stages that are gone, too
         stages = {stage: entries[stage] for stage in pipeline.stages() if stage in entries}
         gaps = list(doubts(told, pipeline, stages))
     outputs = Outputs(stages, cache_of(root))

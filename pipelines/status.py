@@ -18,8 +18,10 @@ from components.data.pairs import pair_part
 from components.data.sources import BACKBONES, BY_HAND, CHECKPOINTS, MAPS, MIDAS, SET_ARCHIVES, TE2, TE2_MAPS, Archive
 from components.data.splits import read_stems
 from components.errors import InputError
+from components.external.methods import folders_in
 from components.incoming.maps import AUTHORS_MAPS
 from components.params import BACKBONES_FOLDER, load_params
+from pipelines.environment import checkout, seen_from_here
 from pipelines.incoming import EXTERNAL, INBOX
 from pipelines.needs import needs
 
@@ -51,17 +53,17 @@ class Line:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of item, state, found, needed_for, remedy.")
 def command(*, as_json: bool) -> None:
     """What of the published data, weights, checkpoints and maps is here, what it is needed for, how to get the rest."""
-    params = load_params()
+    checkout()
+    shown, paper = seen_from_here(Path("params.yaml")), seen_from_here(PAPER)
+    params = load_params(shown)
     rendered = params.download.source == "rendered"
-    lines = list(survey(needs(load_params(PAPER) if rendered else params)))
+    lines = list(survey(needs(load_params(paper) if rendered else params)))
     if as_json:
         click.echo(json.dumps([asdict(line) for line in lines], indent=1))
         return
     if rendered:
-        click.echo(
-            f"{params.name} (params.yaml) renders its photographs and needs nothing of this. The paper's experiment"
-        )
-        click.echo(f"(`cp {PAPER} params.yaml`, then `dvc repro`) does:\n")
+        click.echo(f"{params.name} ({shown}) renders its photographs and needs nothing of this. The paper's experiment")
+        click.echo(f"(`cp {paper} {shown}`, then `dvc repro`) does:\n")
     for line in lines:
         show(line)
     counts = {state: sum(line.state == state for line in lines) for state in COLOURS}
@@ -72,6 +74,11 @@ def command(*, as_json: bool) -> None:
     click.echo(
         "that, name it in `download.without` in params.yaml: the report then says what is not available, and why."
     )
+
+
+def inbox() -> Path:
+    """Where things come in."""
+    return seen_from_here(INBOX)
 
 
 def show(line: Line) -> None:
@@ -101,11 +108,11 @@ def of_part(dataset: DataSet, part: Part, needed_for: str) -> Line:
     item = dataset.name if len(dataset.parts) == 1 else f"{dataset.name} ({part.name})"
     place = BY_HAND.get(dataset.name, {}).get(part.name, "")
     archives = () if place else SET_ARCHIVES[dataset.name]
-    for folder in (INBOX / dataset.name, RAW / dataset.name):
+    for folder in (inbox() / dataset.name, seen_from_here(RAW) / dataset.name):
         found = None if (folder / RENDERED).exists() else find_part(dataset, part, list(folders_below([folder])), True)
         if found is not None:
             return counted(dataset, found, item, needed_for, folder)
-    here = [archive.file for archive in archives if (INBOX / archive.file).exists()]
+    here = [archive.file for archive in archives if (inbox() / archive.file).exists()]
     if here and len(here) == len(archives):
         remedy = f"`dvc repro download@{dataset.name}` unpacks it"
         return Line(item, "partial", f"{', '.join(here)}, not unpacked yet", needed_for, remedy)
@@ -132,7 +139,7 @@ def counted(dataset: DataSet, found: FoundPart, item: str, needed_for: str, fold
 
 def begun(archives: Sequence[Archive], here: Sequence[str]) -> str:
     """What is there of a set that is not complete."""
-    parts = [archive.file for archive in archives if list(INBOX.glob(f".{archive.file}*"))]
+    parts = [archive.file for archive in archives if list(inbox().glob(f".{archive.file}*"))]
     words = [f"{', '.join(here)} fetched"] if here else []
     words += [f"{', '.join(parts)} begun"] if parts else []
     return "; ".join(words) or "nothing of it"
@@ -149,7 +156,7 @@ def get(item: str, archives: Sequence[Archive], place: str) -> str:
 def of_te2(needed_for: str) -> Line:
     """The list of CUHK-TE-2."""
     (expected,) = (each.expected for each in CUHK.listed if each.file == f"{TE2}.txt")
-    for path in (INBOX / f"{TE2}.txt", RAW / "cuhk" / f"{TE2}.txt"):
+    for path in (inbox() / f"{TE2}.txt", seen_from_here(RAW) / "cuhk" / f"{TE2}.txt"):
         if path.exists() and not (path.parent / RENDERED).exists():
             count = len(read_stems(path))
             state: State = "present" if count == expected else "partial"
@@ -160,11 +167,11 @@ def of_te2(needed_for: str) -> Line:
 
 def of_file(archive: Archive, needed_for: str) -> Line:
     """A file of weights."""
-    path = INBOX / archive.file
+    path = inbox() / archive.file
     if not path.exists():
         return Line(archive.name, "missing", begun([archive], []), needed_for, get(archive.name, [archive], ""))
     try:
-        note = check_kept(archive, archive.name, INBOX)
+        note = check_kept(archive, archive.name, inbox())
     except InputError as error:
         return Line(archive.name, "broken", str(path), needed_for, str(error))
     found = f"{path}, {path.stat().st_size / 1e6:.0f} MB"
@@ -180,10 +187,10 @@ def replace_it(item: str) -> str:
 
 def of_backbone(name: str, needed_for: str) -> Line:
     """ImageNet weights of a backbone: imported, or in timm's cache."""
-    imported = INBOX / BACKBONES_FOLDER / f"{name}.safetensors"
+    imported = inbox() / BACKBONES_FOLDER / f"{name}.safetensors"
     cached = list(Path(os.environ["HF_HOME"], "hub").glob(f"models--timm--{name}.*"))
-    sha256 = ledger.imported(INBOX, name, "backbones")
-    if imported.exists() and (note := ledger.stand_in(INBOX, name, imported.name, sha256)):
+    sha256 = ledger.imported(inbox(), name, "backbones")
+    if imported.exists() and (note := ledger.stand_in(inbox(), name, imported.name, sha256)):
         return Line(name, "other", f"{imported}: {note['not_published']}", needed_for, replace_it(name))
     if here := [path for path in (imported, *cached) if path.exists()]:
         return Line(name, "present", str(here[0]), needed_for, "")
@@ -195,8 +202,8 @@ def of_backbone(name: str, needed_for: str) -> Line:
 
 def of_maps(archive: Archive, needed_for: str) -> Line:
     """The authors' result maps, as imported."""
-    folder = EXTERNAL / AUTHORS_MAPS[archive.name][0]
-    sets = {path.name: len(find_images(path)) for path in sorted(folder.glob("*")) if path.is_dir()}
+    folder = seen_from_here(EXTERNAL) / AUTHORS_MAPS[archive.name][0]
+    sets = {path.name: len(find_images(path)) for path in folders_in(folder)} if folder.is_dir() else {}
     if sets:
         return Line(archive.name, "present", ", ".join(f"{name}: {n} maps" for name, n in sets.items()), needed_for, "")
     return Line(archive.name, "missing", "nothing of it", needed_for, by_hand(archive.name, archive.addresses[0]))

@@ -25,11 +25,12 @@ def command(*, axes: tuple[str, ...], only: tuple[str, ...], jobs: int | None, d
     Every combination ends as a DVC experiment; what several have in common runs once. The table has mean and spread
     over `seed`, and how far the other values differ from the first. The workspace stays as it is.
     """
-    from pipelines import environment, flow
+    from pipelines import flow
+    from pipelines.revisions import repository
     from pipelines.sweeps import Sweep
 
     values = read_axes(axes)
-    sweep = Sweep(environment.root(), values, only, click.echo)
+    sweep = Sweep(repository(), values, only, click.echo)
     if dry:
         click.echo("\n".join(sweep.told_plan()))
         return

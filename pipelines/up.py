@@ -190,6 +190,7 @@ PORT = click.IntRange(1, 65535)
 @click.option("--check", "only_check", is_flag=True, help="Say what is running; exit code 1 unless all is.")
 def command(*, prefect_port: int, mlflow_port: int, port: int, only_check: bool) -> None:
     """Start Prefect's and MLflow's servers with their pages, and a worker; Ctrl-C ends all."""
+    environment.checkout()
     if only_check:
         sys.exit(0 if check() else 1)
     stop = Stop()

@@ -28,8 +28,8 @@ def command(*, words: tuple[str, ...], sample: int | None, every: bool, seed: in
     The workspace and DVC's cache stay as they are. Exit code 0: all the same; 1: one differs or failed; 3: some could
     not be checked.
     """
-    from pipelines import environment
     from pipelines.recompute import Asked, Verdict, recompute
+    from pipelines.revisions import repository
     from pipelines.stopping import Stop, by_signals
 
     if every and sample:
@@ -38,7 +38,7 @@ def command(*, words: tuple[str, ...], sample: int | None, every: bool, seed: in
     asked = Asked(words, wanted, random.randrange(10**6) if seed is None else seed, tolerance)
     begun, stop, found = time.monotonic(), Stop(), list[Verdict]()
     with by_signals(stop):
-        for verdict in recompute(environment.root(), asked, stop):
+        for verdict in recompute(repository(), asked, stop):
             found.append(verdict)
     counts = Counter(verdict.kind for verdict in found)
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing checked"

@@ -274,3 +274,12 @@ def test_the_lock_names_versions_and_hashes_alone() -> None:
     for entry in entries:
         assert re.match(r"[\w.\-]+(\[[\w,\-]+\])?==\S+", entry), entry
         assert " --hash=sha256:" in entry, entry
+
+
+def test_predict_score_and_label_need_neither_dvc_nor_git() -> None:
+    starts = ("pipelines.photographs", "pipelines.sheet", "pipelines.label", "components.evaluation")
+    files = set().union(*map(closure, starts)) | {MODULES["pipelines.cli"]}
+    for path in files:
+        found = {name.split(".")[0] for name in mentioned(path)} & {"dvc", "git", "mlflow", "prefect", "scmrepo"}
+        assert not found, f"{path} imports {found}"
+    assert MODULES["pipelines.revisions"] not in files

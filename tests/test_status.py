@@ -26,6 +26,7 @@ ITEMS = [
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with the paper's params and nothing else."""
     folder = tmp_path / "checkout"
+    (folder / ".dvc").mkdir(parents=True)
     shutil.copytree(ROOT / "presets", folder / "presets")
     for name in ("data/archives/sources.yaml", "data/external/README.md"):
         (folder / name).parent.mkdir(parents=True)
@@ -157,13 +158,21 @@ def test_what_a_person_gets_wrong_is_one_message(here: Path, words: list[str], m
     assert "Traceback" not in result.stderr
 
 
-def test_outside_a_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = call("status")
-    assert (result.exit_code, result.stderr.splitlines()[0]) == (
-        2,
-        "error: params.yaml: no such file; run inside the repository, or name a params file",
-    )
+def test_from_a_sub_folder_it_is_the_same_checkout(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published.ctcug(here / "docs/mine")
+    monkeypatch.chdir(here / "docs")
+    assert call("import", "ctcug", "nothing").stderr.startswith("error: nothing: no such file or folder")
+    result = call("import", "ctcug", "mine", "--partial")
+    assert (result.exit_code, result.stdout) == (0, "ctcug: all: 3 of 150 pairs\n")
+    assert [path.name for path in (here / "docs").iterdir()] == ["mine"]
+    assert status()["ctcug"]["found"] == "3 of 150 pairs in ../data/archives/ctcug"
+    result = call("import", "maps", "mine", "--method", "lbp", "--white", "in_focus", "--test-set", "CTCUG")
+    assert "both hold maps of CTCUG" in result.stderr
+    monkeypatch.chdir(here)
+    assert status()["ctcug"]["found"] == "3 of 150 pairs in data/archives/ctcug"
+    monkeypatch.chdir(here / "docs")
+    (here / "params.yaml").unlink()
+    assert call("status").stderr.startswith("error: ../params.yaml: no such file")
 
 
 def test_as_shipped_the_miniature_needs_nothing(here: Path) -> None:

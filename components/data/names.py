@@ -1,5 +1,6 @@
 """Names of files as people write them: which are one name, and which name no data at all."""
 
+import os
 import unicodedata
 from fnmatch import fnmatch
 from pathlib import Path
@@ -47,3 +48,12 @@ def not_read(path: Path) -> str:
     """Why a photograph of this name is not read, and what to do; empty if it may be."""
     suffix = path.suffix.lower()
     return f"{suffix} is not read; convert it to JPEG or PNG" if suffix in UNREAD else ""
+
+
+def data_below(folder: Path) -> list[Path]:
+    """All files in `folder` and in the folders below it that are no junk, and lie in none, in a fixed order."""
+    found = []
+    for path, names, files in os.walk(folder):
+        names[:] = [name for name in names if not is_junk(name)]
+        found += [Path(path, name) for name in files if not is_junk(name) and Path(path, name).is_file()]
+    return sorted(found)

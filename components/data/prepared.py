@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.availability import Gap, NotAvailableError, gap_of, require
+from components.data.names import is_junk
 from components.errors import InputError
 from components.storage import read_json
 
@@ -181,7 +182,7 @@ class PreparedSet:
         Raises:
             NotAvailableError: none is.
         """
-        folders = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+        folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_junk(path.name)]
         there = [path for path in folders if gap_of(path) is None]
         if folders and not there:
             require(folders[0])

@@ -10,7 +10,8 @@ from components.data.archives import is_archive, is_named_so, unpack
 from components.data.catalog import CUHK, DataSet, Part, find_set
 from components.data.depths import depth_maps
 from components.data.download import UNPACKED
-from components.data.layout import FoundPart, describe_layouts, find_parts, folders_below, place, stems_of_maps
+from components.data.layout import FoundPart, describe_layouts, find_parts, place, stems_of_maps
+from components.data.names import data_below
 from components.data.pairs import Pair, check_counts, expected_counts, find_pairs
 from components.data.sources import TE2
 from components.data.splits import read_stems
@@ -31,8 +32,7 @@ def opened(paths: Sequence[Path], scratch: Path) -> dict[Path, Path]:
             raise InputError(f"{path}: no such file or folder; name what you downloaded or unpacked")
         if path.is_dir():
             roots[path.resolve()] = path
-            inside = [file for folder in folders_below([path]) for file in sorted(folder.iterdir())]
-            archives = [file for file in inside if file.is_file() and (is_archive(file) or is_named_so(file))]
+            archives = [file for file in data_below(path) if is_archive(file) or is_named_so(file)]
         elif is_archive(path):
             archives = [path]
         else:
@@ -111,8 +111,8 @@ def told(part: Part, pairs: Sequence[Pair]) -> str:
 
 
 def folder_hash(folder: Path) -> str:
-    """One hash over the names and bytes of all files in `folder`."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """One hash over the names and bytes of all files in `folder` that are no junk."""
+    files = data_below(folder)
     lines = (f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n" for path in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -301,6 +301,17 @@ def test_ci_run_makes_a_result_beside_the_workspace(copy: History, tmp_path: Pat
     assert "<details><summary>2 runs did not move: first, second</summary>" in text
 
 
+def test_from_a_sub_folder_it_is_the_same(copy: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = (("ci", "plan", "--base", "HEAD~3"), ("diff", "HEAD~3", "HEAD"), ("reproduce", "--dry"))
+    copy.replace("params.yaml", "first: 2.0", "first: 3.0")
+    before = [call(*words).output for words in commands]
+    assert "evaluate@first" in before[2]
+    monkeypatch.chdir(copy.root / "lib")
+    assert [call(*words).output for words in commands] == before
+    assert "told.md: written" in call("diff", "HEAD~3", "HEAD", "--markdown", "told.md").stdout.splitlines()
+    assert (copy.root / "lib/told.md").is_file()
+
+
 # ---- costs
 
 
