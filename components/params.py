@@ -7,6 +7,7 @@ a params file says the whole experiment. An unknown or ill-typed key is an `Inpu
 import difflib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -460,6 +461,7 @@ class Params(Section):
             raise ValueError(f"{min(doubled)!r} names two runs or methods; rename one of them")
         _listed("predicted", self.predicted, models)
         _listed("evaluated", self.evaluated, [*self.predicted, *self.baselines])
+        _listed("cached_sets", self.cached_sets, ["cuhk", "dut"])
         resolved = self.resolved
         may_cache = resolved.teacher_mode != "online"
         if may_cache and resolved.teacher_batchnorm == "batch":
@@ -481,10 +483,12 @@ def _jitter(augment: Augment) -> tuple[float, float, float]:
     return augment.brightness, augment.contrast, augment.saturation
 
 
-def _listed(key: str, values: list[str], known: list[str]) -> None:
+def _listed(key: str, values: Sequence[str], known: Sequence[str]) -> None:
     for value in values:
         if value not in known:
             raise ValueError(f"{key}: {value!r} is not among {', '.join(known)}")
+        if values.count(value) > 1:
+            raise ValueError(f"{key}: {value!r} stands there {values.count(value)} times, expected once")
 
 
 def training_splits(train: TrainingSplit) -> list[tuple[str, str]]:
@@ -512,7 +516,17 @@ def parse_params(value: object, source: str) -> Params:
     try:
         return Params.model_validate(value)
     except ValidationError as error:
-        raise InputError("\n".join(_explain(dict(each), source) for each in error.errors())) from error
+        raise InputError("\n".join(_lines(error, source))) from error
+
+
+def _lines(error: ValidationError, source: str) -> list[str]:
+    """A line for each wrong key; of a key that may be one of several kinds, all that it may be."""
+    lines: dict[str, str] = {}
+    for each in error.errors():
+        line = _explain(dict(each), source)
+        wrong, _, expected = line.partition(": Input should ")
+        lines[wrong] = f"{lines[wrong]}, or {expected}" if wrong in lines else line
+    return list(lines.values())
 
 
 _UNION_MEMBERS = {

@@ -160,14 +160,15 @@ def score(
             "every map needs its label and every label its map"
         )
 
-    read_as: Counter[str] = Counter()
+    read_as: Counter[tuple[Path, str]] = Counter()
     scores = score_pairs(
         read_pairs(found, truth, maps_positive, labels_positive, read_as),
         resize=resize,
         iou="pooled" if iou == "pooled" else "per_image",
     )
-    for reading, count in sorted((read_as - Counter({"": read_as[""]})).items()):
-        click.echo(f"{labels}: {count} of {len(truth)} labels: {reading}", err=True)
+    for (folder, reading), count in sorted(read_as.items()):
+        if reading:
+            click.echo(f"{folder}: {count} of {len(truth)} read as: {reading}", err=True)
     if as_json:
         click.echo(json.dumps(scores))
         return
@@ -182,27 +183,31 @@ def pictures(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: no such folder, no picture in it, or two with one stem.
     """
-    from components.data.images import find_images
+    from components.data.images import find_all
     from components.data.names import SUFFIXES
 
-    found = find_images(folder)
+    found = find_all(folder)
     if not found:
         raise InputError(f"{folder}: no picture in it; expected {', '.join(sorted(SUFFIXES))}")
     return found
 
 
 def read_pairs(
-    maps: dict[str, Path], labels: dict[str, Path], maps_positive: str, labels_positive: str, read_as: Counter[str]
+    maps: dict[str, Path],
+    labels: dict[str, Path],
+    maps_positive: str,
+    labels_positive: str,
+    read_as: Counter[tuple[Path, str]],
 ) -> Iterator[tuple[str, "NDArray[np.uint8]", "NDArray[np.uint8]"]]:
-    """Each (file, map with 255 = in focus, label with 1 = in focus); `read_as` counts what labels were taken for."""
+    """Each (file, map with 255 = in focus, label with 1 = in focus); `read_as` counts what files were taken for."""
     from components.data.masks import read_map, read_mask
 
     for stem, path in maps.items():
         found, label = read_map(path), read_mask(labels[stem], GREY_TOLERANCE)
-        read_as[label.read_as] += 1
+        read_as.update([(path.parent, found.read_as), (labels[stem].parent, label.read_as)])
         yield (
             str(path),
-            found if maps_positive == "focus" else 255 - found,
+            found.levels if maps_positive == "focus" else 255 - found.levels,
             (label.white if labels_positive == "focus" else ~label.white).astype("uint8"),
         )
 

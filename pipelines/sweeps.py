@@ -22,6 +22,7 @@ from pipelines import costs, environment, recovery
 from pipelines.clone import Say, share_inboxes
 from pipelines.fingerprint import digest, load
 from pipelines.launch import Launcher
+from pipelines.lock_file import LOCK, recorded_stages
 from pipelines.reproduction import Around, Summary, child_environment, look, new_logs, plainly
 from pipelines.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
 from pipelines.revisions import dvc
@@ -128,14 +129,22 @@ class Sweep:
         """Save a point as an experiment, and keep what the tables need."""
         clone = point.clone
         share_inboxes(clone.folder, self.root)
-        scores, lock = clone.folder / "data" / "scores", clone.folder / "dvc.lock"
+        clone.save()
         self.kept(point).parent.mkdir(parents=True, exist_ok=True)
         with atomic_dir(self.kept(point)) as new:
-            shutil.copy2(lock, new / "dvc.lock")
-            if scores.exists():
-                shutil.copytree(scores, new / "scores")
-            clone.save()
+            shutil.copy2(clone.folder / LOCK, new / LOCK)
+            for scores in scores_of(recorded_stages(clone.folder)):
+                target = new / scores.relative_to("data")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                copy = shutil.copytree if (clone.folder / scores).is_dir() else shutil.copy2
+                copy(clone.folder / scores, target)
         self.say(f"experiment {clone.name}: {point.title}")
+
+
+def scores_of(stages: Mapping[str, Any]) -> list[Path]:
+    """The scores that stages made which dvc.lock holds; older ones may lie beside them."""
+    outs = [Path(out["path"]) for entry in stages.values() for out in entry.get("outs", [])]
+    return [path for path in outs if path.is_relative_to("data/scores")]
 
 
 class Running:

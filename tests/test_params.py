@@ -87,7 +87,12 @@ def test_the_paper_preset_is_the_paper(root: Path) -> None:
         ("seed", 2**32, "`seed` is 4294967296 (int): Input should be less than or equal to 4294967295"),
         ("stage1.learning_rate", math.inf, "`stage1.learning_rate` is inf (float): Input should be a finite number"),
         ("stage2.beta", math.nan, "`stage2.beta` is nan (float): Input should be a finite number"),
-        ("departures.gradient_clip", math.inf, "`departures.gradient_clip` is inf (float): Input should be a finite"),
+        (
+            "departures.gradient_clip",
+            math.inf,
+            "`departures.gradient_clip` is inf (float): Input should be 'recipe', or be a finite number",
+        ),
+        ("cached_sets", ["cuhk", "cuhk"], "cached_sets: 'cuhk' stands there 2 times, expected once"),
         ("runtime.threads", 1025, "`runtime.threads` is 1025 (int): Input should be less than or equal to 1024"),
         ("image_size", 8192, "`image_size` is 8192 (int): Input should be less than or equal to 4096"),
         (

@@ -61,6 +61,20 @@ def find_images(folder: Path, prefix: str = "") -> dict[str, Path]:
     return {stem: found[stem] for stem in sorted(found, key=natural_key)}
 
 
+def find_all(folder: Path, prefix: str = "") -> dict[str, Path]:
+    """As `find_images`, where no photograph may be left out.
+
+    Raises:
+        InputError: see there; or one is of a format that is not read, and not there in another.
+    """
+    found = find_images(folder, prefix)
+    for path in sorted(folder.iterdir()):
+        stem = same_name(path.stem)
+        if not is_junk(path.name) and stem.startswith(prefix) and stem not in found and (reason := not_read(path)):
+            raise InputError(f"{path}: {reason}, or take it away")
+    return found
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Name `path` in an error of Pillow, which raises whatever its decoders stumble over.

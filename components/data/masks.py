@@ -12,18 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.data.images import open_upright, reading, to_eight_bits
+from components.data.images import open_upright, opened, reading, to_eight_bits
 from components.errors import InputError
 
 GREY = (26, 229)
 """Darkest and brightest level of 0..255 that is neither black nor white: between 10 % and 90 %."""
 APART = 26
 """Levels of 255 that two values must lie apart to be two classes, unless the lesser is 0."""
+CLASSES = 8
+"""At most so many values may be numbers of classes, as 0, 1 and 255 are, and not the noise of a lossy file."""
 FULL = {"b1": 1, "u1": 255, "u2": 65535, "i4": 65535, "f4": 1}
 """White, by how pixels are held: NumPy's kind and bytes."""
 ALL_BLACK = "all black"
 
 Values = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A map at its own size.
+
+    Attributes:
+        levels: uint8 (h, w), 255 = white.
+        read_as: what it was taken for, where that needs saying: `values 0 and 1, 1 is white`.
+    """
+
+    levels: NDArray[np.uint8]
+    read_as: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +70,8 @@ def read_mask(path: Path, grey_tolerance: float) -> Mask:
     image = read_levels(path)
     values = np.asarray(image)
     found, full = np.unique(values), FULL[values.dtype.kind + str(values.dtype.itemsize)]
+    if not np.isfinite(found).all() or found[0] < 0:
+        raise InputError(f"{path}: {counted(found)}; expected values from 0, all of them numbers: save it as 0 and 255")
     if len(found) == 2 and (told := two(found, full)) is not None:
         return Mask(values == found[1], 0.0, told)
     levels = eight_bits(path, image)
@@ -64,6 +81,12 @@ def read_mask(path: Path, grey_tolerance: float) -> Mask:
         raise InputError(
             f"{path}: {counted(found)}, the brightest {brightest / 255:.1%} of white; expected black and white "
             f"(0 and {full}), or any two values: rescale it"
+        )
+    dark = float(((values > 0) & (levels < GREY[0])).mean())
+    if len(found) <= CLASSES and dark > grey_tolerance:
+        raise InputError(
+            f"{path}: {counted(found)}, {dark:.1%} of its pixels darker than 10 % of white and yet not 0; are these "
+            "numbers of classes? Save it as black and white (0 and 255)"
         )
     if grey > grey_tolerance:
         raise InputError(
@@ -88,8 +111,8 @@ def counted(found: Values) -> str:
     return f"{len(found)} value{'s' if len(found) > 1 else ''} ({some}{', …' if len(found) > 4 else ''})"
 
 
-def read_map(path: Path) -> NDArray[np.uint8]:
-    """The map at `path` as levels (h, w), 0..255; one of 0 and 1 alone is a mask, and 1 is 255.
+def read_map(path: Path) -> Map:
+    """The map at `path`; one of 0 and 1 alone is a mask, and 1 is white.
 
     Raises:
         InputError: it cannot be read, is drawn in its transparency alone, or fills the lowest 8 of 16 bits.
@@ -97,19 +120,25 @@ def read_map(path: Path) -> NDArray[np.uint8]:
     image = read_levels(path)
     values = np.asarray(image)
     if values.max() == 1 and values.dtype.kind in "iu" and values.min() == 0:
-        return values.astype(np.uint8) * np.uint8(255)
+        return Map(values.astype(np.uint8) * np.uint8(255), "values 0 and 1, 1 is white")
     if values.dtype.itemsize > 1 and values.dtype.kind in "iu" and 0 < values.max() <= 255:
         raise InputError(
             f"{path}: 16 bits a pixel, and the brightest is {values.max()} of 65535; expected 0 to 65535, or a file "
             "of 8 bits: save it as one of them"
         )
-    return eight_bits(path, image)
+    return Map(eight_bits(path, image), "")
 
 
 def eight_bits(path: Path, image: Image.Image) -> NDArray[np.uint8]:
-    """Levels (h, w), 0..255, of an image of one band."""
-    with reading(path):
+    """Levels (h, w), 0..255, of an image of one band.
+
+    Raises:
+        InputError: it has floats or more than 16 bits.
+    """
+    try:
         return np.asarray(to_eight_bits(image).convert("L"))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; save it with one of these") from error
 
 
 def read_levels(path: Path) -> Image.Image:
@@ -133,7 +162,18 @@ def read_levels(path: Path) -> Image.Image:
             f"{path}: one colour everywhere, and the picture is in its transparency alone; flatten it onto black, so "
             "that white and black are colours, and save it without an alpha channel"
         )
+    if image.mode == "RGB" and is_flat(image) and is_deep(path):
+        raise InputError(
+            f"{path}: colours of 16 bits a channel, of which the upper 8 are read, and they are the same everywhere; "
+            "save it as grey, or with 8 bits a channel"
+        )
     return image.convert("L") if image.mode == "RGB" else image
+
+
+def is_deep(path: Path) -> bool:
+    """Whether the file at `path` holds colours of 16 bits a channel."""
+    with opened(path) as image:
+        return any(";16" in str(tile) for tile in image.tile)
 
 
 def is_flat(image: Image.Image) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.availability import require
 from components.data.catalog import RENDERED, DataSet, Part
-from components.data.images import find_images, upright_size
+from components.data.images import find_all, find_images, upright_size
 from components.errors import InputError
 from components.storage import read_json
 
@@ -65,7 +65,7 @@ def part_images(dataset: DataSet, part: Part, raw: Path, partial: bool) -> dict[
         InputError: the folder is missing, or two photographs have one stem.
     """
     folder = raw / part.images
-    return {} if partial and not folder.is_dir() else find_images(folder, dataset.stem_prefix)
+    return {} if partial and not folder.is_dir() else find_all(folder, dataset.stem_prefix)
 
 
 def unlabelled(dataset: DataSet, raw: Path) -> list[Path]:
@@ -84,7 +84,7 @@ def pair_part(dataset: DataSet, part: Part, raw: Path, partial: bool) -> list[Pa
         InputError: the two differ in size, or (unless `partial`) a photograph has no label, or a label no photograph.
     """
     images = part_images(dataset, part, raw, partial)
-    labels = find_images(raw / part.labels, dataset.stem_prefix)
+    labels = find_all(raw / part.labels, dataset.stem_prefix)
     for found, other, folder in ((images, labels, part.labels), (labels, images, part.images)):
         alone = [found[stem] for stem in found if stem not in other]
         if alone and not partial:

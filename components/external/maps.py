@@ -104,5 +104,5 @@ def read_map(path: Path, white: str) -> NDArray[np.uint8]:
     Raises:
         InputError: it cannot be read.
     """
-    grey = read_levels(path)
+    grey = read_levels(path).levels
     return grey if white == "in_focus" else 255 - grey

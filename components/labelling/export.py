@@ -209,7 +209,7 @@ def painted_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     Raises:
         InputError: it cannot be read, or has another size than the photograph.
     """
-    mask = read_map(path)
+    mask = read_map(path).levels
     if mask.shape != size:
         raise InputError(
             f"{path}: of {mask.shape[1]}x{mask.shape[0]} pixels, the photograph has {size[1]}x{size[0]}; replace it"

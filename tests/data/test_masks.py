@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -72,6 +73,10 @@ REFUSED = {
         "rescale it",
     ),
     "1 and 2": (lambda: of(1, 2, "u1"), "2 values (1, 2), the brightest 0.8% of white; "),
+    "classes 0 and 1, 255 for what is neither": (
+        lambda: Image.fromarray(np.where(np.eye(12, 20, dtype=bool), 255, TRUTH).astype(np.uint8)),
+        "3 values (0, 1, 255), 32.1% of its pixels darker than 10 % of white and yet not 0; are these numbers of class",
+    ),
     "one value": (lambda: of(1, 1, "u1"), "1 value (1), the brightest 0.4% of white; "),
     "one grey": (lambda: of(127, 127, "u1"), "1 value (127), and 100.0% of its pixels are neither black nor white; "),
     "RGBA, drawn in its transparency": (
@@ -111,6 +116,35 @@ def test_what_is_no_mask_is_told_by_what_was_seen(tmp_path: Path, name: str) -> 
     assert str(error.value).startswith(f"{tmp_path}/a.png: ")
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.where(TRUTH, np.nan, 1).astype(np.float32), "2 values (1, nan); expected values from 0, all of them num"),
+        (np.where(TRUTH, np.inf, 0).astype(np.float32), "2 values (0, inf); expected values from 0, all of them num"),
+        (np.where(TRUTH, -1, 0).astype(np.int32), "2 values (-1, 0); expected values from 0, all of them numbers"),
+        (np.where(TRUTH, 0.5, 0.5).astype(np.float32), "floating-point pixels, expected 8 or 16 bits; save it with"),
+        (TRUTH + np.float32(0.5) * np.eye(12, 20, dtype=np.float32), "floating-point pixels, expected 8 or 16 bits"),
+    ],
+)
+def test_what_no_mask_has(tmp_path: Path, values: NDArray[np.float32], told: str) -> None:
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(InputError) as error:
+        read_mask(tmp_path / "a.tif", 0.05)
+    assert str(error.value).startswith(f"{tmp_path}/a.tif: {told}")
+
+
+@pytest.mark.parametrize(("high", "readable"), [(1, False), (255, False), (65535, True)])
+def test_colours_of_sixteen_bits_a_channel(tmp_path: Path, high: int, readable: bool) -> None:
+    """Pillow reads the upper 8 alone."""
+    pixels = np.repeat(np.where(TRUTH, high, 0).astype(np.uint16)[..., None], 3, axis=2)
+    assert cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    if readable:
+        assert np.array_equal(read_mask(tmp_path / "a.png", 0.05).white, TRUTH)
+    else:
+        with pytest.raises(InputError, match=r"a\.png: colours of 16 bits a channel, of which the upper 8 are read"):
+            read_mask(tmp_path / "a.png", 0.05)
+
+
 @pytest.mark.parametrize(("level", "white", "told"), [(0, False, "all black"), (255, True, ""), (254, True, "")])
 def test_one_class_alone(tmp_path: Path, level: int, white: bool, told: str) -> None:
     of(level, level, "u1").save(tmp_path / "a.png")
@@ -139,7 +173,9 @@ def test_a_mask_of_a_lossy_file_is_cut_at_half(tmp_path: Path) -> None:
 )
 def test_maps(tmp_path: Path, values: NDArray[np.uint16], expected: list[list[int]]) -> None:
     Image.fromarray(values).save(tmp_path / "a.png")
-    assert read_map(tmp_path / "a.png").tolist() == expected
+    found = read_map(tmp_path / "a.png")
+    assert found.levels.tolist() == expected
+    assert found.read_as == ("values 0 and 1, 1 is white" if expected == [[0, 255]] else "")
 
 
 def test_eight_bits_in_sixteen_are_no_map(tmp_path: Path) -> None:
@@ -163,7 +199,7 @@ def test_a_perfect_map_scores_as_one_whatever_the_label_is(tmp_path: Path, name:
     READ[name][0]().save(tmp_path / "labels/a.png")
     found, said = score(tmp_path)
     assert (found["mae"], found["f_beta"], found["iou"]) == (0, 1, 1)
-    assert said == f"{tmp_path}/labels: 1 of 1 labels: {READ[name][1]}\n"
+    assert said == f"{tmp_path}/labels: 1 of 1 read as: {READ[name][1]}\n"
 
 
 def test_names_that_look_the_same_are_one(tmp_path: Path) -> None:
