@@ -14,7 +14,7 @@ from PIL import Image
 from components.errors import InputError
 from pipelines import environment, lock_file, recovery
 from pipelines.cli import main
-from pipelines.detectors import unknown, weights_of
+from pipelines.detectors import SHIPPED, unknown, weights_of
 from pipelines.lock_file import recorded_stages
 from pipelines.remote import Output, fits, recorded
 from pipelines.revisions import repository
@@ -190,15 +190,15 @@ def test_outputs_are_named_from_where_one_is(
     assert [out.path for out in outs if fits(out, word, unpacked)] == named
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_predict_and_score_outside_without_git_and_dvc(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the weights that ship with the installed package."""
+    """The weights that ship are those of the installed package (tests/test_shipped.py predicts by them)."""
+    assert weights_of("small") == SHIPPED / "small.safetensors"
     for name in ("dvc", "scmrepo", "git", "pygit2", "dulwich", "prefect", "mlflow"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
     monkeypatch.setenv("PATH", "")
     (here / "photos").mkdir()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)).save("photos/a.png")
-    done = call("predict", "photos", "--device", "cpu")
+    done = call("predict", "photos", "--model", "lbp")
     assert (done.exit_code, done.stdout) == (0, "1 maps in maps (white = in focus)\n"), done.output
     assert np.asarray(Image.open("maps/a.png")).shape == (24, 32)
     (here / "labels").mkdir()
