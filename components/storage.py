@@ -100,6 +100,13 @@ def beside(path: Path, prefix: str) -> Path:
     return path.with_name(f"{prefix}{secrets.token_hex(4)}{path.suffix}")
 
 
+def usual_mode() -> int:
+    """The rights of a new file, by this process's umask, for one that another library made."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
 def is_alive(pid: int) -> bool:
     """Whether there is a process of this id."""
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import InputError, TryAgainError
-from components.storage import check_room, file_hash, make_parent, room_for, sync
+from components.storage import check_room, file_hash, make_parent, room_for, sync, usual_mode
 
 TRIES = 4
 """Of an address in a row without a byte more."""
@@ -77,6 +77,7 @@ def fetch(
         try:
             with alone(staged), room_for(path):
                 found = from_address(address, staged, expected, checking_room(path, progress), wait_s)
+                staged.chmod(usual_mode())
                 sync(staged)
                 got = Fetched(path, found, address)
                 if arriving is not None:

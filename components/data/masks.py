@@ -19,8 +19,6 @@ GREY = (26, 229)
 """Darkest and brightest level of 0..255 that is neither black nor white: between 10 % and 90 %."""
 APART = 26
 """Levels of 255 that two values must lie apart to be two classes, unless the lesser is 0."""
-CLASSES = 8
-"""At most so many values may be numbers of classes, as 0, 1 and 255 are, and not the noise of a lossy file."""
 FULL = {"b1": 1, "u1": 255, "u2": 65535, "i4": 65535, "f4": 1}
 """White, by how pixels are held: NumPy's kind and bytes."""
 ALL_BLACK = "all black"
@@ -83,7 +81,8 @@ def read_mask(path: Path, grey_tolerance: float) -> Mask:
             f"(0 and {full}), or any two values: rescale it"
         )
     dark = float(((values > 0) & (levels < GREY[0])).mean())
-    if len(found) <= CLASSES and dark > grey_tolerance:
+    numbers = found[found < full]  # as 0 and 1 are beside 255; a lossy file's levels are not so even
+    if len(numbers) > 1 and np.array_equal(numbers, np.arange(len(numbers))) and dark > grey_tolerance:
         raise InputError(
             f"{path}: {counted(found)}, {dark:.1%} of its pixels darker than 10 % of white and yet not 0; are these "
             "numbers of classes? Save it as black and white (0 and 255)"
@@ -162,7 +161,7 @@ def read_levels(path: Path) -> Image.Image:
             f"{path}: one colour everywhere, and the picture is in its transparency alone; flatten it onto black, so "
             "that white and black are colours, and save it without an alpha channel"
         )
-    if image.mode == "RGB" and is_flat(image) and is_deep(path):
+    if is_flat(image) and is_deep(path):
         raise InputError(
             f"{path}: colours of 16 bits a channel, of which the upper 8 are read, and they are the same everywhere; "
             "save it as grey, or with 8 bits a channel"

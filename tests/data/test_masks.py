@@ -75,7 +75,7 @@ REFUSED = {
     "1 and 2": (lambda: of(1, 2, "u1"), "2 values (1, 2), the brightest 0.8% of white; "),
     "classes 0 and 1, 255 for what is neither": (
         lambda: Image.fromarray(np.where(np.eye(12, 20, dtype=bool), 255, TRUTH).astype(np.uint8)),
-        "3 values (0, 1, 255), 32.1% of its pixels darker than 10 % of white and yet not 0; are these numbers of class",
+        "3 values (0, 1, 255), 33.3% of its pixels darker than 10 % of white and yet not 0; are these numbers of class",
     ),
     "one value": (lambda: of(1, 1, "u1"), "1 value (1), the brightest 0.4% of white; "),
     "one grey": (lambda: of(127, 127, "u1"), "1 value (127), and 100.0% of its pixels are neither black nor white; "),

@@ -207,13 +207,18 @@ def test_truncated_image(ctcug, tmp_path, file):
 def test_photograph_in_the_place_of_a_label(ctcug, tmp_path):
     shutil.copy(ctcug / "CTCUG/CTCUG_images/1.jpg", ctcug / "CTCUG/CTCUG_gt/2.jpg")
     (ctcug / "CTCUG/CTCUG_gt/2.png").unlink()
-    refused("ctcug", ctcug, tmp_path / "out", r"CTCUG_gt/2\.jpg: \d\d\.\d% of its pixels are neither .* at most 10%")
+    told = r"CTCUG_gt/2\.jpg: \d+ values .*, and \d\d\.\d% of its pixels are neither .* at most 10%"
+    refused("ctcug", ctcug, tmp_path / "out", told)
 
 
 def test_label_of_zeros_and_ones(ctcug, tmp_path):
     path = ctcug / "CTCUG/CTCUG_gt/2.png"
     Image.fromarray((np.arange(600).reshape(20, 30) % 2).astype(np.uint8)).save(path)
-    refused("ctcug", ctcug, tmp_path / "out", r"2\.png: its brightest pixel is 0\.4% of white")
+    told = {"values 0 and 1, 1 is white": 1}
+    assert prepare_set("ctcug", ctcug, tmp_path / "out", image_size=8, partial=True) == told
+    found = PreparedSet.load(tmp_path / "out")
+    assert found.full_label(1).tolist() == (1 - np.arange(600).reshape(20, 30) % 2).tolist()  # white = out of focus
+    assert json.loads((tmp_path / "out/validation.json").read_text())["read_as"] == told
 
 
 def test_counts_that_are_not_the_archive_s(ctcug, tmp_path):

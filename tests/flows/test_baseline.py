@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from ruamel.yaml import YAML
 
 from components.data.maps import write_maps
+from components.yaml_files import dump_yaml, read_yaml
 from tests.report.synthetic import write_prepared
 
 COUNT = 6
@@ -40,16 +40,14 @@ def picky(image):
 @pytest.fixture
 def checkout(tmp_path: Path, root: Path) -> Path:
     """Photographs of two sets, one of them to learn from too, and a stranger's methods."""
-    yaml = YAML(typ="safe", pure=True)
-    params = yaml.load((root / "presets/smoke.yaml").read_text())
+    params = read_yaml(root / "presets/smoke.yaml")
     mine = {"code": "mine.py", "train": "none"}
     params["baselines"] = {
         "slow": mine | {"function": "mine:slow", "train": "CUHK-TR-1"},
         "picky": mine | {"function": "mine:picky"},
     }
     params["evaluated"] = ["slow"]
-    with (tmp_path / "params.yaml").open("w") as file:
-        yaml.dump(params, file)
+    (tmp_path / "params.yaml").write_text(dump_yaml(params))
     (tmp_path / "mine.py").write_text(METHOD)
     for name, splits in (("cuhk", ["CUHK-TE-1", "CUHK-TR-1"]), ("dut", ["DUT-TE"])):
         images = np.zeros((COUNT, 6, 7, 3), np.uint8) + np.arange(COUNT, dtype=np.uint8)[:, None, None, None]

@@ -219,8 +219,11 @@ stages:
 def test_outputs_of_other_stages_count_by_their_hash_in_the_lock_file(checkout: Checkout, dependency: str) -> None:
     checkout.write("dvc.yaml", (checkout.root / "dvc.yaml").read_text().replace("data/in.txt", dependency))
     keys = set()
-    for lock, content in ((LOCK % "aa", "1"), (LOCK % "aa", "2"), (LOCK % "bb", "2"), ("", "2"), ("", "3")):
-        checkout.write("dvc.lock", lock)
+    for lock, content in ((LOCK % "aa", "1"), (LOCK % "aa", "2"), (LOCK % "bb", "2"), (None, "2"), (None, "3")):
+        if lock is None:
+            (checkout.root / "dvc.lock").unlink(missing_ok=True)
+        else:
+            checkout.write("dvc.lock", lock)
         checkout.write("data/prepared/index.csv", content)
         keys.add(found(checkout).digest)
     assert len(keys) == 4, "the content counts only where the lock file is silent"
