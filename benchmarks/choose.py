@@ -9,6 +9,7 @@ import argparse
 import csv
 import hashlib
 import io
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, help="folder of a kept run: distil from it")
     parser.add_argument("--keep", type=Path, help="folder for the trained run")
     asked = parser.parse_args()
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
     params = chosen(asked.changes)
     device, begun = experiment.device_of(params), time.monotonic()
     what = hashlib.sha256(f"{params.model_dump_json()}{asked.teacher}".encode()).hexdigest()[:16]
