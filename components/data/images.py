@@ -90,7 +90,7 @@ def reading(path: Path) -> Iterator[None]:
         if isinstance(error, UnidentifiedImageError) and (reason := not_read(path)):
             raise InputError(f"{path}: {reason}") from error
         what = "of no known format" if isinstance(error, UnidentifiedImageError) else error
-        raise InputError(f"{path}: not a readable image ({what}); fetch it again from its archive") from error
+        raise InputError(f"{path}: not a readable image ({what}); get the file again, or take it away") from error
 
 
 @contextmanager
