@@ -84,7 +84,7 @@ def test_a_map_that_is_damaged_inside_is_the_reason_and_the_others_go_on(tmp_pat
     gap = facts["mine"]["test_sets"]["CTCUG"]["gap"]
     assert gap["what"] == "Some method on CTCUG"
     assert gap["reason"].startswith(f"{path}: not a readable image")
-    assert gap["remedy"] == "fetch it again from its archive"
+    assert gap["remedy"] == "get the file again, or take it away"
     assert sorted(each.name for each in (tmp_path / "out/mine").iterdir()) == ["method.json"]
     assert facts["other"]["test_sets"] == {
         "EBD": {"images": 2, "published_images": 1605, "resized": 0, "surplus": 0},
