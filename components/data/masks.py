@@ -172,7 +172,7 @@ def read_levels(path: Path) -> Image.Image:
 def is_deep(path: Path) -> bool:
     """Whether the file at `path` holds colours of 16 bits a channel."""
     with opened(path) as image:
-        return any(";16" in str(tile) for tile in image.tile)
+        return any(";16" in str(tile) for tile in getattr(image, "tile", ()))
 
 
 def is_flat(image: Image.Image) -> bool:
