@@ -1,6 +1,6 @@
 """The exception for what a user can put right, and its kind that time may put right."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,21 @@ class InputError(ValueError):
 
 class TryAgainError(InputError):
     """Bad luck outside: a network or a server that may answer at another try. Shown as an `InputError`."""
+
+
+@contextmanager
+def one_message(told: Callable[[Exception], str]) -> Iterator[None]:
+    """Whatever a library raises on a file, as the one message that `told` makes of it; ours pass as they are.
+
+    Raises:
+        InputError: the block raised anything.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(told(error)) from error
 
 
 @contextmanager

@@ -25,9 +25,6 @@ POSITIVE = click.Choice(["focus", "blur"])
 GREY_TOLERANCE = 0.20
 """Of a label that is scored: the most that any of the paper's sets needs (DUT)."""
 SHEETS = {".jpeg", ".jpg", ".png"}
-ARRAYS = ("images", "labels", "labels_full", "hashes", "depth", "large", "labels_large")
-PREPARED = {"index.csv", "validation.json", *(f"{name}.npy" for name in ARRAYS)}
-"""Files of a prepared set."""
 
 
 ELSEWHERE = {
@@ -118,21 +115,18 @@ def predict(
 
     accept(max_megapixels)
     plan = plan_maps(photos, out, sheet, overwrite=overwrite)
-    without = dict(plan.left_out)
     with click.progressbar(length=len(plan.maps), label="photographs", file=sys.stderr) as bar:
-        for photograph, reason in predict_maps(plan, model, device):
+        for _ in predict_maps(plan, model, device):
             bar.update(1)
-            if reason:
-                without[photograph] = reason
-    done = {photograph: place for photograph, place in plan.maps.items() if photograph not in without}
+    done = plan.done
     click.echo(f"{len(done)} maps in {out} (white = in focus)")
     if sheet and done:
         from pipelines.sheet import write_sheet
 
         write_sheet(sheet, done)
         click.echo(f"{sheet}: photograph, map, cut-out")
-    if without:
-        click.echo(told(without), err=True)
+    if plan.left_out:
+        click.echo(told(plan.left_out), err=True)
         sys.exit(1)
 
 
@@ -220,10 +214,10 @@ def read_pairs(
 @click.option("--partial", is_flag=True, help="Accept fewer images than the published set has.")
 def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> None:
     """Make a data SET ready: labels to one polarity (1 = in focus) and to {0, 1}, an index, a validation report."""
-    from components.data.prepare import prepare_set
+    from components.data.prepare import holds_others, prepare_set
 
     check_folder(out)
-    if not_prepared(out):
+    if holds_others(out):
         raise InputError(f"--out {out}: no prepared set, and it would be replaced; name a new or empty folder")
     progress = Progress(f"prepare {name}")
     read_as = prepare_set(
@@ -237,12 +231,6 @@ def prepare(name: str, raw: Path, out: Path, image_size: int, partial: bool) -> 
     for reading, count in read_as.items():
         click.echo(f"{count} labels: {reading}")
     click.echo(f"{out}: ready; see {out / 'validation.json'}")
-
-
-def not_prepared(out: Path) -> bool:
-    """Whether a folder holds what no prepared set does: all of it would go."""
-    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    return bool(names) and ("index.csv" not in names or not names <= PREPARED)
 
 
 if __name__ == "__main__":

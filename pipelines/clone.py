@@ -1,7 +1,7 @@
 """A second checkout of the repository that shares DVC's cache, for work that leaves the workspace alone."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,16 +86,15 @@ class Clone:
 
         Results that the clone began with, and that its params or code no longer give, are no part of it.
         """
-        late = dag.read(self.folder, data=False).to_do()
-        made = self._keep_stages(lambda stage: stage not in late)  # DVC refuses outputs that are not there
+        made = self._drop_stages(dag.read(self.folder, data=False).to_do())  # DVC refuses outputs that are not there
         kept = ["--include-untracked", costs.FILE] if (self.folder / costs.FILE).exists() else []
         dvc(self.folder, "exp", "save", "--force", "--name", self.name, *kept, *made)
         git(self.root, "fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
 
-    def _keep_stages(self, keep: Callable[[str], bool]) -> list[str]:
-        """The stages of dvc.lock that stay in it."""
+    def _drop_stages(self, late: Container[str]) -> list[str]:
+        """Take stages out of dvc.lock; those that stay in it."""
         stages = recorded_stages(self.folder)
-        kept = {stage: entry for stage, entry in stages.items() if keep(stage)}
+        kept = {stage: entry for stage, entry in stages.items() if stage not in late}
         if kept != stages:
             path = self.folder / LOCK
             path.write_text(dump_yaml(read_yaml(path) | {"stages": kept}), encoding="utf-8")

@@ -19,13 +19,18 @@ class Plan:
 
     Attributes:
         maps: photographs, each with the place of its map.
-        left_out: what lies in the folders that were named and cannot be a photograph, each with the reason.
+        left_out: what has no map, each with the reason: at first what cannot be a photograph.
         alone: one file was named and nothing else: what is wrong with it ends the command.
     """
 
     maps: dict[Path, Path] = field(default_factory=dict)
     left_out: dict[Path, str] = field(default_factory=dict)
     alone: bool = False
+
+    @property
+    def done(self) -> dict[Path, Path]:
+        """Photographs that have their map, once `predict_maps` is through."""
+        return {photograph: place for photograph, place in self.maps.items() if photograph not in self.left_out}
 
 
 def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, overwrite: bool = False) -> Plan:
@@ -129,11 +134,11 @@ def told(without: Mapping[Path, str]) -> str:
     return "\n".join([f"{len(without)} {many} without a map:", *(f"  {path}: {why}" for path, why in without.items())])
 
 
-def predict_maps(plan: Plan, model: str, device: str) -> Iterator[tuple[Path, str]]:
+def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
     """Write each photograph's map (its own size, uint8, white = in focus) to its place.
 
     Yields:
-        Each photograph when it is done, and why it has no map: empty if it has.
+        Each photograph when it has its map, or its reason among those left out.
 
     Raises:
         InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
@@ -148,8 +153,8 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[tuple[Path, st
         except InputError as error:
             if plan.alone:
                 raise
-            yield photograph, str(error).removeprefix(f"{photograph}: ")
-            continue
-        with atomic_path(out) as temporary:
-            temporary.write_bytes(encode_map(found))
-        yield photograph, ""
+            plan.left_out[photograph] = str(error).removeprefix(f"{photograph}: ")
+        else:
+            with atomic_path(out) as temporary:
+                temporary.write_bytes(encode_map(found))
+        yield photograph

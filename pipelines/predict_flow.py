@@ -26,15 +26,11 @@ def predict(photos: list[str], model: str = DEFAULT, out: str = "maps", device: 
     log = get_run_logger()
     plan = plan_maps([Path(each) for each in photos], Path(out))
     shown = create_progress_artifact(0.0, key="maps", description="photographs that have their map")
-    without, rows = dict(plan.left_out), []
-    for photograph, reason in predict_maps(plan, model, device):
-        rows.append({"photograph": str(photograph), "map": reason or str(plan.maps[photograph])})
-        if reason:
-            without[photograph] = reason
+    rows = []
+    for photograph in predict_maps(plan, model, device):
+        rows.append({"photograph": str(photograph), "map": plan.left_out.get(photograph, str(plan.maps[photograph]))})
         update_progress_artifact(shown, 100.0 * len(rows) / len(plan.maps))  # type: ignore[arg-type]
     create_table_artifact(rows, key="maps-written", description="white = in focus")
-    log.info(
-        "%d maps in %s (white = in focus)", len(rows) - sum(photograph in without for photograph in plan.maps), out
-    )
-    if without:
-        raise InputError(told(without))
+    log.info("%d maps in %s (white = in focus)", len(plan.done), out)
+    if plan.left_out:
+        raise InputError(told(plan.left_out))

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from components.data.names import SUFFIXES, is_junk, not_read, same_name
-from components.errors import InputError
+from components.errors import InputError, one_message
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP")
 """What Pillow may take a file for, whatever its suffix; for some others it starts another program."""
@@ -75,22 +75,22 @@ def find_all(folder: Path, prefix: str = "") -> dict[str, Path]:
     return found
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> AbstractContextManager[None]:
     """Name `path` in an error of Pillow, which raises whatever its decoders stumble over.
 
     Raises:
         InputError: the block raised anything.
     """
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        if isinstance(error, UnidentifiedImageError) and (reason := not_read(path)):
-            raise InputError(f"{path}: {reason}") from error
-        what = "of no known format" if isinstance(error, UnidentifiedImageError) else error
-        raise InputError(f"{path}: not a readable image ({what}); get the file again, or take it away") from error
+    return one_message(lambda error: unreadable(path, error))
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """What is said of an image that cannot be read."""
+    unknown = isinstance(error, UnidentifiedImageError)
+    if unknown and (reason := not_read(path)):
+        return f"{path}: {reason}"
+    what = "of no known format" if unknown else error
+    return f"{path}: not a readable image ({what}); get the file again, or take it away"
 
 
 @contextmanager

@@ -28,6 +28,8 @@ from components.data.validation import Findings, describe, read_as
 from components.data.workers import in_order
 from components.storage import atomic_dir, write_json
 
+INDEX, VALIDATION = "index.csv", "validation.json"
+
 
 def start_array(file: BinaryIO, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
     """Write the head of a `.npy` file; its values follow in order, so that a full disk is an error and no signal."""
@@ -57,6 +59,14 @@ def columns(rows: list[IndexRow], size: int, large_size: int, with_depth: bool) 
     if large_size:
         yield Column("large", np.uint8, (count, large_size, large_size, 3), lambda ready: ready.large)
         yield Column("labels_large", np.uint8, (count, large_size, large_size), lambda ready: ready.label_large)
+
+
+def holds_others(folder: Path) -> bool:
+    """Whether a folder, which need not be there, holds what no prepared set does, or no index of one."""
+    arrays = columns([], 1, 1, with_depth=True)
+    known = {INDEX, VALIDATION, *(f"{each.name}.npy" for each in arrays)}
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return bool(names) and (INDEX not in names or not names <= known)
 
 
 def write_arrays(folder: Path, arrays: Iterable[Column], results: Iterable[Ready]) -> Iterator[Ready]:
@@ -132,6 +142,6 @@ def prepare_set(
             if progress is not None:
                 progress(i + 1, len(rows))
         findings = Findings(dataset, pairs, rows, traits, alone, expected, (raw / RENDERED).exists())
-        write_index(folder / "index.csv", rows)
-        write_json(folder / "validation.json", describe(findings))
+        write_index(folder / INDEX, rows)
+        write_json(folder / VALIDATION, describe(findings))
     return read_as(findings)

@@ -9,7 +9,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from components.availability import require
-from components.errors import InputError
+from components.errors import InputError, one_message
 from components.looks import looks_like
 from components.models.wrapping import ALONE, unwrapped, without_prefix
 
@@ -94,20 +94,19 @@ def opened(path: Path) -> Iterator[Any]:
         yield safe_open(path, framework="pt", device="cpu")
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> AbstractContextManager[None]:
     """Whatever a library raises on a damaged file of weights, as one message.
 
     Raises:
         InputError: the block raised anything.
     """
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"{path}: not a readable file of weights ({reason}); fetch it again (cut short?)") from error
+    return one_message(lambda error: damaged(path, error))
+
+
+def damaged(path: Path, error: Exception) -> str:
+    """What is said of a file of weights that cannot be read."""
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"{path}: not a readable file of weights ({reason}); fetch it again (cut short?)"
 
 
 def no_weights(path: Path) -> InputError:
