@@ -245,7 +245,10 @@ def test_half_a_lock_file_is_replaced_by_the_last_whole_one(dag: Checkout) -> No
 def test_dvcs_list_of_paths_in_use_is_freed_of_the_dead(dag: Checkout) -> None:
     with subprocess.Popen(["true"]) as gone:
         pass
-    with subprocess.Popen([sys.executable, "-c", "input()  # dvc", "dvc"], stdin=subprocess.PIPE) as alive:
+    waits = [sys.executable, "-c", "print(flush=True); input()  # dvc", "dvc"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as alive:
+        assert alive.stdout
+        alive.stdout.readline()  # it is up, and its command line can be read
         entries = [{"pid": pid, "cmd": "dvc repro"} for pid in (gone.pid, alive.pid, 1)]
         listed = {"write": {"/a": entries[0], "/b": entries[1]}, "read": {"/c": entries, "/d": [entries[2]]}}
         dag.write(".dvc/tmp/rwlock", json.dumps(listed))
