@@ -11,6 +11,7 @@ import click
 from components.data.sources import BACKBONES, CHECKPOINTS, ITEMS, MAPS, MIDAS, SET_ARCHIVES, TE2
 from components.errors import InputError
 from pipelines.environment import checkout, seen_from_here
+from pipelines.progress import Progress
 
 INBOX = Path("data/archives")
 EXTERNAL = Path("data/external")
@@ -63,7 +64,10 @@ def known(item: str, paths: tuple[Path, ...], partial: bool, anyway: bool) -> st
 
     inbox = seen_from_here(INBOX)
     if item in SET_ARCHIVES:
-        return sets.import_set(item, paths, inbox, partial=partial)
+        bar = Progress(f"import {item}")
+        return sets.import_set(
+            item, paths, inbox, partial=partial, progress=lambda done, total: bar.show(done, total, "labels")
+        )
     if item in MAPS:
         row, cuhk = maps.AUTHORS_MAPS[item]
         return maps.import_maps(row, maps.authors_facts(item), paths, seen_from_here(EXTERNAL), cuhk=cuhk)

@@ -2,19 +2,25 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial as bind
 from pathlib import Path
 
+from components.cores import cores
 from components.data import ledger
 from components.data.archives import is_archive, is_named_so, unpack
 from components.data.catalog import CUHK, DataSet, Part, find_set
 from components.data.depths import depth_maps
 from components.data.download import UNPACKED
+from components.data.labels import read_label
 from components.data.layout import FoundPart, describe_layouts, find_parts, place, stems_of_maps
 from components.data.names import data_below
 from components.data.pairs import Pair, check_counts, expected_counts, find_pairs
 from components.data.sources import TE2
 from components.data.splits import read_stems
+from components.data.workers import in_order
 from components.errors import InputError, named_as
 from components.looks import looks_like
 from components.storage import atomic_dir, atomic_path, file_hash
@@ -47,14 +53,23 @@ def opened(paths: Sequence[Path], scratch: Path) -> dict[Path, Path]:
     return roots
 
 
-def import_set(name: str, paths: Sequence[Path], inbox: Path, *, partial: bool) -> str:
+def import_set(
+    name: str,
+    paths: Sequence[Path],
+    inbox: Path,
+    *,
+    partial: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
     """Bring in the set `name`, or parts of it, from folders or archives; what is said of it.
 
     Parts that were imported before stay. `partial` accepts fewer photographs than the published set has and labels
-    without photographs, and adds to what was imported before.
+    without photographs, and adds to what was imported before. `progress(done, total)` is called after each label that
+    was read.
 
     Raises:
-        InputError: no part of the set is there, it is not complete, or a photograph and its label do not match.
+        InputError: no part of the set is there, it is not complete, a photograph and its label do not match, or a
+            label is no mask.
     """
     dataset = find_set(name)
     with atomic_dir(inbox / name) as folder:
@@ -70,7 +85,7 @@ def import_set(name: str, paths: Sequence[Path], inbox: Path, *, partial: bool) 
             place(dataset, each, folder, move=folder in each.labels.parents)
         shutil.rmtree(folder / UNPACKED, ignore_errors=True)
         with named_as(origins(dataset, folder, found) | roots | {folder: inbox / name}):
-            said = verified(dataset, folder, partial)
+            said = verified(dataset, folder, partial, progress)
         digest = folder_hash(folder)
     ledger.record_import(inbox, name, digest)
     return said
@@ -88,8 +103,8 @@ def origins(dataset: DataSet, folder: Path, found: Sequence[FoundPart]) -> dict[
     return places
 
 
-def verified(dataset: DataSet, folder: Path, partial: bool) -> str:
-    """Check pairs, sizes, counts and depth maps of an imported set; how many of them there are.
+def verified(dataset: DataSet, folder: Path, partial: bool, progress: Callable[[int, int], None] | None) -> str:
+    """Check pairs, sizes, counts, labels and depth maps of an imported set; how many of them there are.
 
     Raises:
         InputError: they are not as they should be.
@@ -101,7 +116,13 @@ def verified(dataset: DataSet, folder: Path, partial: bool) -> str:
     if dataset.depth and (folder / dataset.depth).is_dir():
         maps = depth_maps(folder / dataset.depth, pairs, partial)
         counts += [f"{dataset.depth}: {len(maps)} of {sum(pair.image is not None for pair in pairs)} maps"]
-    return ", ".join(counts)
+    read_as: Counter[str] = Counter()
+    with closing(in_order(bind(read_label, dataset=dataset), [pair.label for pair in pairs], cores())) as labels:
+        for i, label in enumerate(labels, 1):
+            read_as.update([label.read_as] if label.read_as else [])
+            if progress is not None:
+                progress(i, len(pairs))
+    return ", ".join([*counts, *(f"{count} labels: {reading}" for reading, count in sorted(read_as.items()))])
 
 
 def told(part: Part, pairs: Sequence[Pair]) -> str:

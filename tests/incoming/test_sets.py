@@ -4,7 +4,9 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from components.data import ledger
 from components.data.catalog import PACKAGED_LISTS
@@ -122,6 +124,43 @@ def test_a_full_disk(full_disk, tmp_path):
         import_set("ebd", [tmp_path / "a"], full_disk, partial=True)
     assert [path.name for path in full_disk.iterdir()] == ["sources.yaml"]
     assert ledger.imported(full_disk, "ebd") == "none"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found"),
+    [
+        ("L", "neither black nor white"),
+        ("LA", "the picture is in its transparency alone"),
+        ("low", r"the brightest 3.9% of white"),
+        ("none", r"not a readable image \(image file is truncated"),
+    ],
+)
+def test_a_label_that_is_no_mask(inbox, tmp_path, pixels, found):
+    published.ctcug(tmp_path / "a")
+    label = tmp_path / "a/CTCUG/CTCUG_gt/2.png"
+    with Image.open(label) as image:
+        width, height = image.size
+    ramp = np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))
+    if pixels == "LA":
+        Image.merge("LA", [Image.new("L", (width, height), 9), Image.fromarray(ramp)]).save(label)
+    elif pixels == "none":
+        label.write_bytes(label.read_bytes()[:-40])
+    else:
+        Image.fromarray(ramp if pixels == "L" else ramp // 25).save(label)
+    assert str(label) in refused("ctcug", [tmp_path / "a"], inbox, found)
+
+
+def test_labels_of_other_values_are_read_and_said(inbox, tmp_path):
+    published.ctcug(tmp_path / "a")
+    for name in ("1", "3"):
+        label = tmp_path / f"a/CTCUG/CTCUG_gt/{name}.png"
+        with Image.open(label) as image:
+            values = np.asarray(image)
+        Image.fromarray(values // 255).save(label)
+    seen = []
+    said = import_set("ctcug", [tmp_path / "a"], inbox, partial=True, progress=lambda *each: seen.append(each))
+    assert said == "all: 3 of 150 pairs, 2 labels: values 0 and 1, 1 is white"
+    assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_the_list_of_te_2_from_maps_or_from_a_text(inbox, tmp_path):
