@@ -7,7 +7,7 @@ LIGHT := click dvc psutil pydantic ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup light reproduce cuhk push pull up test check lock ship picture seeds variants steps candidates cache \
-	scoring report scaling ready prepared labels baselines parallel sweep chaos choose clean
+	scoring report scaling ready touched prepared labels baselines parallel sweep chaos choose clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -54,7 +54,7 @@ up: setup ## Prefect's and MLflow's servers and pages, and a worker; Ctrl-C ends
 	dbdflow up
 
 ship: setup ## RUN=NAME, a trained run: weights/small.safetensors, which `dbdflow predict` uses, and its card's tables
-	python -m pipelines.ship $(RUN)
+	python -m pipelines.commands.ship $(RUN)
 
 picture: setup ## docs/examples.png: data/examples with their maps by the weights that ship, and cut-outs
 	dbdflow predict data/examples --out .dbdflow/examples --sheet docs/examples.png --overwrite
@@ -88,6 +88,9 @@ scaling: setup ## benchmarks/SCALING.md: what an image costs to prepare, cache a
 
 ready: setup ## benchmarks/READY.md: from nothing to prepared sets at the published counts, local server (10 minutes)
 	python benchmarks/ready.py
+
+touched: setup ## which stages an edit of each folder of components/ reruns, by DVC; needs a finished reproduction (1 minute)
+	python benchmarks/touched.py
 
 prepared: setup ## benchmarks/PREPARE.md: EBD at its published size and count (15 minutes)
 	python benchmarks/prepare.py

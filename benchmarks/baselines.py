@@ -34,7 +34,7 @@ from benchmarks.origin import ROOT, commit
 from components.baselines.dbdf import dbdf, fit
 from components.baselines.hifst import gradient_magnitude, hifst, unit_range
 from components.baselines.lbp import lbp
-from components.metrics import MapCounts, count
+from components.scoring.metrics import MapCounts, count
 
 OUT = Path(__file__).parent / "BASELINES.md"
 REAL = Path(os.environ.get("DBDFLOW_SHARED", ROOT.parent / "shared")) / "real"

@@ -15,10 +15,10 @@ from PIL import Image
 from components.baselines.dbdf import dbdf, fit
 from components.baselines.hifst import hifst
 from components.baselines.lbp import lbp
-from components.data.catalog import PACKAGED_LISTS
-from components.data.splits import read_stems
-from components.metrics import MapCounts, count, f_measure, set_iou
-from components.report.paper_tables import METRICS, paper_tables
+from components.catalog.sets import PACKAGED_LISTS
+from components.prepare.splits import read_stems
+from components.scoring.metrics import MapCounts, count, f_measure, set_iou
+from components.scoring.paper_tables import METRICS, paper_tables
 
 Detect = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 TEST_SET = "CUHK-TE-1"

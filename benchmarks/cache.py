@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.clock import machine, timed
-from components.data.loader import Batch, Jitter
-from components.losses import feature_loss
+from components.datasets.loader import Batch, Jitter
 from components.models.registry import build_model
-from components.runtime import set_up
-from components.teacher_cache import CachedFeatures, Encoder, Plan, open_cache, write_cache
-from components.teachers import LEVELS, encode_depth
+from components.models.runtime import set_up
+from components.train.losses import feature_loss
+from components.train.teacher_cache import CachedFeatures, Encoder, Plan, open_cache, write_cache
+from components.train.teachers import LEVELS, encode_depth
 
 OUT = Path(__file__).parent / "CACHE.md"
 SIZE, BATCH = 320, 12

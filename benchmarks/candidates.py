@@ -23,12 +23,12 @@ from torch.optim.adam import adam
 from benchmarks.clock import machine, timed
 from benchmarks.published import box_difference as convolved
 from benchmarks.published import pairwise as normalised_copies
-from components.losses import at_size_of, box_difference, feature_loss
 from components.models.network import Network
 from components.models.registry import build_model
-from components.objectives import Supervision
-from components.optimizer import BETAS, EPSILON
-from components.runtime import Device, set_up
+from components.models.runtime import Device, set_up
+from components.train.losses import at_size_of, box_difference, feature_loss
+from components.train.objectives import Supervision
+from components.train.optimizer import BETAS, EPSILON
 
 OUT = Path(__file__).parent / "CANDIDATES.md"
 BATCH, SIZE = 6, 320

@@ -53,7 +53,8 @@ def kind_of(process: psutil.Process) -> str | None:
     words = process.cmdline()[1:6]
     text = " ".join(words)
     for kind, told in (
-        ("courier", "pipelines.courier"), ("mlflow", "pipelines.mlflow_server"), ("stage", "-m pipelines."),
+        ("courier", "pipelines.tracking.courier"), ("mlflow", "pipelines.tracking.mlflow_server"),
+        ("stage", "-m pipelines.stages."),
         ("dvc", "-m dvc"), ("up", "dbdflow up"), ("reproduce", "dbdflow reproduce"), ("server", "prefect.server"),
         ("worker", "prefect worker"), ("flow", "prefect.flow_engine"), ("flow", "prefect.engine"),
         ("flow", "flow-run execute"),

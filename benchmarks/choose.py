@@ -19,19 +19,20 @@ from clock import machine
 from origin import ROOT, commit
 from ruamel.yaml import YAML
 
-from components import experiment, teachers
-from components.data.prepared import PreparedSet
-from components.evaluation import resize_map
-from components.inference import predict_maps
-from components.metrics import count, set_scores
+from components.common.storage import atomic_path
+from components.datasets.prepared import PreparedSet
+from components.maps.inference import predict_maps
 from components.models.checkpoints import load_weights
 from components.models.network import Network
+from components.models.run_files import WEIGHTS, EpochRecord, write_run
+from components.models.runtime import Device, set_up
 from components.params import Params, parse_params
-from components.runtime import Device
-from components.storage import atomic_path
-from components.training import EpochRecord, fit
-from pipelines.experiments import put
-from pipelines.progress import Progress
+from components.scoring.evaluation import resize_map
+from components.scoring.metrics import count, set_scores
+from components.train import experiment, teachers
+from components.train.training import fit
+from pipelines.running.experiments import put
+from pipelines.system.progress import Progress
 
 OUT = ROOT / "benchmarks" / "choices.csv"
 PRESET = ROOT / "presets" / "cuhk_small.yaml"
@@ -65,8 +66,8 @@ def trained(
         name, second, params = STUDENT, params.stage2_runs[STUDENT], params.with_teachers_online()
         model = experiment.new_model(params, name, first, device, inbox)
         weights = {
-            "defocus": teacher / experiment.WEIGHTS,
-            "depth": data / "weights/depth_teacher" / experiment.WEIGHTS,
+            "defocus": teacher / WEIGHTS,
+            "depth": data / "weights/depth_teacher" / WEIGHTS,
         }
         load_weights(weights["defocus"], model)
         both = {
@@ -108,7 +109,7 @@ def main() -> None:
     asked = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     params = chosen(asked.changes)
-    device, begun = experiment.device_of(params), time.monotonic()
+    device, begun = set_up(**params.runtime.model_dump()), time.monotonic()
     what = hashlib.sha256(f"{params.model_dump_json()}{asked.teacher}".encode()).hexdigest()[:16]
     scratch = ROOT / ".dbdflow" / "choose" / f"{what}.pt"
     progress = Progress(STUDENT if asked.teacher else RUN)
@@ -130,7 +131,7 @@ def main() -> None:
             params.best1,
             changes=" ".join(asked.changes),
         )
-        experiment.write_run(asked.keep, model, records, card)
+        write_run(asked.keep, model, records, card)
     facts = {
         "date": time.strftime("%Y-%m-%d"),
         "commit": commit(),

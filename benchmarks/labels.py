@@ -20,9 +20,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.rendered_pairs import render_pair  # noqa: E402
-from components.data.miniature import RenderSettings  # noqa: E402
 from components.labelling.align import AlignmentError  # noqa: E402
 from components.labelling.propose import COC_LIMIT_PX, IN_FOCUS, OUT_OF_FOCUS, UNDECIDED, propose  # noqa: E402
+from components.render.miniature import RenderSettings  # noqa: E402
 
 OUT = ROOT / "benchmarks" / "LABELS.md"
 WIDTH, HEIGHT = 1600, 1024

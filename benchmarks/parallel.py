@@ -35,7 +35,7 @@ REPEATS = 5  # of what takes seconds
 TOY = '''
 """A stage that does next to nothing."""
 import sys
-from pipelines.stage import Stage, main
+from pipelines.harness.stage import Stage, main
 
 
 def toy(stage: Stage, *, run: str) -> None:
@@ -49,7 +49,7 @@ if __name__ == "__main__":
     main(toy)
 '''
 PLAIN = """
-from pipelines.toy import toy
+from pipelines.stages.toy import toy
 class Silent:
     def __getattr__(self, name):
         return lambda *arguments, **options: None
@@ -99,7 +99,7 @@ def sleeping(folder: Path) -> dict[str, float]:
     files = {
         "dvc.yaml": yaml.safe_dump({"stages": stages}),
         "params.yaml": "{}\n",
-        "pipelines/resources.yaml": yaml.safe_dump({stage: {"cores": 0} for stage in stages}),
+        "pipelines/running/resources.yaml": yaml.safe_dump({stage: {"cores": 0} for stage in stages}),
     }
     measured = timed(repository(folder, files), "dbdflow", "reproduce", "--jobs", str(JOBS))
     bound = max(2 + max(SECONDS), (2 + sum(SECONDS)) / JOBS)
@@ -161,7 +161,7 @@ def server(folder: Path, command: Callable[[int], list[str]], health: str, **mor
 
 def overhead(folder: Path) -> dict[str, float]:
     """A stage's function in a fresh interpreter, and the stage against both servers."""
-    repository(folder, {"dvc.yaml": "stages: {}\n", "params.yaml": "{}\n", "pipelines/toy.py": TOY})
+    repository(folder, {"dvc.yaml": "stages: {}\n", "params.yaml": "{}\n", "pipelines/stages/toy.py": TOY})
     quiet = {
         "PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -177,7 +177,7 @@ def overhead(folder: Path) -> dict[str, float]:
     ):
         for number in range(REPEATS + 1):
             seconds = timed(folder, sys.executable, "-c", PLAIN)
-            stage = ("-m", "pipelines.toy", "--run", str(number))
+            stage = ("-m", "pipelines.stages.toy", "--run", str(number))
             more = {"PREFECT_API_URL": f"{api}/api", "MLFLOW_TRACKING_URI": tracking}
             total = timed(folder, sys.executable, *stage, **more)
             if number:  # the first warms the servers up

@@ -21,7 +21,7 @@ import numpy as np
 from origin import commit
 from PIL import Image
 
-from components.data.images import to_network_size
+from components.catalog.images import to_network_size
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "PREPARE.md"
@@ -30,7 +30,7 @@ BASES = 24
 PREPARE = """
 import sys, time
 from pathlib import Path
-from components.data.prepare import prepare_set
+from components.prepare.build import prepare_set
 name, raw, out, workers, partial = sys.argv[1:]
 start = time.perf_counter()
 prepare_set(name, Path(raw), Path(out), image_size=320, partial=bool(int(partial)), workers=int(workers))

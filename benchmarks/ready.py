@@ -25,8 +25,8 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from components.data.catalog import PACKAGED_LISTS  # noqa: E402
-from components.data.sources import MAPS, SET_ARCHIVES, TE2_MAPS  # noqa: E402
+from components.acquire.sources import MAPS, SET_ARCHIVES, TE2_MAPS  # noqa: E402
+from components.catalog.sets import PACKAGED_LISTS  # noqa: E402
 from tests.data.webserver import Server, serving  # noqa: E402
 
 OUT = ROOT / "benchmarks" / "READY.md"

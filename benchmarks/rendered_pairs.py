@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.data.miniature import RenderSettings, generator
-from components.data.optics import Floats, ThinLens, compose, to_srgb
-from components.data.scenes import build_scene
-from components.data.textures import Rng
 from components.labelling.align import Pixels
 from components.labelling.geometry import rigid
+from components.render.miniature import RenderSettings, generator
+from components.render.optics import Floats, ThinLens, compose, to_srgb
+from components.render.scenes import build_scene
+from components.render.textures import Rng
 
 GROUP = "label-pairs"
 

@@ -20,14 +20,14 @@ from matplotlib.figure import Figure
 
 from benchmarks import prepare as stand_in
 from benchmarks.clock import machine, timed
-from components.data.loader import Jitter
-from components.data.maps import MapArchive, write_maps
-from components.data.prepare import prepare_set
-from components.data.prepared import PreparedSet
-from components.evaluation import score_set
+from components.datasets.loader import Jitter
+from components.datasets.prepared import PreparedSet
+from components.maps.files import MapArchive, write_maps
 from components.models.registry import build_model
-from components.teacher_cache import Plan, write_cache
-from components.teachers import encode_depth
+from components.prepare.build import prepare_set
+from components.scoring.evaluation import score_set
+from components.train.teacher_cache import Plan, write_cache
+from components.train.teachers import encode_depth
 
 HERE = Path(__file__).parent
 SIDE = 96

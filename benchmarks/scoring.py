@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from benchmarks.published import scored as published
-from components.data.maps import MapArchive, write_maps
-from components.data.prepared import IndexRow, PreparedSet
-from components.evaluation import resize_map, score_set
-from components.metrics import count, set_scores
+from components.datasets.prepared import IndexRow, PreparedSet
+from components.maps.files import MapArchive, write_maps
+from components.scoring.evaluation import resize_map, score_set
+from components.scoring.metrics import count, set_scores
 
 OUT = Path(__file__).parent / "SCORING.md"
 NETWORK = 320

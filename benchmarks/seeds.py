@@ -20,11 +20,11 @@ from origin import ROOT, commit
 from parallel import clone
 from ruamel.yaml import YAML
 
-from components.storage import write_json
+from components.common.storage import write_json
 
 OUT = ROOT / "benchmarks" / "SEEDS.md"
 SPREAD = ROOT / "benchmarks" / "seeds.json"
-"""The standard deviations alone, for `dbdflow ci comment` and `dbdflow diff` (pipelines/compare.py)."""
+"""The standard deviations alone, for `dbdflow ci comment` and `dbdflow diff` (pipelines/changes/compare.py)."""
 ABLATION = {
     "stage1_runs": {"dffnet_bce": ("dffnet", {"loss": "bce"})},
     "stage2_runs": {

@@ -2,9 +2,9 @@
 
 Each side lives in a process of its own, which sets itself up and then waits; they take turns of a few steps, so that
 whatever else the machine does meets both. The paper's sizes: batch 6, 320x320, ResNeSt101. Ours is what the paper
-preset configures, on the shipped code path: batches from `components.data.loader`, teachers' features from a cache on
-disk, `components.training.step`. Also printed: memory, what a step reads, and the floor that the machine's measured
-matrix rate and bandwidth set.
+preset configures, on the shipped code path: batches from `components.datasets.loader`, teachers' features from a
+cache on disk, `components.train.training.step`. Also printed: memory, what a step reads, and the floor that the
+machine's measured matrix rate and bandwidth set.
 
     python benchmarks/steps.py [--rounds 5] [--steps 2] [--stages 1 2] [--device cpu]
 """
@@ -29,16 +29,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import machine, timed
 from benchmarks.published import PublishedStep
-from components import experiment
-from components.data.loader import Batch, Jitter, TrainingSet, Views, batches
+from components.datasets.loader import Batch, Jitter, TrainingSet, Views, batches
 from components.models.projectors import Projectors
 from components.models.registry import build_model
-from components.optimizer import Adam
+from components.models.runtime import Device, set_up
 from components.params import Params, load_params
-from components.runtime import Device, set_up
-from components.teacher_cache import CachedFeatures, HeldFeatures, Plan, open_cache, write_cache
-from components.teachers import FEATURE_DTYPE, LEVELS
-from components.training import announced, laid_out, step
+from components.train import experiment
+from components.train.optimizer import Adam
+from components.train.teacher_cache import CachedFeatures, HeldFeatures, Plan, open_cache, write_cache
+from components.train.teachers import FEATURE_DTYPE, LEVELS
+from components.train.training import announced, laid_out, step
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "RESULTS.md"

@@ -21,7 +21,7 @@ from parallel import clone
 from ruamel.yaml import YAML
 from seeds import METRICS, Scores, chosen_seeds, spread
 
-from pipelines.experiments import put
+from pipelines.running.experiments import put
 
 OUT = ROOT / "benchmarks" / "VARIANTS.md"
 RUNS = ("dffnet", "d_dffnet")

@@ -24,11 +24,11 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data.images import read_photograph
-from components.data.maps import encode_values
-from components.data.prepared import PreparedSet, require_photographs
-from components.errors import InputError
-from components.storage import atomic_path
+from components.catalog.images import read_photograph
+from components.common.errors import InputError
+from components.common.storage import atomic_path
+from components.datasets.prepared import PreparedSet, require_photographs
+from components.maps.files import encode_values
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """A photograph, (H, W, 3) RGB, and its label, (H, W) in {0, 1}, 1 = in focus."""

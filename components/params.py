@@ -13,17 +13,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from components.errors import InputError
-from components.yaml_files import read_yaml
+from components.common.errors import InputError
+from components.common.yaml_files import read_yaml
+from components.recipe import Recipe, Resolved, TrainingSplit, resolve
 
 EXTERNAL = "external"
 """Where the scores of published maps lie among those of the runs; no run may be called so."""
-BACKBONES_FOLDER = "backbones"
-"""In the inbox: ImageNet weights that were imported, `<timm name>.safetensors`."""
 
-Recipe = Literal["paper", "published_code"]
 FromRecipe = Literal["recipe"]
-TrainingSplit = Literal["CUHK-TR-1", "CUHK-TR-1-FIT", "CUHK-TR-1 & DUT-TR", "CUHK-TR-2 & DUT-TR"]
 Loss = Literal["bce", "bce&el", "bce&iou"]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -81,7 +78,7 @@ class Runtime(Section):
 
 
 class Render(Section):
-    """The miniature's camera and scenes: a thin lens (see components/data/optics.py)."""
+    """The miniature's camera and scenes: a thin lens (see components/render/optics.py)."""
 
     seed: Seed = Field(description="image i of a set depends on (seed, set, i) alone")
     size: Annotated[int, Field(ge=32, le=640)] = Field(description="pixels, height of a CUHK, DUT or CTCUG stand-in")
@@ -210,7 +207,7 @@ class BestAugment(Augment):
 
 
 class Best1(Section):
-    """Stage 1 by the recipe `best`: ours, not the paper's (components/best.py; how it was chosen: docs/cuhk.md)."""
+    """Stage 1 by the recipe `best`: ours, not the paper's (components/train/best.py; chosen: docs/cuhk.md)."""
 
     epochs: Positive
     size: Side = Field(description="pixels, side of what the network sees in training; maps are made at image_size")
@@ -259,7 +256,7 @@ class Stage2Run(Section):
 
 
 class PublishedRun(Section):
-    """One of the authors' checkpoints as a run; its name is the checkpoint's (see components/data/sources.py)."""
+    """One of the authors' checkpoints as a run; its name is the checkpoint's (see components/acquire/sources.py)."""
 
     model: Literal["dffnet", "dffnet_without_dffm", "dffnet_vgg16", "pdnet", "rdffnet"]
     backbone: str = Field(description="timm name; resnest101e")
@@ -305,7 +302,7 @@ class Departures(Section):
         description="paper: all; code: one fewer than its schedules count on"
     )
     poly: Literal["recipe", "paper", "published_code"] = Field(
-        description="see components/schedules.py; paper: over the epochs; code: over five more, an epoch ahead"
+        description="see components/train/schedules.py; paper: over the epochs; code: over five more, an epoch ahead"
     )
     teacher_batchnorm: Literal["recipe", "eval", "batch"] = Field(description="paper: frozen (eval); code: batch")
     gradient_clip: FromRecipe | NonNegative = Field(description="by value, 0 = none; paper: silent; code: 0.5")
@@ -324,60 +321,6 @@ class Departures(Section):
         description="rule of the networks' F-beta in Tables I to VI; paper: at 0.5; code: not below that of everything "
         "called blurred, which is what the paper's tables print. Both are scored"
     )
-
-
-class Resolved(Section):
-    """The departures with every `recipe` replaced by what the recipe says."""
-
-    flip: Literal["vertical", "horizontal"]
-    edge_reduction: Literal["mean", "sum"]
-    stage2_final_weight: float
-    distill_weight: Recipe
-    epochs: Recipe
-    poly: Recipe
-    teacher_batchnorm: Literal["eval", "batch"]
-    teacher_mode: Literal["cached", "online", "by_device"]
-    """by_device: online on a GPU, cached on a CPU; a run's card says which it was."""
-    precision: Literal["float32", "bfloat16"]
-    jitter: str
-    """Strengths of colour jitter: of both stages, or of stage 1 and of stage 2."""
-    gradient_clip: float
-    depth_outputs: Literal["final_and_sides", "sides"]
-    upsample: Literal["nearest", "bilinear"]
-    iou: Literal["pooled", "per_image"]
-    ebd_iou_size: Literal["network", "full"]
-    f_beta: Recipe
-
-
-_SILENT = {"gradient_clip": 0.5, "upsample": "nearest", "iou": "pooled", "ebd_iou_size": "network"}
-RECIPES: dict[Recipe, dict[str, Any]] = {
-    "paper": {
-        "flip": "vertical",
-        "edge_reduction": "mean",
-        "stage2_final_weight": 1.0,
-        "distill_weight": "paper",
-        "epochs": "paper",
-        "poly": "paper",
-        "teacher_batchnorm": "eval",
-        "teacher_mode": "by_device",
-        "depth_outputs": "final_and_sides",
-        "f_beta": "paper",
-        **_SILENT,
-    },
-    "published_code": {
-        "flip": "horizontal",
-        "edge_reduction": "sum",
-        "stage2_final_weight": 1.1,
-        "distill_weight": "published_code",
-        "epochs": "published_code",
-        "poly": "published_code",
-        "teacher_batchnorm": "batch",
-        "teacher_mode": "online",
-        "depth_outputs": "sides",
-        "f_beta": "published_code",
-        **_SILENT,
-    },
-}
 
 
 class Predict(Section):
@@ -419,12 +362,12 @@ class Params(Section):
     @property
     def resolved(self) -> Resolved:
         """The departures, decided."""
-        chosen = dict(self.departures.model_dump(), teacher_mode=self.teacher.mode)
-        by_recipe = RECIPES[self.recipe]
-        decided = {point: by_recipe[point] if value == "recipe" else value for point, value in chosen.items()}
-        strengths = dict.fromkeys(", ".join(map(str, _jitter(each.augment))) for each in (self.stage1, self.stage2))
-        jitter = f"{' and '.join(strengths)}, in shuffled order"
-        return Resolved(**decided, precision=self.runtime.precision, jitter=jitter)
+        return resolve(
+            self.recipe,
+            dict(self.departures.model_dump(), teacher_mode=self.teacher.mode),
+            precision=self.runtime.precision,
+            jitter=[_jitter(each.augment) for each in (self.stage1, self.stage2)],
+        )
 
     def with_teachers_online(self) -> "Params":
         """The same, but with teachers that see every batch."""
@@ -489,11 +432,6 @@ def _listed(key: str, values: Sequence[str], known: Sequence[str]) -> None:
             raise ValueError(f"{key}: {value!r} is not among {', '.join(known)}")
         if values.count(value) > 1:
             raise ValueError(f"{key}: {value!r} stands there {values.count(value)} times, expected once")
-
-
-def training_splits(train: TrainingSplit) -> list[tuple[str, str]]:
-    """The (set, split) pairs of a training split: "CUHK-TR-1 & DUT-TR" -> cuhk/CUHK-TR-1, dut/DUT-TR."""
-    return [(split.split("-")[0].lower(), split) for split in train.split(" & ")]
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -21,6 +21,7 @@ INBOX = "data/archives"
 """What a person brings in; stages follow the hashes of it in its ledger, a parameter file."""
 CODE = "${item.code}"
 """Of a method: the files of its code, which the params file names."""
+SCHEMA = "components.params"
 EXTERNAL = "data/external"
 """Published maps that a person lays there."""
 DATA_FILES = [
@@ -38,7 +39,7 @@ FOREACH: dict[str, Any] = {name: stage.get("foreach") for name, stage in load("d
 
 def module_of(stage: str) -> str:
     """The pipelines module that a stage of dvc.yaml runs."""
-    found = re.match(r"python -m pipelines\.(\w+)", STAGES[stage]["cmd"])
+    found = re.match(r"python -m pipelines\.stages\.(\w+)", STAGES[stage]["cmd"])
     assert found, STAGES[stage]["cmd"]
     return found[1]
 
@@ -85,14 +86,14 @@ def imported(path: Path) -> set[str]:
 
 
 @cache
-def closure(module: str) -> set[Path]:
-    """Files with code that importing and running a module can execute."""
+def closure(module: str, without: str = "") -> set[Path]:
+    """Files with code that importing and running a module can execute; `without` one module and what it imports."""
     seen: set[str] = set()
     waiting = {module}
     while waiting:
         name = waiting.pop()
         seen.add(name)
-        waiting |= imported(MODULES[name]) - seen
+        waiting |= imported(MODULES[name]) - seen - {without}
     return {MODULES[name] for name in seen if MODULES[name].read_text().strip()}
 
 
@@ -113,12 +114,18 @@ def shipped_methods(stage: str) -> list[dict[str, str]]:
 
 
 def needed(stage: str) -> set[Path]:
-    """Files of components/ that a stage's numbers depend on: code, and the data files that the code names."""
+    """Files of components/ that a stage's numbers depend on: code, and the data files that the code names.
+
+    The schema is none: `params:` follows its values, and what a recipe makes of them where a stage asks for it.
+    """
     modules = [
-        f"pipelines.{module_of(stage)}",
+        f"pipelines.stages.{module_of(stage)}",
         *(each["function"].partition(":")[0] for each in shipped_methods(stage)),
     ]
-    code = {path for module in modules for path in closure(module) if "components" in path.parts}
+    run = {path for module in modules for path in closure(module, without=SCHEMA)}
+    code = {path for path in run if "components" in path.parts}
+    if any(".resolved" in path.read_text(encoding="utf-8") for path in run):
+        code.add(MODULES["components.recipe"])
     names = set().union(*(texts(path) for path in code))
     return code | {path for path in DATA_FILES if path.name in names}
 
@@ -153,18 +160,40 @@ def test_components_load_no_framework() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_imports_inside_components_run_one_way() -> None:
-    order = ["components.params", "components.metrics", "components.losses", "components.schedules"]
-    above = {"components.training", "components.experiment", "components.inference", "components.evaluation"}
-    for name in order:
-        assert not {name_of(path) for path in closure(name)} & (above | {"components.report.page"}), name
-    for name in (*order[1:], "components.models.registry", "components.data.optics"):
-        assert "components.params" not in {name_of(path) for path in closure(name)}, f"{name} takes plain values"
+LAYERS = {
+    "components": (
+        "report incoming labelling train baselines",
+        "methods",
+        "acquire render prepare models maps scoring",
+        "datasets catalog params",
+        "recipe",
+        "common",
+    ),
+    "pipelines": ("cli", "commands", "changes flows servers stages", "running harness", "repo tracking", "system"),
+}
+"""Packages, and modules that stand alone: each imports only those of lines below its own."""
+
+
+@pytest.mark.parametrize("top", LAYERS)
+def test_packages_import_one_way(top: str) -> None:
+    floor = {name: number for number, names in enumerate(LAYERS[top]) for name in names.split()}
+    for name, path in MODULES.items():
+        if not name.startswith(f"{top}."):
+            continue
+        here = name.split(".")[1]
+        for other in imported(path):
+            there = other.split(".")[1] if other.startswith(f"{top}.") else here
+            assert there == here or floor[there] > floor[here], f"{name} imports {other}"
+
+
+def test_networks_and_losses_take_plain_values() -> None:
+    for name in ("components.train.losses", "components.train.schedules", "components.models.registry"):
+        assert SCHEMA not in {name_of(path) for path in closure(name)}, name
 
 
 def test_only_tracking_imports_mlflow() -> None:
     importers = {path.name for path in PIPELINES if "mlflow" in {n.split(".")[0] for n in mentioned(path)}}
-    assert importers == {"tracking.py"}
+    assert importers == {"client.py"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -180,7 +209,8 @@ def test_a_stage_depends_on_all_its_code_and_no_other(stage: str) -> None:
 def test_every_component_is_some_stages_dependency() -> None:
     """What no stage needs is needed by nobody, or is missed by the two tests above."""
     declared_files = {path for stage in STAGES for paths in declared(stage).values() for path in paths}
-    used = closure("pipelines.cli") | declared_files
+    commands = [name for name in MODULES if name.startswith("pipelines.commands.")]
+    used = declared_files.union(*map(closure, commands))
     unused = {path for path in (*COMPONENTS, *DATA_FILES) if path.suffix != ".py" or path.read_text().strip()} - used
     assert not unused
 
@@ -246,7 +276,7 @@ def test_one_name_all_the_way(stage: str) -> None:
     """DVC stage = module in pipelines = the function that runs, whose name its Prefect flow takes."""
     module = module_of(stage)
     assert stage in (module, f"{module}_depth")
-    tree = ast.parse((ROOT / "pipelines" / f"{module}.py").read_text())
+    tree = ast.parse((ROOT / "pipelines/stages" / f"{module}.py").read_text())
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert ast.unparse(tree.body[-1]) == f"if __name__ == '__main__':\n    main({module})"
     arguments = functions[module].args
@@ -277,9 +307,14 @@ def test_the_lock_names_versions_and_hashes_alone() -> None:
 
 
 def test_predict_score_and_label_need_neither_dvc_nor_git() -> None:
-    starts = ("pipelines.photographs", "pipelines.sheet", "pipelines.label", "components.evaluation")
+    starts = (
+        "pipelines.running.photographs",
+        "pipelines.running.sheet",
+        *(f"pipelines.commands.{name}" for name in ("predict", "score", "label", "prepare")),
+        "components.scoring.evaluation",
+    )
     files = set().union(*map(closure, starts)) | {MODULES["pipelines.cli"]}
     for path in files:
         found = {name.split(".")[0] for name in mentioned(path)} & {"dvc", "git", "mlflow", "prefect", "scmrepo"}
         assert not found, f"{path} imports {found}"
-    assert MODULES["pipelines.revisions"] not in files
+    assert MODULES["pipelines.repo.revisions"] not in files

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from components.availability import Gap, NotAvailableError, gap_of, mark, require
-from components.errors import InputError
+from components.common.availability import Gap, NotAvailableError, gap_of, mark, require
+from components.common.errors import InputError
 
 GAP = Gap("CTCUG", "no public link is known", "ask its authors")
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from components.best import Best, Overlap, soft_iou
-from components.data.crops import Crops
-from components.data.loader import Jitter
+from components.datasets.crops import Crops
+from components.datasets.loader import Jitter
 from components.models.layout import memory_format
 from components.models.outputs import DefocusOutput
 from components.models.registry import build_model
-from components.objectives import StageOne
-from components.training import fit
+from components.train.best import Best, Overlap, soft_iou
+from components.train.objectives import StageOne
+from components.train.training import fit
 from tests.test_training import CPU, LN2, tensors, tiny, toy
 
 pytestmark = pytest.mark.usefixtures("one_thread")

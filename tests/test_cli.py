@@ -10,11 +10,11 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from components.data.images import read_photograph
-from components.data.prepared import PreparedSet
-from components.experiment import write_run
-from components.inference import predict_photo
+from components.catalog.images import read_photograph
+from components.datasets.prepared import PreparedSet
+from components.maps.inference import predict_photo
 from components.models.registry import build_model
+from components.models.run_files import write_run
 from pipelines.cli import main, pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")

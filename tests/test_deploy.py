@@ -19,7 +19,7 @@ import jsonschema
 import pytest
 import yaml
 
-from pipelines import environment, processes
+from pipelines.system import environment, processes
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from components.data.loader import TrainingSet
-from components.depth_validation import SIDE, errors, ranks, sheet
+from components.datasets.loader import TrainingSet
+from components.train.depth_validation import SIDE, errors, ranks, sheet
 
 DEPTH = torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])
 

@@ -9,22 +9,22 @@ import pytest
 import torch
 from PIL import Image
 
-from components.availability import Gap, mark
 from components.baselines.dbdf import dbdf, fit
 from components.baselines.hifst import hifst
 from components.baselines.lbp import lbp
-from components.errors import InputError
-from components.experiment import write_run
-from components.inference import predict_photo
+from components.common.availability import Gap, mark
+from components.common.errors import InputError
+from components.common.storage import write_json
+from components.maps.inference import predict_photo
 from components.models import checkpoints
 from components.models.checkpoints import save_model
 from components.models.network import Network
 from components.models.published import recognise, to_published
 from components.models.registry import build_model
-from components.storage import write_json
-from pipelines import detectors
-from pipelines.detectors import find_detector
-from pipelines.ship import BEGIN, END, ship
+from components.models.run_files import write_run
+from pipelines.commands.ship import BEGIN, END, ship
+from pipelines.running import detectors
+from pipelines.running.detectors import find_detector
 from tests.models.tiny import MODELS, build_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from components.data.maps import MapArchive, write_maps
-from components.data.prepared import IndexRow, PreparedSet
-from components.errors import InputError
-from components.evaluation import SetScores, resize_map, score_pairs, score_set, write_scores
+from components.common.errors import InputError
+from components.datasets.prepared import IndexRow, PreparedSet
+from components.maps.files import MapArchive, write_maps
+from components.scoring.evaluation import SetScores, resize_map, score_pairs, score_set, write_scores
 from pipelines.cli import main
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import executions
-from pipelines.parcels import Parcel
+from pipelines.tracking import executions
+from pipelines.tracking.parcels import Parcel
 
 
 @pytest.fixture(autouse=True)

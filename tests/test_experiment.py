@@ -18,21 +18,22 @@ from ruamel.yaml import YAML
 from safetensors.torch import save_file
 from torch import nn
 
-from components import experiment, teachers
-from components.availability import NotAvailableError
-from components.data.loader import Jitter, TrainingSet, Views
-from components.data.prepared import IndexRow, PreparedSet
-from components.errors import InputError
-from components.objectives import Supervision
+from components.common.availability import NotAvailableError
+from components.common.errors import InputError
+from components.datasets.loader import Jitter, TrainingSet, Views
+from components.datasets.prepared import IndexRow, PreparedSet
+from components.models.run_files import CARD, WEIGHTS, EpochRecord, write_run
+from components.models.runtime import Device, set_up
 from components.params import Params, parse_params
-from components.runtime import Device, set_up
-from components.training import EpochRecord, fit
+from components.train import experiment, teachers
+from components.train.objectives import Supervision
+from components.train.training import fit
 from tests.test_training import CPU, schedule, tensors, tiny, toy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parent.parent
 INBOX = Path("no-inbox")
-FILES = (experiment.WEIGHTS, experiment.HISTORY, experiment.CARD)
+FILES = (WEIGHTS, experiment.HISTORY, CARD)
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.test_experiment", "timm"])
 
@@ -127,8 +128,8 @@ def test_one_switch_makes_training_and_cached_features_float32(params: Params, t
 
 @pytest.mark.parametrize("batchnorm", ["eval", "batch"])
 def test_a_teacher_does_not_learn(tmp_path: Path, batchnorm: str) -> None:
-    experiment.write_run(tmp_path / "run", tiny("pdnet"), [], {"run": "pdnet"})
-    teacher = teachers.frozen(tmp_path / "run" / experiment.WEIGHTS, batchnorm=batchnorm, device=CPU)
+    write_run(tmp_path / "run", tiny("pdnet"), [], {"run": "pdnet"})
+    teacher = teachers.frozen(tmp_path / "run" / WEIGHTS, batchnorm=batchnorm, device=CPU)
     assert not any(each.requires_grad for each in teacher.parameters())
     assert {module.training for module in teacher.modules()} == {batchnorm == "batch"}
 
@@ -137,12 +138,12 @@ def test_equal_runs_are_written_as_equal_bytes(tmp_path: Path) -> None:
     values = [{"loss": 0.1 + 0.2, "learning_rate": 1e-3}, {"loss": 0.25, "learning_rate": 5e-4}]
     records = [EpochRecord(epoch, 2, each) for epoch, each in enumerate(values, start=1)]
     for name in ("one", "two"):
-        experiment.write_run(tmp_path / name, tiny(), records, {"run": "dffnet", "stage": 1})
+        write_run(tmp_path / name, tiny(), records, {"run": "dffnet", "stage": 1})
     files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
     assert set(files) == {"model.safetensors", "history.csv", "card.json"}
     assert files["history.csv"] == b"epoch,loss,learning_rate\n1,0.30000000000000004,0.001\n2,0.25,0.0005\n"
-    experiment.write_run(tmp_path / "one", tiny(), [], {"run": "dffnet"})
+    write_run(tmp_path / "one", tiny(), [], {"run": "dffnet"})
     assert (tmp_path / "one/history.csv").read_text() == "epoch\n"
 
 
@@ -204,9 +205,9 @@ def course(folder: Path) -> None:
     logging.basicConfig(stream=said, level=logging.INFO, format="%(message)s")
     params, data = small_params(), toy(4)
     device = set_up(device="cpu", precision="float32", deterministic=True, threads=1)
-    weights, cache = folder / "depth" / experiment.WEIGHTS, folder / "cache"
+    weights, cache = folder / "depth" / WEIGHTS, folder / "cache"
     if not weights.exists():
-        experiment.write_run(
+        write_run(
             weights.parent, experiment.new_depth_model(params.depth_teacher, device, None, INBOX), [], {"run": "-"}
         )
         list(teachers.cache_depth_teacher(params, data, weights=weights, cache=cache / "toy", device=device))
@@ -215,7 +216,7 @@ def course(folder: Path) -> None:
         model = experiment.new_model(params, "dffnet", first, device, INBOX)
         train(folder / "dffnet", model, experiment.stage1_objective(params, first, None), data, device)
     student = experiment.new_model(params, "d_dffnet", first, device, INBOX)
-    defocus = {"weights": folder / "dffnet" / experiment.WEIGHTS, "cache": cache / "defocus", "device": device}
+    defocus = {"weights": folder / "dffnet" / WEIGHTS, "cache": cache / "defocus", "device": device}
     depth = {"weights": weights, "cache": cache, "device": device, "names": teachers.LEVELS}
     list(teachers.cache_defocus_teacher(params, data, **defocus, most=params.stage2.epochs))
     both = {
@@ -231,7 +232,7 @@ def train(out: Path, model: nn.Module, objective, data: TrainingSet, device: Dev
     for record in fit(model, objective, data, course, device=device, checkpoint=out.with_suffix(".pt")):
         records.append(record)
         logging.info("%s %d", out.name, record.epoch)
-    experiment.write_run(out, model, records, {"run": out.name})
+    write_run(out, model, records, {"run": out.name})
 
 
 def start(folder: Path) -> ForkServerProcess:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from components.errors import InputError
+from components.common.errors import InputError
+from components.common.yaml_files import parse_yaml
 from components.params import load_params, parse_params
-from components.yaml_files import parse_yaml
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "presets" / "smoke.yaml").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from components.data.loader import normalise
-from components.inference import by_best, predict_maps, predict_photo, probability
+from components.datasets.loader import normalise
+from components.maps.inference import by_best, predict_maps, predict_photo, probability
 from components.models.outputs import DefocusOutput
 from components.models.registry import build_model
 

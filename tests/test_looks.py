@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.looks import looks_like
+from components.common.looks import looks_like
 
 LFS = "a Git LFS pointer in place of the file (`git lfs pull` fetches it)"
 QUOTA = b"<!DOCTYPE html><html><head><title>\n Google Drive -  Quota exceeded </title></head></html>"

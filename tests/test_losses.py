@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.losses import (
+from components.train.losses import (
     box_difference,
     dbd_loss,
     depth_loss,
@@ -119,7 +119,7 @@ def test_pairwise_loss_in_chunks(monkeypatch: pytest.MonkeyPatch, dtype: torch.d
     student = student.to(dtype).to(memory_format=memory_format).requires_grad_()
     whole = pairwise_loss(student, teacher.half())
     (slope,) = torch.autograd.grad(whole, student)
-    monkeypatch.setattr("components.losses.CHUNK", 8 * 3)  # three pixels of seventy
+    monkeypatch.setattr("components.train.losses.CHUNK", 8 * 3)  # three pixels of seventy
     parts = pairwise_loss(student, teacher.half())
     (found,) = torch.autograd.grad(parts, student)
     assert parts.dtype == torch.float32

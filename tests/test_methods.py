@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.availability import Gap, NotAvailableError
-from components.data.maps import MapArchive, pack_maps, write_maps
-from components.errors import InputError
+from components.common.availability import Gap, NotAvailableError
+from components.common.errors import InputError
+from components.maps.files import MapArchive, pack_maps, write_maps
 from components.methods import Method, fit, make_map
 from tests.report.synthetic import write_prepared
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.errors import InputError
-from components.metrics import count, mean_curve, set_intervals, set_iou, set_scores
+from components.common.errors import InputError
+from components.scoring.metrics import count, mean_curve, set_intervals, set_iou, set_scores
 
 
 def test_by_hand() -> None:

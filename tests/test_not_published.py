@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from components.common.storage import write_json
 from components.report.page import stand_ins
 from components.report.records import read_run
-from components.storage import write_json
-from pipelines.journal import Journal
-from pipelines.stage import Stage
+from pipelines.harness.stage import Stage
+from pipelines.tracking.journal import Journal
 
 RUN = "published_dffnet_cuhk1"
 NOTE = {"not_published": "w.pth is not the published file (its sha256 starts with abababab)"}

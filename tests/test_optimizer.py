@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from components.optimizer import Adam
+from components.train.optimizer import Adam
 
 
 def make() -> list[torch.nn.Parameter]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.over_seeds import Sample, interval_of_mean, lines, tables
+from components.report.over_seeds import Sample, interval_of_mean, lines, tables
 
 
 def sample(folder: Path, beta: float, seed: int, images: dict[str, float]) -> Sample:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.errors import InputError
-from components.params import load_params, parse_params, training_splits
+from components.common.errors import InputError
+from components.params import load_params, parse_params
+from components.recipe import training_splits
 
 
 @pytest.fixture(scope="module")

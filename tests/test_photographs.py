@@ -13,14 +13,14 @@ from click.testing import CliRunner
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from components.data.images import read_reduced
-from components.data.pictures import MADE_BY, encode_map
-from components.errors import InputError
-from components.storage import atomic_dir, atomic_path
-from pipelines import photographs, sheet
+from components.catalog.images import read_reduced
+from components.catalog.pictures import MADE_BY, encode_map
+from components.common.errors import InputError
+from components.common.storage import atomic_dir, atomic_path
 from pipelines.cli import main
-from pipelines.photographs import plan_maps
-from pipelines.places import keep_apart
+from pipelines.running import photographs, sheet
+from pipelines.running.photographs import plan_maps
+from pipelines.system.places import keep_apart
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data import images
-from components.data.pictures import encode, encode_map, is_ours
-from components.errors import InputError
-from pipelines.photographs import plan_maps
-from pipelines.places import check_folder, check_places
+from components.catalog import images
+from components.catalog.pictures import encode, encode_map, is_ours
+from components.common.errors import InputError
+from pipelines.running.photographs import plan_maps
+from pipelines.system.places import check_folder, check_places
 
 LONG = "a" * 300
 
@@ -114,7 +114,7 @@ def test_a_picture_of_ours_is_known_until_a_pixel_changes(monkeypatch: pytest.Mo
 
 
 def test_only_one_module_opens_what_people_name(root: Path) -> None:
-    """Pillow's own limit, which warns and raises, is lifted where ours is set: in components/data/images.py."""
+    """Pillow's own limit, which warns and raises, is lifted where ours is set: in components/catalog/images.py."""
     calls = [path for path in (root / "components").rglob("*.py") if "Image.open(" in path.read_text(encoding="utf-8")]
     assert sorted(path.name for path in calls) == ["images.py", "miniature.py"]  # the second opens its own bytes
     assert Image.MAX_IMAGE_PIXELS is None

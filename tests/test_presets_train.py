@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from components import experiment, teachers
-from components.data.loader import TrainingSet
+from components.datasets.loader import TrainingSet
+from components.models.run_files import WEIGHTS, write_run
 from components.models.timm_import import import_timm
 from components.params import Params, Stage1Run, load_params
-from components.teacher_cache import TeacherFeatures
-from components.training import fit
+from components.train import experiment, teachers
+from components.train.teacher_cache import TeacherFeatures
+from components.train.training import fit
 from tests.test_training import CPU, toy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -90,17 +91,17 @@ def data() -> TrainingSet:
 
 
 def depth_teacher(params: Params, data: TrainingSet, folder: Path, names: tuple[str, ...]) -> TeacherFeatures:
-    weights = folder / "depth" / experiment.WEIGHTS
+    weights = folder / "depth" / WEIGHTS
     model = experiment.new_depth_model(params.depth_teacher, CPU, None, INBOX)
-    experiment.write_run(weights.parent, model, [], {"run": "depth_teacher"})
+    write_run(weights.parent, model, [], {"run": "depth_teacher"})
     list(teachers.cache_depth_teacher(params, data, weights=weights, cache=folder / "cache/toy", device=CPU))
     return teachers.depth_teacher_of(params, data, weights=weights, cache=folder / "cache", names=names, device=CPU)
 
 
 def defocus_teacher(params: Params, data: TrainingSet, folder: Path, name: str) -> TeacherFeatures:
-    weights = folder / name / experiment.WEIGHTS
+    weights = folder / name / WEIGHTS
     model = experiment.new_model(params, name, params.stage1_runs[name], CPU, INBOX)
-    experiment.write_run(weights.parent, model, [], {"run": name})
+    write_run(weights.parent, model, [], {"run": name})
     places = {"weights": weights, "cache": folder / "defocus", "device": CPU}
     list(teachers.cache_defocus_teacher(params, data, **places, most=3))
     return teachers.defocus_teacher_of(params, data, **places)

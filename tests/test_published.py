@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.published import scored
-from components.metrics import count
+from components.scoring.metrics import count
 
 
 def test_its_scores_are_those_of_one_pass() -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from components.regions import FLAT, REGIONS, edge_band, gradient, region_errors, regions
+from components.scoring.regions import FLAT, REGIONS, edge_band, gradient, region_errors, regions
 
 
 def ramp(size, step):

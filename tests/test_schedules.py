@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.schedules import distillation_weight, epochs_to_run, poly_learning_rate
+from components.train.schedules import distillation_weight, epochs_to_run, poly_learning_rate
 
 PAPER = {"epochs": 75, "beta": 3.0, "hold": 15}
 

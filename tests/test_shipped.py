@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from components.data.images import read_photograph
-from components.inference import predict_photo
+from components.catalog.images import read_photograph
+from components.common.storage import file_hash
+from components.maps.inference import predict_photo
 from components.models.checkpoints import load_model, read_metadata, read_tensors
-from components.storage import file_hash
-from pipelines.detectors import SHIPPED, seen_by, weights_of
-from pipelines.ship import MOST
+from pipelines.commands.ship import MOST
+from pipelines.running.detectors import SHIPPED, seen_by, weights_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 WEIGHTS = SHIPPED / "small.safetensors"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from components.data import ledger
-from components.data.catalog import PACKAGED_LISTS
-from components.data.sources import BACKBONES, CHECKPOINTS, MAPS, MIDAS
+from components.acquire.sources import BACKBONES, CHECKPOINTS, MAPS, MIDAS
+from components.catalog.sets import PACKAGED_LISTS
+from components.common import ledger
 from components.params import load_params
 from pipelines.cli import main
-from pipelines.needs import needs
+from pipelines.commands.needs import needs
 from tests.data import published
 
 ROOT = Path(__file__).parent.parent

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import InputError
-from components.storage import atomic_dir, atomic_path, make_parent, read_json, write_json
+from components.common.errors import InputError
+from components.common.storage import atomic_dir, atomic_path, make_parent, read_json, write_json
 
 KILLED = """
 import sys, time
 from pathlib import Path
-from components.storage import {kind}
+from components.common.storage import {kind}
 
 with {kind}(Path(sys.argv[1])) as temporary:
     half = temporary / "part" if temporary.is_dir() else temporary

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from components.storage import write_json
-from components.summaries import find_summaries, write_summaries
+from components.common.storage import write_json
+from components.report.summaries import find_summaries, write_summaries
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from components import teacher_cache
-from components.data.loader import Batch, Jitter, TrainingSet, Views, flip, make_batch
-from components.errors import InputError
-from components.losses import feature_loss
+from components.common.errors import InputError
+from components.common.storage import read_json
+from components.datasets.loader import Batch, Jitter, TrainingSet, Views, flip, make_batch
 from components.models.registry import build_model
-from components.storage import read_json
-from components.teacher_cache import (
+from components.train import teacher_cache
+from components.train.losses import feature_loss
+from components.train.teacher_cache import (
     MANIFEST,
     CachedFeatures,
     HeldFeatures,

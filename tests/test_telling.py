@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.telling import Console
-from pipelines.walk import Done
+from pipelines.running.console import Console
+from pipelines.running.walk import Done
 
 
 def test_what_is_not_at_hand_is_said_once_and_is_the_outcome(capsys: pytest.CaptureFixture[str]) -> None:

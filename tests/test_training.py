@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from components import experiment
-from components.data.loader import Batch, Jitter, TrainingSet, normalise
-from components.errors import InputError
+from components.common.errors import InputError
+from components.datasets.loader import Batch, Jitter, TrainingSet, normalise
 from components.models.outputs import DefocusOutput, DepthOutput
 from components.models.registry import build_model
-from components.objectives import (
+from components.models.run_files import write_run
+from components.models.runtime import Device
+from components.train.objectives import (
     Distilled,
     RelativeDepth,
     StageOne,
@@ -23,10 +24,9 @@ from components.objectives import (
     Supervision,
     standardise,
 )
-from components.optimizer import Adam
-from components.runtime import Device
-from components.schedules import distillation_weight
-from components.training import Schedule, announced, fit, step
+from components.train.optimizer import Adam
+from components.train.schedules import distillation_weight
+from components.train.training import Schedule, announced, fit, step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = Device(torch.device("cpu"), "float32")
@@ -202,7 +202,7 @@ def test_a_full_disk_keeps_the_last_whole_epoch(full_disk: Path) -> None:
         list(fit(Line(), Slope(), toy(), schedule(), device=CPU, checkpoint=checkpoint))
     assert checkpoint.read_bytes() == kept
     with pytest.raises(InputError, match=rf"{full_disk}/run: the disk is full"):
-        experiment.write_run(full_disk / "run", tiny(), [], {"run": "pdnet"})
+        write_run(full_disk / "run", tiny(), [], {"run": "pdnet"})
     assert sorted(path.name for path in full_disk.iterdir()) == ["c.pt", "other"]
 
 

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.published import PublishedStep
-from components.data.loader import Batch
+from components.datasets.loader import Batch
 from components.models.network import Network
 from components.models.projectors import Projectors
 from components.models.registry import build_model
-from components.objectives import Distilled, StageOne, StageTwo, Supervision
-from components.optimizer import Adam
-from components.runtime import Device
-from components.schedules import poly_learning_rate
-from components.teacher_cache import OnlineFeatures, named
-from components.training import step
+from components.models.runtime import Device
+from components.train.objectives import Distilled, StageOne, StageTwo, Supervision
+from components.train.optimizer import Adam
+from components.train.schedules import poly_learning_rate
+from components.train.teacher_cache import OnlineFeatures, named
+from components.train.training import step
 from tests.parity_tools import fill_as_reference, fill_projectors
 
 TOLERANCE = 1e-4

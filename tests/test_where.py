@@ -11,13 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from components.errors import InputError
-from pipelines import environment, lock_file, recovery
+from components.common.errors import InputError
 from pipelines.cli import main
-from pipelines.detectors import SHIPPED, unknown, weights_of
-from pipelines.lock_file import recorded_stages
-from pipelines.remote import Output, fits, recorded
-from pipelines.revisions import repository
+from pipelines.repo import lock_file, recovery
+from pipelines.repo.lock_file import recorded_stages
+from pipelines.repo.remote import Output, fits, recorded
+from pipelines.repo.revisions import repository
+from pipelines.running.detectors import SHIPPED, unknown, weights_of
+from pipelines.system import environment
 
 ANYWHERE = {"label", "predict", "prepare", "score"}
 CHECKOUT = {
@@ -217,7 +218,7 @@ def test_predict_and_score_outside_without_git_and_dvc(here: Path, monkeypatch: 
 WHOLE = """schema: '2.0'
 stages:
   toy@first:
-    cmd: python -m pipelines.toy
+    cmd: python -m pipelines.stages.toy
     deps:
     - path: data/in.txt
       md5: 5d41402abc4b2a76b9719d911017c592

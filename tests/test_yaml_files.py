@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from components.errors import InputError
+from components.common.errors import InputError
+from components.common.yaml_files import dump_yaml, parse_yaml, read_commented, read_yaml
 from components.params import load_params
-from components.yaml_files import dump_yaml, parse_yaml, read_commented, read_yaml
-from pipelines.ci_run import experiment_of
-from pipelines.experiments import Request, changed_params
-from pipelines.fingerprint import Pipeline, load
-from pipelines.params_check import check_params
-from pipelines.reproduce_command import parsed
-from pipelines.sweep import read_axes
+from pipelines.changes.run import experiment_of
+from pipelines.commands.reproduce import parsed
+from pipelines.commands.sweep import read_axes
+from pipelines.repo.fingerprint import Pipeline, load
+from pipelines.repo.params_check import check_params
+from pipelines.running.experiments import Request, changed_params
 
 VALUES = {
     "yes": "yes", "no": "no", "on": "on", "1:36": "1:36", "010": 10, "0o10": 8, "1e-3": 0.001, "1_000": 1000, "~": None,

@@ -28,7 +28,7 @@ from components.baselines.dbdf_features import FEATURES, Patches, features, lear
 from components.baselines.domain_transform import FloatMap
 from components.baselines.grid import at_full_size, to_gray
 from components.baselines.multiscale import bring_together
-from components.errors import InputError
+from components.common.errors import InputError
 from components.methods import Fitted, Labelled
 
 SIZES = (11, 15, 21)

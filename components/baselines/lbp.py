@@ -37,7 +37,7 @@ from components.baselines.domain_transform import FloatMap
 from components.baselines.grid import to_gray
 from components.baselines.matting import matte
 from components.baselines.multiscale import bring_together
-from components.guided import Guide
+from components.maps.guided import Guide
 
 T_LBP = 0.016
 WINDOWS = (11, 15, 21)

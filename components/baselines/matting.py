@@ -8,7 +8,7 @@ that the system (1 + hold) h - G h = hold m is solved by conjugate gradients wit
 the borders, as windows see the photograph reflected there.
 """
 
-from components.guided import Floats, Guide
+from components.maps.guided import Floats, Guide
 
 TOLERANCE = 0.1
 """Of the residual, relative to hold m; on photographs maps are then within 0.001 of the solution on average."""

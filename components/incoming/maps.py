@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from components.data.download import UNPACKED
-from components.data.images import find_images
-from components.data.layout import folders_below
-from components.errors import InputError
-from components.external.methods import FACTS, FOLDERS
+from components.acquire.download import UNPACKED
+from components.acquire.layout import folders_below
+from components.catalog.images import find_images
+from components.common.errors import InputError
+from components.common.storage import atomic_dir
+from components.common.yaml_files import dump_yaml
 from components.incoming.sets import opened
-from components.storage import atomic_dir
-from components.yaml_files import dump_yaml
+from components.scoring.external_methods import FACTS, FOLDERS
 
 TEST_SETS = {"cuhk": "CUHK-TE-1", "dut": "DUT-TE", "ctcug": "CTCUG", "ebd": "EBD"}
 """What a folder of maps is called after -> the test set, where it is not called as the test set itself."""

@@ -8,22 +8,22 @@ from contextlib import closing
 from functools import partial as bind
 from pathlib import Path
 
-from components.cores import cores
-from components.data import ledger
-from components.data.archives import is_archive, is_named_so, unpack
-from components.data.catalog import CUHK, DataSet, Part, find_set
-from components.data.depths import depth_maps
-from components.data.download import UNPACKED
-from components.data.labels import read_label
-from components.data.layout import FoundPart, describe_layouts, find_parts, place, stems_of_maps
-from components.data.names import data_below
-from components.data.pairs import Pair, check_counts, expected_counts, find_pairs
-from components.data.sources import TE2
-from components.data.splits import read_stems
-from components.data.workers import in_order
-from components.errors import InputError, named_as
-from components.looks import looks_like
-from components.storage import atomic_dir, atomic_path, file_hash
+from components.acquire.archives import is_archive, is_named_so, unpack
+from components.acquire.download import UNPACKED
+from components.acquire.layout import FoundPart, describe_layouts, find_parts, place, stems_of_maps
+from components.acquire.sources import TE2
+from components.catalog.sets import CUHK, DataSet, Part, find_set
+from components.common import ledger
+from components.common.cores import cores
+from components.common.errors import InputError, named_as
+from components.common.looks import looks_like
+from components.common.names import data_below
+from components.common.storage import atomic_dir, atomic_path, file_hash
+from components.prepare.depths import depth_maps
+from components.prepare.labels import read_label
+from components.prepare.pairs import Pair, check_counts, expected_counts, find_pairs
+from components.prepare.splits import read_stems
+from components.prepare.workers import in_order
 
 
 def opened(paths: Sequence[Path], scratch: Path) -> dict[Path, Path]:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from components.data import ledger
-from components.data.obtain import known_hashes
-from components.data.sources import BACKBONES, CHECKPOINTS, MIDAS
-from components.errors import InputError, named_as
+from components.acquire.obtain import known_hashes
+from components.acquire.sources import BACKBONES, CHECKPOINTS, MIDAS
+from components.common import ledger
+from components.common.errors import InputError, named_as
+from components.common.ledger import BACKBONES_FOLDER
+from components.common.storage import atomic_path, file_hash
 from components.models.backbone import Backbone
 from components.models.checkpoints import check_start, load_published
 from components.models.registry import build_model
 from components.models.tensors import is_safetensors, read_tensors
-from components.params import BACKBONES_FOLDER
-from components.storage import atomic_path, file_hash
 
 STATED = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 """The first digits of a file's sha256 in its name, by torch's convention: `resnest101-22405ba7.pth`."""

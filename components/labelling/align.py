@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data.optics import Floats
 from components.labelling.geometry import Homography, corners, scaled, turn_of
+from components.render.optics import Floats
 
 Pixels = NDArray[np.uint8]
 FEATURE_WIDTH = 1600

@@ -1,6 +1,6 @@
 """The blur that turns the wide photograph of a scene into the shallow one: disks of a bank of diameters, tried out.
 
-The wide photograph is blurred in linear light by every disk (`components.data.optics`: a thin lens spreads a point
+The wide photograph is blurred in linear light by every disk (`components.render.optics`: a thin lens spreads a point
 over a disk), and compared with the shallow one in square roots of light, in which photon noise is alike everywhere.
 What is in focus does not spread over its surroundings: once it is known, it is left out of the blur of the others.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from components.data.optics import Floats, blur
+from components.render.optics import Floats, blur
 
 BELOW = (0.0, 0.45, 0.62, 0.8)
 ABOVE = (1.25, 1.6, 2.1, 2.8, 3.8, 5.2, 7.0, 9.5, 13.0)

@@ -7,10 +7,10 @@ one bent smoothly by about 2 and 4 pixels, as what moved or another place would.
 import cv2
 import numpy as np
 
-from components.data.optics import Floats
 from components.labelling.align import AlignmentError, detail
 from components.labelling.blur import root
 from components.labelling.regions import Mask
+from components.render.optics import Floats
 
 SHARPER = 1.25
 """Detail beyond this times the other's, and a level of 255, is sharper."""

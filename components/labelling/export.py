@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data.images import find_images, upright_size
-from components.data.masks import read_map
-from components.data.pictures import encode_map, is_ours
-from components.errors import InputError
+from components.catalog.images import find_images, upright_size
+from components.catalog.masks import read_map
+from components.catalog.pictures import encode_map, is_ours
+from components.common.errors import InputError
+from components.common.storage import atomic_path
 from components.labelling.propose import IN_FOCUS, OUT_OF_FOCUS, UNDECIDED
-from components.storage import atomic_path
 
 LEVELS = {"out of focus": OUT_OF_FOCUS, "undecided": UNDECIDED, "in focus": IN_FOCUS}
 """What a polygon is called, and its grey value."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data.optics import Floats
+from components.render.optics import Floats
 
 SQUARES = 50
 """Means along the longer side."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.data.images import find_images
-from components.errors import InputError
+from components.catalog.images import find_images
+from components.common.errors import InputError
 
 LAYOUTS = (("wide", "shallow"), ("original", "bokeh"))
 """Folders of the wide and the shallow photographs; the second pair is EBB!'s own."""

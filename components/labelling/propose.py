@@ -6,7 +6,7 @@
 4. Once more, with what is in focus known: it hides what lies behind and does not spread over it.
 
 A pixel is out of focus where the circle of confusion of its front-most surface exceeds the limit, as in
-`components.data.miniature`.
+`components.render.miniature`.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data.optics import Floats, to_linear
-from components.guided import Guide
 from components.labelling import regions
 from components.labelling.align import Alignment, Pixels, align, warp
 from components.labelling.blur import ABOVE, BELOW, Bank, evidence, make_bank, residuals, root, shows
 from components.labelling.checks import check_kinds, check_residual
 from components.labelling.exposure import Exposure, match
 from components.labelling.regions import Mask
+from components.maps.guided import Guide
+from components.render.optics import Floats, to_linear
 
 OUT_OF_FOCUS, UNDECIDED, IN_FOCUS = 0, 128, 255
 """Values of a proposal's pixels."""

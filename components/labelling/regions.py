@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.data.optics import Floats
+from components.render.optics import Floats
 
 Mask = NDArray[np.bool_]
 FLAT = 0.003

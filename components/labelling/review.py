@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.storage import atomic_path
+from components.common.storage import atomic_path
 
 Pixels = NDArray[np.uint8]
 COLOURS = {255: (0, 158, 115), 0: (150, 60, 170), 128: (140, 140, 140)}

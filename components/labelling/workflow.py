@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.data.images import read_grey, read_photograph
-from components.errors import InputError
+from components.catalog.images import read_grey, read_photograph
+from components.common.errors import InputError
+from components.common.storage import NoRoomError, atomic_path, file_hash, read_json, write_json
 from components.labelling.align import AlignmentError
 from components.labelling.checks import MISALIGNED
 from components.labelling.export import DONE, IMAGES, PROPOSALS, proposed_masks, write_labelme
 from components.labelling.pairs import ScenePair
 from components.labelling.propose import IN_FOCUS, UNDECIDED, Proposal, propose
 from components.labelling.review import Pixels, Reviewed, pictures_of, write_page, write_sheet
-from components.storage import NoRoomError, atomic_path, file_hash, read_json, write_json
 
 FIGURES = ("decided", "in_focus", "blur_px", "matches", "correlation", "shift_px", "turn_deg")
 CONFIDENCE, ALIGNED = "confidence", "wide_aligned"

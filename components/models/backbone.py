@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from torch import Tensor, nn
 
-from components.errors import InputError
+from components.common.errors import InputError
 from components.models.timm_import import import_timm
 
 LAST_FOUR = (-4, -3, -2, -1)

@@ -13,14 +13,14 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor
 
-from components.errors import InputError
+from components.common.errors import InputError
+from components.common.storage import atomic_path
 from components.models.architectures import architecture
 from components.models.backbone import Backbone
 from components.models.network import ModelSpec, Network
 from components.models.published import LAYOUTS, from_published, published_key, recognise
 from components.models.registry import build_from_spec
 from components.models.tensors import COUNTER, HEADER, is_safetensors, must_exist, opened, read_tensors
-from components.storage import atomic_path
 
 
 def save_model(path: Path, model: Network, metadata: Mapping[str, str]) -> None:

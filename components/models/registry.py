@@ -4,7 +4,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-from components.errors import InputError
+from components.common.errors import InputError
 from components.models import MODEL_NAMES
 from components.models.backbone import LAST_FOUR, Backbone
 from components.models.dffnet import DFFNet, DFFNetVGG16, DFFNetWithoutDFFM, PDNet, RDFFNet

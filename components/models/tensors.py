@@ -18,9 +18,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from components.availability import require
-from components.errors import InputError, one_message
-from components.looks import looks_like
+from components.common.availability import require
+from components.common.errors import InputError, one_message
+from components.common.looks import looks_like
 from components.models.wrapping import ALONE, unwrapped, without_prefix
 
 log = logging.getLogger(__name__)

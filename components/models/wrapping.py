@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from components.errors import InputError
+from components.common.errors import InputError
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 """What wrappers put before every name: data parallelism, a compiled model, Lightning and the like."""

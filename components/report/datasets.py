@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.data.near_duplicates import CrossDuplicate, cross_duplicates
-from components.data.prepared import PreparedSet
+from components.common.storage import read_json
+from components.datasets.prepared import PreparedSet
+from components.prepare.near_duplicates import CrossDuplicate, cross_duplicates
 from components.report.svg import histogram
-from components.storage import read_json
 
 Report = Mapping[str, Any]
 Words = Callable[[Report], str]

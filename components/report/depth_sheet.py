@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.data.prepared import PreparedSet
+from components.common.storage import read_json
+from components.datasets.prepared import PreparedSet
 from components.report.encoders import encoder_of
-from components.storage import read_json
 
 CARD, SHEET = "card.json", "sheet.png"
 PICTURE = "depth_teacher.png"
@@ -19,7 +19,7 @@ VALIDATION = "CUHK-TR-1-VAL"
 class DepthTeacher:
     """A depth teacher that was trained here.
 
-    `error`, `correlation`: see `components.depth_validation`. `images`: photographs that these are means over.
+    `error`, `correlation`: see `components.train.depth_validation`. `images`: photographs that these are means over.
     `sheet`: the file of pictures, None where there is none.
     """
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from components.report.paper_tables import PaperRow
 from components.report.records import RunRecord
+from components.scoring.paper_tables import PaperRow
 
 Recipe = Literal["best", "paper"]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from components.regions import REGIONS
 from components.report.paired import DISTILLED
 from components.report.records import RunRecord, in_order
 from components.report.sheets import OWN, Photographs
+from components.scoring.regions import REGIONS
 
 UNIT = 10_000
 DOF = ("shallow", "wide", "")

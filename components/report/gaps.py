@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.availability import Gap, gap_of
-from components.data.catalog import SETS
+from components.catalog.sets import SETS
+from components.common.availability import Gap, gap_of
+from components.common.storage import read_json
 from components.report.records import PublishedMaps, RunRecord
-from components.storage import read_json
 
 STATUS = "`dbdflow status` says how to get it"
 

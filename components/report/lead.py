@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.data.test_sets import TEST_SETS
+from components.catalog.test_sets import TEST_SETS
 from components.report.curves import Figure, precision_recall
 from components.report.measured import MeasuredSet, measured
 from components.report.paired import DISTILLED

@@ -1,6 +1,7 @@
 """The real test sets at hand, measured: every method, its intervals, the row that the paper prints, and DFFNet.
 
-A test set is real unless its photographs are rendered. Intervals are over its photographs (`components.intervals`).
+A test set is real unless its photographs are rendered. Intervals (`components.scoring.intervals`) are over its
+photographs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.data.test_sets import TEST_SETS
-from components.intervals import Interval
+from components.catalog.test_sets import TEST_SETS
 from components.report.encoders import encoder_of, papers_encoder, recipe_of, told
 from components.report.paired import Difference, difference
-from components.report.paper_tables import METRICS, PaperRow, paper_tables
 from components.report.records import SUMMARY_KEY, RunRecord, Spread
 from components.report.tables import Filling, Ground, best_of
+from components.scoring.intervals import Interval
+from components.scoring.paper_tables import METRICS, PaperRow, paper_tables
 
 REFERENCES = {"best": "dffnet_best", "paper": "dffnet"}
 """Recipe -> the run that its others are compared with."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from components.report.lead import Lead
 from components.report.measured import BOLD, Group, MeasuredSet, Method, Score
-from components.report.paper_tables import METRICS
 from components.report.tables import SYMBOL
 from components.report.tables_text import show
+from components.scoring.paper_tables import METRICS
 
 COLUMNS = (
     *("test_set", "photographs", "published", "kind", "run", "method", "encoder", "metric", "value", "low", "high"),

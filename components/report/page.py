@@ -9,9 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from components.data.table7 import table7
-from components.data.test_sets import TEST_SETS, is_rendered
-from components.params import Recipe
+from components.catalog.test_sets import TEST_SETS, is_rendered
+from components.common.storage import atomic_dir, read_json
+from components.recipe import Recipe
 from components.report.curves import fig7_bars, precision_recall, styles, training_figures
 from components.report.datasets import duplicates_across, facts_of, open_sets
 from components.report.departures import departures_table
@@ -23,16 +23,16 @@ from components.report.lead import lead
 from components.report.measured import real_test_sets
 from components.report.measured_text import measured_csv, measured_markdown
 from components.report.paired import Difference, Pair, compare_pairs
-from components.report.paper_tables import label, paper_tables
 from components.report.provenance import StageFacts, stages_of
 from components.report.records import PublishedMaps, RunRecord, read_published_maps, read_run, scored_test_sets
 from components.report.rendering import NOT_COMPARABLE, pretty, readable_provenance, render
 from components.report.sheets import Photographs, photographs_of, write_sheets
 from components.report.svg import interval
+from components.report.table7 import table7
 from components.report.tables import RULES, SOURCES, Filling, Ground, Table, count_within, fill, runs_table
 from components.report.tables_latex import as_latex
 from components.report.tables_text import WHOSE, as_csv, as_markdown
-from components.storage import atomic_dir, read_json
+from components.scoring.paper_tables import label, paper_tables
 
 COMPARABLE = "paper"
 """The experiment's name under which its numbers are compared with the paper's."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.intervals import OVERLAP, draws, mean_interval, percentiles, pooled
-from components.regions import REGIONS
 from components.report.records import SUMMARY_KEY, RunRecord
+from components.scoring.intervals import OVERLAP, draws, mean_interval, percentiles, pooled
+from components.scoring.regions import REGIONS
 
 Scores = dict[str, dict[str, float]]
 """Image id -> key -> value."""

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from components.availability import Gap, gap_of
-from components.errors import InputError
-from components.external.methods import INDEX, METHOD
-from components.intervals import INTERVAL, Interval
-from components.report.paper_tables import TEST_SETS, label
-from components.storage import read_json
+from components.common.availability import Gap, gap_of
+from components.common.errors import InputError
+from components.common.storage import read_json
+from components.scoring.external_methods import INDEX, METHOD
+from components.scoring.intervals import INTERVAL, Interval
+from components.scoring.paper_tables import TEST_SETS, label
 
 Column = NDArray[np.float64]
 Summary = dict[str, dict[str, float | None]]
@@ -74,7 +74,7 @@ class RunRecord:
         return float(np.mean(self.values(test_set, metric)))
 
     def interval(self, test_set: str, metric: str) -> Interval | None:
-        """The 95 % interval of this run's own score over photographs (`components.intervals`); None without one."""
+        """The 95 % interval over photographs of this run's own score (`scoring.intervals`); None without one."""
         found: Any = self.summary.get(test_set, {}).get(INTERVAL)
         return tuple(found[SUMMARY_KEY[metric]]) if found else None
 

@@ -11,16 +11,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.data.table7 import COLUMNS
-from components.intervals import RESAMPLES
-from components.regions import BAND, FLAT, REGIONS, WINDOW
 from components.report.datasets import FACTS
 from components.report.depth_sheet import PICTURE
 from components.report.measured import BOLD
 from components.report.measured_text import photographs
-from components.report.paper_tables import TOLERANCE, label
+from components.report.table7 import COLUMNS
 from components.report.tables import RULES, SYMBOL, Row
 from components.report.tables_text import WHOSE, show, show_difference, whose
+from components.scoring.intervals import RESAMPLES
+from components.scoring.paper_tables import TOLERANCE, label
+from components.scoring.regions import BAND, FLAT, REGIONS, WINDOW
 
 HERE = Path(__file__).parent
 SCRIPTS = ("charts", "provenance", "gallery_order", "gallery_cards", "gallery")

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.cores import cores
-from components.data.maps import MapArchive, grey
-from components.data.prepared import PreparedSet
+from components.common.cores import cores
+from components.datasets.prepared import PreparedSet
+from components.maps.files import MapArchive, grey
 from components.report.records import RunRecord
 
 SIDE = 320

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.regions import regions
 from components.report.encoders import recipe_of, row_of
-from components.report.paper_tables import paper_tables
 from components.report.records import RunRecord
 from components.report.sheets import OWN, Photographs
+from components.scoring.paper_tables import paper_tables
+from components.scoring.regions import regions
 
 MOST = 12
 """Worst and best photographs."""

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from components.data.test_sets import TEST_SETS
-from components.params import Recipe
-from components.report.paper_tables import ABSENT, TOLERANCE, Key, PaperRow, PaperTable
+from components.catalog.test_sets import TEST_SETS
+from components.recipe import Recipe
 from components.report.records import SUMMARY_KEY, RunRecord, Spread
+from components.scoring.paper_tables import ABSENT, TOLERANCE, Key, PaperRow, PaperTable
 
 SYMBOL = {"MAE": "MAE ↓", "F_beta": "Fβ ↑", "F_beta_published": "Fβ published ↑", "IoU": "IoU ↑"}
 RULES: dict[Recipe, str] = {

@@ -5,8 +5,8 @@ import io
 from collections.abc import Sequence
 
 from components.report.encoders import BEST
-from components.report.paper_tables import METRICS
 from components.report.tables import SYMBOL, Cell, Line, Row, Source, Table
+from components.scoring.paper_tables import METRICS
 
 WHOSE: dict[Source, str] = {
     "ours": "ours",

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from components.metrics import count
+from components.scoring.metrics import count
 from tests.conftest import SHARED
 
 NAMES = [f"out_of_focus{number}" for number in ("0011", "0015", "0031", "0035", "0080", "0142", "0223")]

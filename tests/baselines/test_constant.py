@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.baselines.constant import all_blurred, all_in_focus
-from components.metrics import count
+from components.scoring.metrics import count
 
 
 def test_scores_of_the_methods_that_look_at_nothing():

@@ -19,7 +19,7 @@ from components.baselines.dbdf_features import (
     rings,
     spectrum,
 )
-from components.errors import InputError
+from components.common.errors import InputError
 from tests.baselines.photographs import real, scored_on_real, texture
 
 

@@ -15,8 +15,8 @@ from components.baselines.hifst import (
     sorted_layers,
     unit_range,
 )
-from components.metrics import count
-from pipelines.pool import pool
+from components.scoring.metrics import count
+from pipelines.harness.pool import pool
 from tests.baselines.photographs import NAMES, real, texture
 from tests.conftest import SHARED
 

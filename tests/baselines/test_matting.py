@@ -5,7 +5,7 @@ import pytest
 
 from components.baselines import matting
 from components.baselines.matting import matte
-from components.guided import Guide
+from components.maps.guided import Guide
 
 EPSILON = 1e-3
 

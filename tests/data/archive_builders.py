@@ -11,8 +11,8 @@ import numpy as np
 import py7zr
 import pytest
 
-from components.data.archives import unpack
-from components.errors import InputError
+from components.acquire.archives import unpack
+from components.common.errors import InputError
 
 NOISE = np.random.default_rng(0).bytes(200_000)
 FILES = {"EBD/image/1.jpg": NOISE, "EBD/gt/1.png": b"label", "EBD/gt/empty.png": b""}

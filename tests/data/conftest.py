@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.miniature import RenderSettings, render_set
+from components.render.miniature import RenderSettings, render_set
 
 SMALL = RenderSettings(
     seed=1, size=32, coc_limit_px=0.5, cuhk=6, cuhk_test=2, dut_train=2, dut_test=3, ctcug=2, ebd_shallow=3, ebd_wide=2

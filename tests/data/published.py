@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.data.catalog import PACKAGED_LISTS
-from components.data.sources import MAPS, SET_ARCHIVES, TE2_MAPS
+from components.acquire.sources import MAPS, SET_ARCHIVES, TE2_MAPS
+from components.catalog.sets import PACKAGED_LISTS
 from tests.data.conftest import mask, photograph
 
 TE1 = (PACKAGED_LISTS / "cuhk_te1.txt").read_text().split()

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from components.data import archives
-from components.data.archives import is_archive, unpack
-from components.errors import InputError
-from components.storage import NoRoomError
+from components.acquire import archives
+from components.acquire.archives import is_archive, unpack
+from components.common.errors import InputError
+from components.common.storage import NoRoomError
 from tests.data.archive_builders import FILES, KINDS, build, rar_file, rarred, refused, tarred, unpacked, zipped
 
 

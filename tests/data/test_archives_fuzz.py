@@ -6,10 +6,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.data.archive_readers import MAGIC
-from components.data.archives import unpack
-from components.data.names import is_junk
-from components.errors import InputError
+from components.acquire.archive_readers import MAGIC
+from components.acquire.archives import unpack
+from components.common.errors import InputError
+from components.common.names import is_junk
 from tests.data.archive_builders import TARS, build, unpacked
 
 NAMES = st.one_of(

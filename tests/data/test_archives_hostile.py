@@ -9,8 +9,8 @@ import zlib
 import py7zr
 import pytest
 
-from components.data import archives
-from components.data.archives import unpack
+from components.acquire import archives
+from components.acquire.archives import unpack
 from tests.data.archive_builders import FILES, KINDS, NOISE, block, build, rar_file, rarred, refused, tarred, zipped
 
 HOSTILE = {

@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 
-from components.data.catalog import PACKAGED_LISTS, SETS, find_set
-from components.errors import InputError
-from components.params import TrainingSplit, training_splits
+from components.catalog.sets import PACKAGED_LISTS, SETS, find_set
+from components.common.errors import InputError
+from components.recipe import TrainingSplit, training_splits
 
 
 def test_counts_of_the_paper():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from components.data.crops import Crops, cropped_batch, window
-from components.data.loader import Jitter, TrainingSet, normalise
+from components.datasets.crops import Crops, cropped_batch, window
+from components.datasets.loader import Jitter, TrainingSet, normalise
 
 PLAIN = Jitter(0.0, 0.0, 0.0)
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.depths import read_relative
-from components.data.download import fetch_set
-from components.data.images import read_photograph, to_network_size
-from components.data.obtain import Inbox
-from components.data.prepare import prepare_set
-from components.data.prepared import PreparedSet
-from components.errors import InputError
+from components.acquire.download import fetch_set
+from components.acquire.obtain import Inbox
+from components.catalog.images import read_photograph, to_network_size
+from components.common.errors import InputError
+from components.datasets.prepared import PreparedSet
 from components.incoming.sets import import_set
+from components.prepare.build import prepare_set
+from components.prepare.depths import read_relative
 from tests.data.conftest import mask, photograph
 
 STEMS = ("out_of_focus0001", "out_of_focus0002", "out_of_focus0003")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from components.availability import NotAvailableError
-from components.data import ledger
-from components.data.download import fetch_set
-from components.data.obtain import Inbox, obtained
-from components.data.sources import MAPS, SET_ARCHIVES, TE2_MAPS
-from components.errors import InputError
+from components.acquire.download import fetch_set
+from components.acquire.obtain import Inbox, obtained
+from components.acquire.sources import MAPS, SET_ARCHIVES, TE2_MAPS
+from components.common import ledger
+from components.common.availability import NotAvailableError
+from components.common.errors import InputError
+from components.common.storage import file_hash
 from components.incoming.sets import import_set, import_te2
-from components.storage import file_hash
 from tests.data import published
 from tests.data.conftest import mask, photograph
 from tests.data.webserver import QUOTA_PAGE, serving

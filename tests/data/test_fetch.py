@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.data.fetch import Fetched, fetch
-from components.errors import InputError
-from components.storage import NoRoomError
+from components.acquire.fetch import Fetched, fetch
+from components.common.errors import InputError
+from components.common.storage import NoRoomError
 from tests.data.webserver import GONE_PAGE, QUOTA_PAGE, Server, serving
 
 CUHK = "http://www.cse.cuhk.edu.hk/leojia/projects/dblurdetect/data/BlurDatasetGT.zip"
@@ -242,7 +242,7 @@ def test_a_full_disk_is_told_and_emptied(server, full_disk):
 SCRIPT = """
 import sys
 from pathlib import Path
-from components.data.fetch import fetch
+from components.acquire.fetch import fetch
 fetch({sys.argv[1]: None}, Path(sys.argv[2]), advice="-", wait_s=0.01)
 """
 

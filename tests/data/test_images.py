@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.data.catalog import CTCUG, EBD
-from components.data.images import find_images, natural_key, open_upright, read_grey, read_photograph, upright_size
-from components.data.labels import read_label
-from components.data.masks import GREY
-from components.data.pairs import Part, measured_pair
-from components.data.ready import make_ready
-from components.errors import InputError
+from components.catalog.images import find_images, natural_key, open_upright, read_grey, read_photograph, upright_size
+from components.catalog.masks import GREY
+from components.catalog.sets import CTCUG, EBD
+from components.common.errors import InputError
+from components.prepare.labels import read_label
+from components.prepare.pairs import Part, measured_pair
+from components.prepare.ready import make_ready
 from tests.data.conftest import mask, photograph
 
 HALF = np.repeat(np.array([[0, 255]], dtype=np.uint8), 10, axis=1).repeat(8, axis=0)

@@ -22,9 +22,9 @@ COURSE = """
 import sys
 from pathlib import Path
 
-from components.data.download import fetch_set
-from components.data.obtain import Inbox
-from components.data.prepare import prepare_set
+from components.acquire.download import fetch_set
+from components.acquire.obtain import Inbox
+from components.prepare.build import prepare_set
 
 here = Path(sys.argv[1])
 for name in ("cuhk", "dut", "ctcug", "ebd"):

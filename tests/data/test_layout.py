@@ -2,9 +2,9 @@
 
 import pytest
 
-from components.data.catalog import CTCUG, CUHK, DUT, EBD
-from components.data.layout import find_parts, place, stems_of_maps
-from components.errors import InputError
+from components.acquire.layout import find_parts, place, stems_of_maps
+from components.catalog.sets import CTCUG, CUHK, DUT, EBD
+from components.common.errors import InputError
 from tests.data.conftest import mask, photograph
 
 

@@ -4,9 +4,9 @@ import multiprocessing
 
 import pytest
 
-from components.data import ledger
-from components.data.sources import ITEMS
-from components.errors import InputError
+from components.acquire.sources import ITEMS
+from components.common import ledger
+from components.common.errors import InputError
 
 ADDRESS = "https://drive.google.com/uc?id=1Qmcu6GDgKhiHVgLxeQg23tfy5I1Xg5Xk"
 

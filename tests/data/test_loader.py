@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.data.loader import (
+from components.datasets.loader import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     ORDERS,
@@ -27,7 +27,7 @@ from components.data.loader import (
     normalise,
     view_of,
 )
-from components.data.prepared import IndexRow, PreparedSet
+from components.datasets.prepared import IndexRow, PreparedSet
 
 CALM = Jitter(0.0, 0.0, 0.0)
 CPU = torch.device("cpu")

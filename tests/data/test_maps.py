@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from components.data.maps import MapArchive, grey, write_maps
-from components.errors import InputError
+from components.common.errors import InputError
+from components.maps.files import MapArchive, grey, write_maps
 
 
 def maps(count=4):

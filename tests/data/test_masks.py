@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.data.masks import read_map, read_mask
-from components.errors import InputError
+from components.catalog.masks import read_map, read_mask
+from components.common.errors import InputError
 from pipelines.cli import main
 
 TRUTH = np.zeros((12, 20), bool)

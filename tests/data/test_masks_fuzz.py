@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.errors import InputError
+from components.common.errors import InputError
 from pipelines.cli import pictures, read_pairs
 
 CASES = 300

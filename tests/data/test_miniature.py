@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.catalog import find_set
-from components.data.miniature import RenderSettings, render_image, render_set
-from components.data.optics import ThinLens
-from components.data.textures import TEXTURED, colour, plain, tile
+from components.catalog.sets import find_set
+from components.render.miniature import RenderSettings, render_image, render_set
+from components.render.optics import ThinLens
+from components.render.textures import TEXTURED, colour, plain, tile
 
 SMALL = RenderSettings(
     seed=3, size=48, cuhk=6, cuhk_test=2, dut_train=2, dut_test=2, ctcug=2, ebd_shallow=2, ebd_wide=1

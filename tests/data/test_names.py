@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from components.data.images import find_images
-from components.data.layout import folders_below
-from components.data.names import is_junk
-from components.data.prepared import PreparedSet
-from components.external.methods import folders_in
+from components.acquire.layout import folders_below
+from components.catalog.images import find_images
+from components.common.names import is_junk
+from components.datasets.prepared import PreparedSet
 from components.incoming.sets import folder_hash, opened
-from pipelines.fingerprint import content_hash
+from components.scoring.external_methods import folders_in
+from pipelines.repo.fingerprint import content_hash
 from tests.data.archive_builders import build
 
 JUNK = [
@@ -69,7 +69,7 @@ def test_junk_makes_no_stage_stale(repo: Repo, tmp_path: Path) -> None:
 
 
 def test_dvc_sees_every_file_of_the_project(root: Path) -> None:
-    from pipelines.revisions import git
+    from pipelines.repo.revisions import git
 
     with Repo(str(root)) as checkout:
         ignored = [

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from components.data.near_duplicates import (
+from components.common.errors import InputError
+from components.datasets.prepared import PreparedSet
+from components.prepare.build import prepare_set
+from components.prepare.near_duplicates import (
     DHASH,
     FLIPS,
     PHASH,
@@ -21,9 +24,6 @@ from components.data.near_duplicates import (
     lowest,
     search,
 )
-from components.data.prepare import prepare_set
-from components.data.prepared import PreparedSet
-from components.errors import InputError
 from tests.data.conftest import mask
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from components.data.optics import (
+from components.common.errors import InputError
+from components.render.optics import (
     Layer,
     ThinLens,
     blur,
@@ -14,7 +15,6 @@ from components.data.optics import (
     to_linear,
     to_srgb,
 )
-from components.errors import InputError
 
 
 def lens(focus_m=2.0, f_number=2.0, pitch=10.0):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.prepare import prepare_set
-from components.data.prepared import PreparedSet
-from components.errors import InputError
+from components.common.errors import InputError
+from components.datasets.prepared import PreparedSet
+from components.prepare.build import prepare_set
 from tests.data.conftest import SMALL, mask, photograph
 
 SPLITS = {

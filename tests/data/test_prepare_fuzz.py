@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.data.catalog import find_set
-from components.data.names import same_name
-from components.data.prepare import prepare_set
-from components.data.prepared import PreparedSet
-from components.errors import InputError
+from components.catalog.sets import find_set
+from components.common.errors import InputError
+from components.common.names import same_name
+from components.datasets.prepared import PreparedSet
+from components.prepare.build import prepare_set
 from tests.data.conftest import mask, photograph
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK")

@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from components.data.catalog import CTCUG, EBD
-from components.data.pairs import Pair, find_pairs, unlabelled
-from components.data.prepare import prepare_set
-from components.data.prepared import PreparedSet
-from components.data.splits import dof_of, splits_of
-from components.errors import InputError
+from components.catalog.sets import CTCUG, EBD
+from components.common.errors import InputError
+from components.datasets.prepared import PreparedSet
+from components.prepare.build import prepare_set
+from components.prepare.pairs import Pair, find_pairs, unlabelled
+from components.prepare.splits import dof_of, splits_of
 from tests.data.conftest import mask, photograph
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.prepare import prepare_set
-from components.data.prepared import PreparedSet
+from components.datasets.prepared import PreparedSet
+from components.prepare.build import prepare_set
 
 REAL = Path(__file__).parents[3] / "shared/real"
 pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="../shared/real is not at hand")

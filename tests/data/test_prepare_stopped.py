@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from components.data.prepare import prepare_set
+from components.prepare.build import prepare_set
 from tests.data.conftest import mask, photograph
 
 STARTER = """
 import sys, signal
 from pathlib import Path
-from components.data.prepare import prepare_set
+from components.prepare.build import prepare_set
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 raw, out = map(Path, sys.argv[1:])
 print("begun", flush=True)

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from components.data.prepare import prepare_set
-from components.data.prepared import IndexRow, PreparedSet, read_index, write_index
-from components.errors import InputError
+from components.common.errors import InputError
+from components.datasets.prepared import IndexRow, PreparedSet, read_index, write_index
+from components.prepare.build import prepare_set
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from components.data.prepare import prepare_set
-from components.data.prepared import PreparedSet
-from components.data.table7 import COLUMNS, PAPER, table7
-from components.data.test_sets import TEST_SETS
+from components.catalog.test_sets import TEST_SETS
+from components.datasets.prepared import PreparedSet
+from components.prepare.build import prepare_set
+from components.report.table7 import COLUMNS, PAPER, table7
 from tests.data.conftest import mask, photograph
 
 

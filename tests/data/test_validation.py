@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.catalog import CUHK, DUT, EBD
-from components.data.prepare import prepare_set
-from components.data.prepared import IndexRow
-from components.data.validation import describe_focus, describe_sizes, opposed
+from components.catalog.sets import CUHK, DUT, EBD
+from components.datasets.prepared import IndexRow
+from components.prepare.build import prepare_set
+from components.prepare.validation import describe_focus, describe_sizes, opposed
 from tests.data.conftest import mask, photograph
 from tests.data.test_near_duplicates import scene
 

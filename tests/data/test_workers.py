@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from components.data.workers import in_order
-from components.errors import InputError
+from components.common.errors import InputError
+from components.prepare.workers import in_order
 
 
 def square(number):

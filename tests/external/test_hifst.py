@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from components.data.prepare import prepare_set
+from components.prepare.build import prepare_set
 from tests.report.reader import read
 
 YAML = "method: HiFST\nrow: hifst\nwhite: in_focus\nresize: none\nsource: the authors' page\n"
@@ -19,7 +19,7 @@ def run_stage(module, folder, **options):
     """A stage as `dvc.yaml` starts it, in `folder`."""
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PREFECT_"))}
-    command = [sys.executable, "-m", f"pipelines.{module}", *words]
+    command = [sys.executable, "-m", f"pipelines.stages.{module}", *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

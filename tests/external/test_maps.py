@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.availability import Gap, NotAvailableError, mark
-from components.errors import InputError
-from components.external.maps import find_maps, name_some, read_map
-from components.external.methods import find_methods
+from components.common.availability import Gap, NotAvailableError, mark
+from components.common.errors import InputError
+from components.scoring.external_maps import find_maps, name_some, read_map
+from components.scoring.external_methods import find_methods
 from tests.external import data
 
 

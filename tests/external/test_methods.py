@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from components.errors import InputError
-from components.external.methods import find_methods
+from components.common.errors import InputError
+from components.scoring.external_methods import find_methods
 from tests.external import data
 
 ROWS = ["hifst", "cenet", "d_dffnet"]
@@ -82,7 +82,7 @@ def test_a_folder_of_no_test_set_is_named(tmp_path):
 
 
 def test_every_row_of_the_paper_may_be_filled(tmp_path):
-    from components.report.paper_tables import paper_tables
+    from components.scoring.paper_tables import paper_tables
 
     rows = {row.run for table in paper_tables() for row in table.rows}
     data.method(tmp_path, row="ma_ganet")

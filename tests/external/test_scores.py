@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.availability import Gap
-from components.external.maps import FoundMaps
-from components.external.methods import find_methods
-from components.external.scores import found_or_gap, scored_or_gap, write_external
+from components.common.availability import Gap
 from components.report.records import RunRecord, read_run
+from components.scoring.external_maps import FoundMaps
+from components.scoring.external_methods import find_methods
+from components.scoring.external_scores import found_or_gap, scored_or_gap, write_external
 from tests.external import data
 
 
@@ -118,7 +118,7 @@ def test_no_methods_leave_an_empty_index(tmp_path):
 
 
 def test_why_a_set_is_missing_is_the_sets_own_reason(tmp_path):
-    from components.availability import mark
+    from components.common.availability import mark
 
     gap = Gap("CTCUG", "no public link is known", "ask its authors")
     mark(tmp_path / "prepared/ctcug", gap)

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from pipelines import courier
+from pipelines.tracking import courier
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from pipelines.tracking import Tracker
+    from pipelines.tracking.client import Tracker
 
 PROJECT = Path(__file__).parents[2]
 
@@ -40,9 +40,9 @@ from urllib.parse import urlsplit
 import numpy as np
 import yaml
 
-from components.availability import Gap, NotAvailableError
-from components.errors import InputError
-from pipelines.stage import Stage, main
+from components.common.availability import Gap, NotAvailableError
+from components.common.errors import InputError
+from pipelines.harness.stage import Stage, main
 
 
 def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("data/out/first")) -> None:
@@ -87,7 +87,7 @@ stages:
   toy:
     foreach: ${runs}
     do:
-      cmd: python -m pipelines.toy --run ${key} ${item.options}
+      cmd: python -m pipelines.stages.toy --run ${key} ${item.options}
       deps: [data/in.txt]
       params: [toy]
       outs: ["data/out/${key}"]
@@ -140,7 +140,7 @@ class Checkout:
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def toy(self, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        return self.run(sys.executable, "-m", "pipelines.toy", *options, **environment)
+        return self.run(sys.executable, "-m", "pipelines.stages.toy", *options, **environment)
 
     def tracked(self) -> "Tracked":
         """What MLflow has, once everything has arrived."""
@@ -164,7 +164,7 @@ class Checkout:
         """The courier of this checkout, if one runs."""
         for process in psutil.process_iter(["cmdline"]):
             try:
-                if "pipelines.courier" in (process.info["cmdline"] or ()) and process.cwd() == str(self.root):
+                if "pipelines.tracking.courier" in (process.info["cmdline"] or ()) and process.cwd() == str(self.root):
                     return process
             except psutil.Error:
                 continue
@@ -258,7 +258,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checko
     """A git and DVC repository with the stages `toy@first` and `toy@second`, nothing reproduced yet."""
     found = Checkout(tmp_path / "checkout")
     shutil.copytree(PROJECT / "pipelines", found.root / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    found.write("pipelines/toy.py", TOY)
+    found.write("pipelines/stages/toy.py", TOY)
     found.write("dvc.yaml", DVC_YAML)
     found.write("params.yaml", PARAMS)
     found.write("data/in.txt", "1 2 3")

@@ -25,7 +25,7 @@ if kind == "predict":
     loss = float((Path("data/models", run) / "history.csv").read_text().split(",")[2].split()[0])
     import numpy as np
 
-    from components.data.maps import write_maps
+    from components.maps.files import write_maps
 
     names = {"a": loss, "b": loss / 2}
     write_maps(out / "cuhk.zip", [(name, np.full((4, 5), 0.375 * each)) for name, each in names.items()])
@@ -74,7 +74,7 @@ FILES = {
     ".gitignore": ".dbdflow\n__pycache__\n",
     ".dvc/config": "[core]\n    analytics = false\n    check_update = false\n",
     ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
-    "pipelines/resources.yaml": "{train: {cores: 0}}\n",
+    "pipelines/running/resources.yaml": "{train: {cores: 0}}\n",
     "benchmarks/seeds.json": '{"name": "toy", "commit": "c0ffee", "seeds": [0, 1], '
     '"spread": {"first": {"CUHK-TE-1": {"mae": 0.1, "iou": 0.2}}}}\n',
     "costs.json": '{"train@first": {"seconds": 3600, "device": "GPU Z"}, "report": {"seconds": 5, "device": "CPU"}}\n',

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from components.data.maps import write_maps
-from components.yaml_files import dump_yaml, read_yaml
+from components.common.yaml_files import dump_yaml, read_yaml
+from components.maps.files import write_maps
 from tests.report.synthetic import write_prepared
 
 COUNT = 6
@@ -67,7 +67,7 @@ def start(folder: Path, root: Path, method: str, workers: int = 2, out: str = "o
     options = ["--method", method, "--raw", "raw", "--prepared", "prepared", "--out", out]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PREFECT_"))}
     environment |= {"PYTHONPATH": str(root), "DBDFLOW_COURIER": "off", "DBDFLOW_CORES": str(workers)}
-    command = [sys.executable, "-m", "pipelines.baseline", *options]
+    command = [sys.executable, "-m", "pipelines.stages.baseline", *options]
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from components.errors import InputError
-from pipelines import ci_plan, ci_run, costs
-from pipelines.ci import MARKER
-from pipelines.ci_plan import make_plan
+from components.common.errors import InputError
+from pipelines.changes import run
+from pipelines.changes.compare import compare
+from pipelines.changes.pictures import changed_most
+from pipelines.changes.plan import make_plan
+from pipelines.changes.snapshot import take
 from pipelines.cli import main
-from pipelines.compare import compare
-from pipelines.compare_pictures import changed_most
-from pipelines.costs import Cost
-from pipelines.fingerprint import load
-from pipelines.revisions import clone_at, commit_of
-from pipelines.snapshot import take
+from pipelines.commands.ci import MARKER
+from pipelines.repo import costs
+from pipelines.repo.costs import Cost
+from pipelines.repo.fingerprint import load
+from pipelines.repo.revisions import clone_at, commit_of
 from tests.flows.history import History
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # DVC's own, in this process
@@ -90,13 +91,13 @@ def test_a_changed_param_reruns_what_depends_on_it(history: History) -> None:
 def test_a_changed_readme_reruns_nothing(history: History) -> None:
     plan = make_plan(history.root, history.commits["result"], history.commits["README"])
     assert (plan.to_do, plan.stages, plan.gone, plan.locked) == ({}, 7, [], True)
-    assert list(ci_plan.markdown(plan)) == ["**nothing reruns by this change: all 7 stages stay as they are**"]
+    assert list(plan.markdown(plan)) == ["**nothing reruns by this change: all 7 stages stay as they are**"]
 
 
 def test_what_was_out_of_date_before_is_no_doing_of_the_change(history: History) -> None:
     plan = make_plan(history.root, history.commits["changed"], history.commits["README, late"])
     assert plan.due == frozenset(CHAIN) == plan.to_do.keys()
-    told = list(ci_plan.told(plan))
+    told = list(plan.told(plan))
     end = "nothing reruns by this change: 3 of 7 stages stay as they are; 4 more were out of date before it"
     assert told[0].endswith(end)
     assert told[1].endswith("rates.first: 1.0 -> 2.0  [out of date before this change]")
@@ -145,9 +146,7 @@ def test_a_result_that_the_head_has_is_told(history: History) -> None:
     plan = make_plan(history.root, history.commits["README"], history.commits["changed result"])
     assert list(plan.to_do) == CHAIN
     assert plan.made == frozenset(CHAIN)
-    assert "  report          5 s (CPU)           after evaluate@first  [its result is in dvc.lock]" in ci_plan.told(
-        plan
-    )
+    assert "  report          5 s (CPU)           after evaluate@first  [its result is in dvc.lock]" in plan.told(plan)
 
 
 def test_an_output_made_anew_since_reruns_what_used_it(copy: History) -> None:
@@ -280,11 +279,11 @@ def test_a_fresh_clone_pulls_what_its_stages_need(copy: History, tmp_path: Path)
     copy.call("dvc", "push", "--quiet")
     clone_at(copy.root, tmp_path / "fresh", copy.commit("with a remote"))
     shutil.copytree(tmp_path / "fresh", tmp_path / "poor")
-    assert list(ci_run.pulled(tmp_path / "fresh", ()).to_do()) == ["evaluate@first", "evaluate@second", "report"]
+    assert list(run.pulled(tmp_path / "fresh", ()).to_do()) == ["evaluate@first", "evaluate@second", "report"]
     there = {path.relative_to(tmp_path / "fresh/data").as_posix() for path in (tmp_path / "fresh/data").glob("*/*")}
     assert there >= {"models/first", "models/second", "predictions/first", "predictions/second"}
     (tmp_path / "poor/.dvc/config").write_text("")
-    assert len(ci_run.pulled(tmp_path / "poor", ()).to_do()) == 7
+    assert len(run.pulled(tmp_path / "poor", ()).to_do()) == 7
 
 
 def test_ci_run_makes_a_result_beside_the_workspace(copy: History, tmp_path: Path) -> None:
@@ -293,7 +292,7 @@ def test_ci_run_makes_a_result_beside_the_workspace(copy: History, tmp_path: Pat
     assert "HEAD~1:\nnothing to do: all 7 stages are up to date\n" in said
     assert "HEAD:\n7 stages, 3 out of date: 2 ran, 1 found up to date, in " in said
     assert copy.call("git", "status", "--porcelain") == ""
-    name = ci_run.result_name(copy.commits["scored"], None)
+    name = run.result_name(copy.commits["scored"], None)
     assert call("ci", "run").stdout == f"HEAD: its result is there, experiment {name}\n"
     assert call("ci", "comment", "--out", tmp_path / "c.md").exit_code == 0
     text = (tmp_path / "c.md").read_text()

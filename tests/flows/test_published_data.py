@@ -11,7 +11,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from components.data.sources import CHECKPOINTS, MIDAS
+from components.acquire.sources import CHECKPOINTS, MIDAS
 from components.models.published import to_published
 from components.models.registry import build_model
 from tests.data import published

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from components.common.storage import write_json
 from components.report.provenance import File, StageFacts
-from components.storage import write_json
-from pipelines.ranking import mean_mae, ranked, scored_on
-from pipelines.registry import registered_name
+from pipelines.stages.ranking import mean_mae, ranked, scored_on
+from pipelines.tracking.registry import registered_name
 
 MAES = {"CUHK-TE-1": 0.5, "CUHK-TE-2": 0.25, "DUT-TE": 0.125, "CTCUG": 1.0, "EBD": 0.375, "EBD(1305)": 0.0}
 SUMMARY = {test_set: {"mae": mae, "iou": 0.1} for test_set, mae in MAES.items()}

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines import recovery
+from pipelines.repo import recovery
 from tests.flows.conftest import PROJECT, Checkout, ask, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
@@ -28,7 +28,7 @@ TOTAL = """
     deps: [data/out/first, data/out/second]
     outs: [data/total]
 """
-GROUP = ("-m dvc", "pipelines.toy", "dbdflow reproduce")
+GROUP = ("-m dvc", "pipelines.stages.toy", "dbdflow reproduce")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def dag(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkou
     """The stages `toy@first` and `toy@second`, and `total` after both; its own copy of the glue is used."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(checkout.root), str(PROJECT)]))
     checkout.write("dvc.yaml", (checkout.root / "dvc.yaml").read_text() + TOTAL)
-    checkout.write("pipelines/resources.yaml", "toy: {cores: 0}\n")
+    checkout.write("pipelines/running/resources.yaml", "toy: {cores: 0}\n")
     commit(checkout)
     yield checkout
     for process in mine(checkout):
@@ -118,7 +118,7 @@ def test_a_failure_is_named_with_cause_and_log_and_the_rest_finishes(dag: Checko
 def shell(checkout: Checkout, command: str, need: str) -> None:
     """One stage that is a shell command."""
     checkout.write("dvc.yaml", json.dumps({"stages": {"one": {"cmd": command, "outs": ["data/one"]}}}))
-    checkout.write("pipelines/resources.yaml", f"one: {need}\n")
+    checkout.write("pipelines/running/resources.yaml", f"one: {need}\n")
 
 
 def test_bad_luck_with_a_network_is_tried_again(dag: Checkout) -> None:
@@ -139,14 +139,14 @@ def test_a_stage_that_exceeds_its_time_is_ended(dag: Checkout) -> None:
     begun = time.monotonic()
     done = dag.run(DBDFLOW, "reproduce")
     assert done.returncode == 1
-    assert "it took longer than 0.001 h (`hours` in pipelines/resources.yaml) and was ended" in done.stdout
+    assert "it took longer than 0.001 h (`hours` in pipelines/running/resources.yaml) and was ended" in done.stdout
     assert time.monotonic() - begun < 40
 
 
 def test_a_stage_sees_its_gpu_alone(dag: Checkout) -> None:
     stages = {f"s{n}": {"cmd": f"echo $CUDA_VISIBLE_DEVICES > data/{n}", "outs": [f"data/{n}"]} for n in range(2)}
     dag.write("dvc.yaml", json.dumps({"stages": stages}))
-    dag.write("pipelines/resources.yaml", "s0: {cores: 0, gpu: 1}\ns1: {cores: 0}\n")
+    dag.write("pipelines/running/resources.yaml", "s0: {cores: 0, gpu: 1}\ns1: {cores: 0}\n")
     assert dag.run(DBDFLOW, "reproduce", CUDA_VISIBLE_DEVICES="7").returncode == 0
     assert [(dag.root / f"data/{n}").read_text() for n in range(2)] == ["7\n", "\n"]
 
@@ -169,7 +169,7 @@ def victims(dag: Checkout, word: str) -> list[psutil.Process]:
         ("dbdflow reproduce", signal.SIGINT, 130),
         ("dbdflow reproduce", signal.SIGKILL, -9),
         ("-m dvc", signal.SIGKILL, 1),
-        ("pipelines.toy", signal.SIGKILL, 1),
+        ("pipelines.stages.toy", signal.SIGKILL, 1),
     ],
 )
 def test_whatever_is_killed_nothing_is_left_and_it_goes_on(dag: Checkout, word: str, number: int, code: int) -> None:
@@ -274,8 +274,8 @@ def project(dag: Checkout) -> Checkout:
     dag.write("params.yaml", params)
     yaml = (dag.root / "dvc.yaml").read_text().replace("${runs}", "{first: {options: ''}, second: {options: ''}}")
     dag.write("dvc.yaml", yaml.replace("params: [toy]", "params: [stage1.epochs]"))
-    toy = (dag.root / "pipelines/toy.py").read_text().replace('["toy"]', '["stage1"]')
-    dag.write("pipelines/toy.py", toy)
+    toy = (dag.root / "pipelines/stages/toy.py").read_text().replace('["toy"]', '["stage1"]')
+    dag.write("pipelines/stages/toy.py", toy)
     assert dag.run("git", "add", ".").returncode == 0
     commit(dag)
     return dag
@@ -425,9 +425,9 @@ def test_prefect_can_cancel_what_a_console_runs(dag: Checkout, prefect_api: str)
 def worker(dag: Checkout, prefect_api: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A real worker in the checkout, the deployment `reproduce/small`, and the project's own that follows a branch."""
     pool = {"work_pool": {"name": "small"}}
-    small = {"name": "small", "entrypoint": "pipelines/reproduce.py:reproduce"} | pool
+    small = {"name": "small", "entrypoint": "pipelines/flows/reproduce.py:reproduce"} | pool
     shipped = YAML(typ="safe").load((PROJECT / "prefect.yaml").read_text())["deployments"]
-    (follows,) = [each for each in shipped if each["entrypoint"] == "pipelines/watch.py:watch"]
+    (follows,) = [each for each in shipped if each["entrypoint"] == "pipelines/flows/watch.py:watch"]
     follows |= {"parameters": {"remote": ".", "branch": "main"}} | pool
     dag.write("prefect.yaml", json.dumps({"name": "toy", "pull": None, "deployments": [small, follows]}))
     assert dag.run("git", "branch", "--move", "main").returncode == 0

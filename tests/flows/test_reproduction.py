@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines import dag
-from pipelines.ranking import mean_mae
+from pipelines.repo import dag
+from pipelines.stages.ranking import mean_mae
 from tests.flows.conftest import PROJECT
 
 METHODS = ("dbdf", "lbp", "hifst")
@@ -110,7 +110,7 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 
 def wait_for_courier(checkout: Checkout) -> None:
-    script = "from pipelines import courier; import sys; sys.exit(not courier.wait(120))"
+    script = "from pipelines.tracking import courier; import sys; sys.exit(not courier.wait(120))"
     subprocess.run([sys.executable, "-c", script], cwd=checkout.folder, env=checkout.environment, check=True)
 
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.executions import ASSIGNED
-from pipelines.parcels import Parcel
-from pipelines.showing import WIDTH, FlowRun, Showing, artifacts, picture
+from pipelines.tracking.executions import ASSIGNED
+from pipelines.tracking.parcels import Parcel
+from pipelines.tracking.showing import WIDTH, FlowRun, Showing, artifacts, picture
 from tests.flows.conftest import Checkout, Wire, ask, until
 
-TOY = (sys.executable, "-m", "pipelines.toy", "--run", "first")
+TOY = (sys.executable, "-m", "pipelines.stages.toy", "--run", "first")
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -129,7 +129,7 @@ def stage_at(api: str, tmp_path: Path) -> tuple[Parcel, list[dict[str, Any]]]:
 def test_whatever_answers_holds_up_no_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, reply: bytes
 ) -> None:
-    monkeypatch.setattr("pipelines.showing.TIMEOUT", 0.5)
+    monkeypatch.setattr("pipelines.tracking.showing.TIMEOUT", 0.5)
     parcel, events = stage_at(answering(reply), tmp_path)
     showing, begun = Showing(), time.monotonic()
     for _ in range(5):

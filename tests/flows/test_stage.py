@@ -10,13 +10,14 @@ from typing import Any, Literal
 import psutil
 import pytest
 
-from components.errors import InputError
-from pipelines import environment, options
-from pipelines.fingerprint import Fingerprint, Pipeline, fingerprint
-from pipelines.progress import Progress, duration
+from components.common.errors import InputError
+from pipelines.harness import options
+from pipelines.repo.fingerprint import Fingerprint, Pipeline, fingerprint
+from pipelines.system import environment
+from pipelines.system.progress import Progress, duration
 from tests.flows.conftest import Checkout, Wire, ask, free_port, until
 
-TOY = (sys.executable, "-m", "pipelines.toy")
+TOY = (sys.executable, "-m", "pipelines.stages.toy")
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +80,7 @@ def test_wrong_options_end_with_a_usage_message(words: list[str], capsys: pytest
     with pytest.raises(SystemExit) as end:
         options.parse(example, words)
     assert end.value.code == 2
-    assert "usage: python -m pipelines.example" in capsys.readouterr().err
+    assert "usage: python -m pipelines.stages.example" in capsys.readouterr().err
 
 
 # ---- how a stage ends
@@ -166,7 +167,7 @@ def test_a_stage_dies_with_dvc(checkout: Checkout, shell: str) -> None:
 
 
 def found(checkout: Checkout, stage: str | None = "toy@first", run: str = "first") -> Fingerprint:
-    return fingerprint(stage, "pipelines.toy", ["--run", run], checkout.root)
+    return fingerprint(stage, "pipelines.stages.toy", ["--run", run], checkout.root)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def found(checkout: Checkout, stage: str | None = "toy@first", run: str = "first
         ("data/elsewhere.txt", "", "9", False),
         ("dvc.yaml", "--run ${key}", "--run ${key} --fails bug", True),
         ("dvc.yaml", "deps: [data/in.txt]", "deps: [data/in.txt, dvc.yaml]", True),
-        ("pipelines/toy.py", "Sum", "Add", False),
+        ("pipelines/stages/toy.py", "Sum", "Add", False),
     ],
 )
 def test_the_key_follows_dependencies_and_parameters(
@@ -209,7 +210,7 @@ LOCK = """
 schema: '2.0'
 stages:
   prepare:
-    cmd: python -m pipelines.prepare
+    cmd: python -m pipelines.stages.prepare
     outs:
     - {path: data/prepared, md5: %s.dir}
 """
@@ -339,7 +340,7 @@ def test_work_is_kept_when_the_server_dies_meanwhile(checkout: Checkout, wire: W
 
 def test_the_environment_is_quiet_and_local(checkout: Checkout) -> None:
     script = (
-        "import os, json; from pipelines import environment; environment.apply();"
+        "import os, json; from pipelines.system import environment; environment.apply();"
         "print(json.dumps([dict(os.environ), environment.for_children()]))"
     )
     done = checkout.run(sys.executable, "-c", script, DO_NOT_TRACK="1", PREFECT__FLOW_RUN_ID="x", PREFECT_HOME="/else")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import InputError
-from pipelines.clone import Clone
-from pipelines.sweep import read_axes
-from pipelines.sweep_plan import node_name
-from pipelines.sweep_report import report_over_seeds
+from components.common.errors import InputError
+from pipelines.commands.sweep import read_axes
+from pipelines.repo.clone import Clone
+from pipelines.running.sweep_plan import node_name
+from pipelines.running.sweep_report import report_over_seeds
 from tests.flows.conftest import PROJECT, Checkout, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))

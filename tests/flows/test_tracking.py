@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import courier
-from pipelines.journal import Journal, flatten
-from pipelines.parcels import parcels, sweep
-from pipelines.processes import Owner, is_dvc, parse_owner
-from pipelines.tracking import Tracker, allowed
+from pipelines.repo.fingerprint import flatten
+from pipelines.system.processes import Owner, is_dvc, parse_owner
+from pipelines.tracking import courier
+from pipelines.tracking.client import Tracker, allowed
+from pipelines.tracking.journal import Journal
+from pipelines.tracking.parcels import parcels, sweep
 from tests.flows.conftest import Checkout, Tracked, check_a_whole_reproduction, free_port, until
 
-TOY = (sys.executable, "-m", "pipelines.toy")
+TOY = (sys.executable, "-m", "pipelines.stages.toy")
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,7 @@ def check_stage(checkout: Checkout, tracked: Tracked, name: str, run: str) -> No
     assert tags["git.commit"] == checkout.run("git", "rev-parse", "HEAD").stdout.strip()
     assert (tags["dvc.stage"], tags["dbdflow.stage"], tags["dbdflow.model"]) == (name, "toy", run)
     assert len(tags["dvc.deps_hash"]) == 64
-    assert tags["mlflow.source.name"].endswith(f"-m pipelines.toy --run {run}")
+    assert tags["mlflow.source.name"].endswith(f"-m pipelines.stages.toy --run {run}")
     (data,) = found.inputs.dataset_inputs
     assert (data.dataset.name, data.dataset.digest, data.dataset.profile) == ("numbers", "d41d8", '{"images": 3}')
     assert [(tag.key, tag.value) for tag in data.tags] == [("mlflow.data.context", "training")]
@@ -209,7 +210,7 @@ def test_names_that_mlflow_takes(name: str, expected: str) -> None:
         ("/venv/bin/python /venv/bin/dvc repro", True),
         ("python -m dvc repro", True),
         ("dvc --wait-for-lock repro -s toy", True),
-        ("python -m pipelines.toy --run dvc", False),
+        ("python -m pipelines.stages.toy --run dvc", False),
         ("/bin/sh -c dvc\\ repro", False),
     ],
 )

@@ -14,9 +14,9 @@ from threading import Thread
 import psutil
 import pytest
 
-from pipelines import services
-from pipelines.services import port_at, ports
-from pipelines.tracking import Tracker
+from pipelines.servers import services
+from pipelines.servers.services import port_at, ports
+from pipelines.tracking.client import Tracker
 from tests.flows.conftest import (
     PROJECT,
     Checkout,
@@ -146,7 +146,7 @@ def test_the_server_takes_a_reproduction_twice(up: Running, tmp_path: Path, monk
 
 def test_a_service_that_is_killed_comes_back_where_it_was(up: Running) -> None:
     pages = (up.state / "mlflow_url").read_text()
-    (server,) = [each for each in up.processes() if "pipelines.mlflow_server" in each.cmdline()]
+    (server,) = [each for each in up.processes() if "pipelines.tracking.mlflow_server" in each.cmdline()]
     server.kill()
     assert "MLflow: ended with code -9, is started again" in up.read_until("MLflow: ended")
     assert up.check()[0] == 1
@@ -188,7 +188,7 @@ def test_tables_are_made_once_by_many_at_once(tmp_path: Path, monkeypatch: pytes
     (tmp_path / ".dvc").mkdir()
     for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    checkout, code = Checkout(tmp_path), "from pipelines.mlflow_server import make_tables; make_tables()"
+    checkout, code = Checkout(tmp_path), "from pipelines.tracking.mlflow_server import make_tables; make_tables()"
     starters = [checkout.start(sys.executable, "-c", code) for _ in range(3)]
     errors = [starter.communicate(timeout=120)[1] for starter in starters]
     assert [starter.returncode for starter in starters] == [0, 0, 0], errors

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.numbers import apart
+from pipelines.running.numbers import apart
 from tests.flows.conftest import Checkout, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))

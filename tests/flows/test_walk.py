@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import pytest
 
-from components.errors import InputError
-from pipelines.resources import Lease, Machine, Need, Slots, gpus, read_needs, runtime_of, stage_need
-from pipelines.stopping import Stop
-from pipelines.walk import Done, Walk, ranks
+from components.common.errors import InputError
+from pipelines.running.resources import Lease, Machine, Need, Slots, gpus, read_needs, runtime_of, stage_need
+from pipelines.running.walk import Done, Walk, ranks
+from pipelines.system.stopping import Stop
 
 DIAMOND = {"a": frozenset[str](), "b": frozenset({"a"}), "c": frozenset({"a"}), "d": frozenset({"b", "c"})}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import InputError
-from pipelines.stopping import Stop
-from pipelines.watching import Branch, Follower, Seen
+from components.common.errors import InputError
+from pipelines.running.watching import Branch, Follower, Seen
+from pipelines.system.stopping import Stop
 from tests.flows.conftest import Checkout
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's, of its own library

@@ -2,10 +2,10 @@
 
 import pytest
 
-from components.errors import InputError
-from components.external.methods import read_method
+from components.common.errors import InputError
 from components.incoming.maps import Facts, authors_facts, called_after, import_maps
-from components.report.paper_tables import paper_tables
+from components.scoring.external_methods import read_method
+from components.scoring.paper_tables import paper_tables
 from tests.data import published
 from tests.data.conftest import mask
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data import ledger
-from components.data.catalog import PACKAGED_LISTS
-from components.errors import InputError
+from components.catalog.sets import PACKAGED_LISTS
+from components.common import ledger
+from components.common.errors import InputError
 from components.incoming.sets import folder_hash, import_set, import_te2
 from tests.data import published
 from tests.data.conftest import mask, photograph

@@ -7,17 +7,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from components.data import ledger
-from components.data.obtain import check_kept, known_hashes
-from components.data.sources import BACKBONES, CHECKPOINTS, MIDAS
-from components.errors import InputError
-from components.experiment import origin
+from components.acquire.obtain import check_kept, known_hashes
+from components.acquire.sources import BACKBONES, CHECKPOINTS, MIDAS
+from components.common import ledger
+from components.common.errors import InputError
 from components.incoming import weights
 from components.incoming.weights import check_hash, import_backbone, import_weights
 from components.models.backbone import Backbone
 from components.models.network import Network
 from components.models.published import to_published
 from components.models.registry import build_model
+from components.train.experiment import origin
 from tests.models import tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")

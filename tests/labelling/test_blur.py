@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from components.data.optics import blur
 from components.labelling.blur import Bank, evidence, make_bank, predicted, residuals, shows, spread
+from components.render.optics import blur
 
 LIMIT = 4.0
 SIZE = (96, 128)

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from components.data.images import read_grey
-from components.errors import InputError
+from components.catalog.images import read_grey
+from components.common.errors import InputError
 from components.labelling.export import drawn, import_corrections, polygons, proposed_masks, write_labelme
 from pipelines.cli import main
 from tests.data.conftest import photograph

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from components.data.optics import to_linear
 from components.labelling.align import AlignmentError
 from components.labelling.blur import make_bank, residuals
 from components.labelling.propose import (
@@ -19,6 +18,7 @@ from components.labelling.propose import (
     limit_px,
     propose,
 )
+from components.render.optics import to_linear
 from tests.labelling.test_align import SETTINGS, SIZE, textured
 
 ALL = np.ones(SIZE, dtype=bool)

@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from benchmarks.rendered_pairs import RenderedPair, render_pair
-from components.data.images import read_grey
-from components.data.miniature import RenderSettings
-from components.data.prepare import prepare_set
-from components.data.prepared import PreparedSet
+from components.catalog.images import read_grey
+from components.datasets.prepared import PreparedSet
 from components.labelling.propose import IN_FOCUS, OUT_OF_FOCUS, UNDECIDED
+from components.prepare.build import prepare_set
+from components.render.miniature import RenderSettings
 from pipelines.cli import main
 
 SETTINGS = RenderSettings(seed=7, size=640, focal_length_mm=50.0, sensor_width_mm=22.3, coc_limit_px=2.4)

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from components.errors import InputError
+from components.common.errors import InputError
 from components.models.backbone import Backbone
 
 

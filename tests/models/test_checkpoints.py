@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from components.errors import InputError
+from components.common.errors import InputError
 from components.models.architectures import architecture
 from components.models.checkpoints import load_model, load_published, load_weights, read_metadata, save_model
 from components.models.published import to_published

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import components.models as package
-from components.errors import InputError
+from components.common.errors import InputError
 from components.models.projectors import Projectors
 from components.models.registry import build_model
 from tests.models import tiny

@@ -1,4 +1,4 @@
-"""The authors' checkpoints as runs, by the stage as a person starts it: `python -m pipelines.published`."""
+"""The authors' checkpoints as runs, by the stage as a person starts it: `python -m pipelines.stages.published`."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from click.testing import CliRunner
 from PIL import Image
 from ruamel.yaml import YAML
 
-from components.availability import gap_of
-from components.data.images import read_photograph
-from components.errors import InputError
-from components.inference import predict_photo
+from components.catalog.images import read_photograph
+from components.common.availability import gap_of
+from components.common.errors import InputError
+from components.common.storage import file_hash
+from components.maps.inference import predict_photo
 from components.models.checkpoints import load_model, read_metadata
-from components.storage import file_hash
 from pipelines.cli import main
-from pipelines.published import find_checkpoint
+from pipelines.stages.published import find_checkpoint
 from tests import parity_tools
 
 RUN = "published_d_dffnet_cuhk1"
@@ -43,7 +43,7 @@ def stage(folder: Path, run: str = RUN) -> subprocess.CompletedProcess[str]:
     """Run the stage in `folder`, into `out/`."""
     words = ["--run", run, "--inbox", "inbox", "--out", "out"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PREFECT_"))}
-    command = [sys.executable, "-m", "pipelines.published", *words]
+    command = [sys.executable, "-m", "pipelines.stages.published", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

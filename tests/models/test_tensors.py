@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from components.errors import InputError
+from components.common.errors import InputError
 from components.models.tensors import read_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.availability import Gap, mark
-from components.data.maps import write_maps
-from components.data.prepared import COLUMNS
-from components.evaluation import PER_IMAGE, SCORES
-from components.intervals import INTERVAL
-from components.metrics import count, mean_curve, set_intervals, set_scores
-from components.regions import REGIONS, region_errors, regions
+from components.common.availability import Gap, mark
+from components.datasets.prepared import COLUMNS
+from components.maps.files import write_maps
 from components.report.provenance import stage_facts
+from components.scoring.evaluation import PER_IMAGE, SCORES
+from components.scoring.intervals import INTERVAL
+from components.scoring.metrics import count, mean_curve, set_intervals, set_scores
+from components.scoring.regions import REGIONS, region_errors, regions
 
 SETS = {
     "cuhk": {"CUHK-TE-1": 8, "CUHK-TE-2": 0},
@@ -242,7 +242,7 @@ STAGES = [
     (
         "prepare@cuhk",
         {
-            "cmd": "python -m pipelines.prepare --set cuhk",
+            "cmd": "python -m pipelines.stages.prepare --set cuhk",
             "outs": [{"path": "data/prepared/cuhk", "md5": "0f343b0931126a20f133d67c2b018a3b.dir", "size": 1234567}],
         },
         "a" * 64,
@@ -250,9 +250,9 @@ STAGES = [
     (
         "evaluate@d_dffnet",
         {
-            "cmd": "python -m pipelines.evaluate\n--run d_dffnet",
+            "cmd": "python -m pipelines.stages.evaluate\n--run d_dffnet",
             "deps": [
-                {"path": "components/metrics.py", "md5": "11", "size": 5},
+                {"path": "components/scoring/metrics.py", "md5": "11", "size": 5},
                 {"path": "data/predictions/d_dffnet", "md5": "22.dir", "size": 6000},
             ],
             "params": {"params.yaml": {"departures.iou": "pooled", "image_size": 64}},

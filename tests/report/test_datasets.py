@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.prepare import prepare_set
+from components.prepare.build import prepare_set
 from components.report.datasets import FACTS, duplicates_across, facts_of, open_sets
 from components.report.svg import histogram
 from tests.data.conftest import mask

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data.maps import MapArchive, grey, write_maps
-from components.data.prepared import PreparedSet
+from components.datasets.prepared import PreparedSet
+from components.maps.files import MapArchive, grey, write_maps
 from components.report.datasets import open_sets
 from components.report.gallery import embedded, gallery_data, questions_among, whole
 from components.report.records import read_run

@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.data.prepared import PreparedSet
-from components.intervals import INTERVAL
+from components.datasets.prepared import PreparedSet
 from components.report.depth_sheet import copy_sheet, read_depth_teacher
 from components.report.encoders import encoder_of, row_of, told
 from components.report.lead import Lead
@@ -22,6 +21,7 @@ from components.report.sheets import Photographs
 from components.report.strips import compared, most_different, worst_and_best
 from components.report.tables import Filling, Ground, Line
 from components.report.tables_text import whose
+from components.scoring.intervals import INTERVAL
 from tests.report import synthetic
 
 SET = "CUHK-TE-1"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from components.errors import InputError
+from components.common.errors import InputError
 from components.report.departures import departures_table
 from components.report.page import build_report
 from components.report.rendering import short_commit
@@ -215,7 +215,7 @@ def test_cards_say_how_teachers_ran():
 
 
 def test_every_departure_of_the_parameters_has_a_row():
-    from components.params import Resolved
+    from components.recipe import Resolved
 
     known = {row.point for row in departures_table({})}
     found = departures_table(dict.fromkeys(Resolved.model_fields, "x"))

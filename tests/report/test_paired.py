@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from components.intervals import mean_interval
 from components.report.paired import change, compare_pairs, difference, gains, pairs_of, sign_test
 from components.report.records import RunRecord
+from components.scoring.intervals import mean_interval
 
 
 def record(run, maes, card=None):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.report.paper_tables import ABSENT, CAPTIONS, LABELS, label, paper_tables
+from components.scoring.paper_tables import ABSENT, CAPTIONS, LABELS, label, paper_tables
 
 REFERENCE = Path(__file__).parents[3] / "shared/paper/tables.csv"
 

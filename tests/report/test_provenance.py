@@ -8,7 +8,7 @@ def test_facts_of_a_stage():
     facts = stage_facts(*synthetic.STAGES[1])
     assert (facts.name, facts.command, facts.code) == (
         "evaluate@d_dffnet",
-        "python -m pipelines.evaluate --run d_dffnet",
+        "python -m pipelines.stages.evaluate --run d_dffnet",
         1,
     )
     assert facts.reads == (File("data/predictions/d_dffnet", "22.dir", 6000),)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from components.availability import Gap, mark
-from components.errors import InputError
+from components.common.availability import Gap, mark
+from components.common.errors import InputError
 from components.report.records import RunRecord, read_published_maps, read_run, scored_test_sets
 from tests.report.synthetic import write_csv, write_method
 

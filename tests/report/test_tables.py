@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from components.availability import Gap
-from components.report.paper_tables import paper_tables
+from components.common.availability import Gap
 from components.report.records import RunRecord
 from components.report.tables import Filling, Ground, best_of, compare, count_within, fill, runs_table
+from components.scoring.paper_tables import paper_tables
 
 MAE, F_BETA = ("CUHK-TE-1", "MAE"), ("CUHK-TE-1", "F_beta")
 TABLE_I = paper_tables()[0]

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from components.report.paper_tables import PaperRow, PaperTable, paper_tables
 from components.report.tables import Filling, Ground, fill
 from components.report.tables_latex import as_latex, escaped, latex_table
 from components.report.tables_text import as_csv, as_markdown, show, show_difference
+from components.scoring.paper_tables import PaperRow, PaperTable, paper_tables
 from tests.report.test_tables import PAPER, TABLE_I, ours, record
 
 SMALL = PaperTable(

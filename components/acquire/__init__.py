@@ -1,0 +1,1 @@
+"""Data and weights from the inbox or the network: recognised, verified, unpacked."""

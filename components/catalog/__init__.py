@@ -1,0 +1,1 @@
+"""What the data are: sets, splits and test sets of the paper; photographs and masks as people have them."""

@@ -1,0 +1,1 @@
+"""A prepared set, and the batches of it that a network sees."""

@@ -1,0 +1,60 @@
+"""Device, precision, seed, determinism and threads: decided once, at a stage's start, and logged with the reason."""
+
+import logging
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from components.common.cores import cores
+from components.common.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the arithmetic runs.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        precision: of autocast forward passes in training.
+    """
+
+    device: torch.device
+    precision: Literal["float32", "bfloat16"]
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Mixed precision for a forward pass; does nothing in float32."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
+
+
+def set_up(*, device: str, precision: Literal["float32", "bfloat16"], deterministic: bool, threads: int) -> Device:
+    """Set torch up for this process.
+
+    The CPU algorithms that are used here are deterministic as they are; asking torch for it there would only import
+    its compiler, 4 s at every start.
+
+    Args:
+        device: "auto" (CUDA when there is one), "cpu" or "cuda".
+        precision: of autocast.
+        deterministic: bit-identical results for the same seed, machine and thread count.
+        threads: CPU threads; 0 = as many as this process may use cores.
+
+    Raises:
+        InputError: CUDA is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise InputError("runtime.device: cuda, but torch finds no CUDA device here; set it to auto or cpu")
+    chosen = "cuda" if available and device != "cpu" else "cpu"
+    torch.set_num_threads(threads or cores())
+    if chosen == "cuda":
+        torch.backends.cudnn.benchmark = not deterministic
+    if chosen == "cuda" and deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    log.info("device %s (%s), %s, %d threads", chosen, f"asked: {device}", precision, torch.get_num_threads())
+    return Device(torch.device(chosen), precision)

@@ -1,0 +1,1 @@
+"""The miniature: photographs and labels rendered through a thin lens."""

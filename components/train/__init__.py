@@ -1,0 +1,1 @@
+"""The trainings: losses, schedules, teachers, the loop. An edit here retrains."""

@@ -1,0 +1,130 @@
+"""The recipe `best`: how the detector that ships is trained. Ours, not the paper's.
+
+AdamW with a slower encoder, a warm-up and a cosine; random crops; a loss that also counts the overlap; at the end the
+running average of the weights.
+docs/cuhk.md says how each choice was made, and what was tried.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from components.datasets.crops import Crops, cropped_batch
+from components.datasets.loader import Batch, TrainingSet, epoch_order
+from components.models.network import Network
+from components.models.outputs import DefocusOutput
+from components.train.losses import at_size_of
+from components.train.optimizer import Adam
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+SMALLEST_RATE = 1e-4
+"""Of the cosine, as a share of the learning rate."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The course of a training; see `components.train.training.Course`.
+
+    Attributes:
+        epochs_run: epochs.
+        batch_size: images a step; a smaller last batch is dropped.
+        learning_rate: of the decoder, at its highest.
+        encoder_rate: of the encoder, as a share of that.
+        weight_decay: of AdamW, decoupled.
+        warm_up: epochs over which the rate rises.
+        gradient_clip: largest absolute value of a gradient element.
+        averaging: share of the average that a step keeps; less in the first steps.
+        crops: augmentation.
+        seed: of order and augmentation.
+    """
+
+    epochs_run: int
+    batch_size: int
+    learning_rate: float
+    encoder_rate: float
+    weight_decay: float
+    warm_up: float
+    gradient_clip: float
+    averaging: float
+    crops: Crops
+    seed: int
+
+    def optimizers(self, model: nn.Module) -> list[Adam]:
+        """The decoder's and the encoder's."""
+        assert isinstance(model, Network)
+        encoder = list(model.backbone.parameters())
+        theirs = {id(each) for each in encoder}
+        decoder = [each for each in model.parameters() if id(each) not in theirs]
+        return [
+            Adam(each, learning_rate=self.learning_rate, weight_decay=self.weight_decay, decoupled=True)
+            for each in (decoder, encoder)
+        ]
+
+    def set_rates(self, optimizers: Sequence[Adam], epoch: int, done: float) -> float:
+        """Up along a line, then down along a cosine."""
+        passed = epoch - 1 + done
+        cosine = (1 + math.cos(math.pi * passed / self.epochs_run)) / 2
+        risen = min(1.0, passed / self.warm_up) if self.warm_up else 1.0
+        rate = self.learning_rate * max(SMALLEST_RATE, cosine * risen)
+        decoder, encoder = optimizers
+        decoder.learning_rate, encoder.learning_rate = rate, self.encoder_rate * rate
+        return rate
+
+    def batches(self, data: TrainingSet, epoch: int) -> Iterator[Batch]:
+        """Crops of all images, in the epoch's order."""
+        order = epoch_order(self.seed, epoch, len(data))
+        for start in range(0, len(order) - self.batch_size + 1, self.batch_size):
+            index: np.ndarray[tuple[int], np.dtype[np.int64]] = order[start : start + self.batch_size]
+            yield cropped_batch(data, index, seed=self.seed, epoch=epoch, crops=self.crops)
+
+    def average(self, model: nn.Module) -> AveragedModel:
+        """Exponential, over weights and BatchNorm statistics; it keeps less of the first steps."""
+
+        @torch.no_grad()
+        def move(average: Tensors, weights: Tensors, count: Tensor | int) -> None:
+            keep = min(self.averaging, (1 + int(count)) / (10 + int(count)))
+            if average[0].is_floating_point():
+                torch._foreach_lerp_(average, weights, 1 - keep)
+            else:  # BatchNorm's count of batches
+                torch._foreach_copy_(average, weights)
+
+        return AveragedModel(model, multi_avg_fn=move, use_buffers=True)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """BCE and soft IoU of the final output, and BCE of the side outputs.
+
+    Attributes:
+        iou_weight: of 1 - soft IoU.
+        side_weight: of the mean over the side outputs.
+    """
+
+    iou_weight: float
+    side_weight: float
+
+    def loss(self, output: DefocusOutput, labels: Tensor) -> Tensor:
+        """Of a model's named outputs and labels (B, 1, H, W) in [0, 1], 1 = in focus."""
+        logits = output.logits.float()
+        total = F.binary_cross_entropy_with_logits(logits, labels)
+        total = total + self.iou_weight * (1 - soft_iou(torch.sigmoid(logits), labels))
+        sides = [at_size_of(side.float(), labels) for side in output.sides]
+        if sides:
+            losses = [F.binary_cross_entropy_with_logits(side, labels) for side in sides]
+            total = total + self.side_weight * torch.stack(losses).mean()
+        return total
+
+
+def soft_iou(probability: Tensor, labels: Tensor) -> Tensor:
+    """Mean over images and over both classes of sum(p t) / sum(p + t - p t), each with 1 added (no empty class)."""
+    each = []
+    for p, t in ((probability, labels), (1 - probability, 1 - labels)):
+        shared = (p * t).sum((1, 2, 3))
+        each.append((shared + 1) / ((p + t).sum((1, 2, 3)) - shared + 1))
+    return torch.stack(each).mean()

@@ -1,0 +1,200 @@
+"""What each stage minimises (paper, section III.E and appendix B.C): a loss of a model and a batch, with its parts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from components.datasets.loader import Batch
+from components.models.outputs import DefocusOutput
+from components.train.losses import Reduction, depth_loss, feature_loss, supervised_loss
+from components.train.optimizer import Adam
+from components.train.teacher_cache import TeacherFeatures
+
+
+class Supervised(Protocol):
+    """A loss of a detector's outputs and labels: `Supervision` is the paper's, `components.train.best.Overlap` ours."""
+
+    def loss(self, output: DefocusOutput, labels: Tensor) -> Tensor:
+        """A scalar tensor."""
+
+
+class Objective(Protocol):
+    """What a stage minimises."""
+
+    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        """`loss`, the total to minimise, and its parts: scalar tensors."""
+
+    def expect(self, batch: Batch) -> None:
+        """This batch comes next: time to read ahead what it needs."""
+
+    def extras(self) -> dict[str, nn.Module]:
+        """Trained modules beside the model, by name (the projectors of stage 2)."""
+
+    def extra_optimizer(self) -> Adam | None:
+        """Their optimizer, with a fixed learning rate."""
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """The weights of equations 6 and 7.
+
+    Attributes:
+        lambda_edge: of the DOF-edge loss; 0 = binary cross entropy alone.
+        reduction: of the DOF-edge loss over the batch.
+        final_weight: of the final output.
+        side_weight: of each side output.
+    """
+
+    lambda_edge: float
+    reduction: Reduction
+    final_weight: float
+    side_weight: float
+
+    def loss(self, output: DefocusOutput, labels: Tensor) -> Tensor:
+        """Equation 7 for a model's named outputs."""
+        return supervised_loss(
+            output.logits.float(),
+            [side.float() for side in output.sides],
+            labels,
+            lambda_edge=self.lambda_edge,
+            reduction=self.reduction,
+            final_weight=self.final_weight,
+            side_weight=self.side_weight,
+        )
+
+
+class StageOne:
+    """Equation 7."""
+
+    def __init__(self, supervision: Supervised) -> None:
+        self.supervision = supervision
+
+    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        loss = self.supervision.loss(model(batch.images), batch.labels)
+        return {"loss": loss, "dbd_loss": loss}
+
+    def expect(self, batch: Batch) -> None:
+        """Nothing to read."""
+
+    def extras(self) -> dict[str, nn.Module]:
+        return {}
+
+    def extra_optimizer(self) -> Adam | None:
+        return None
+
+
+class StageOneWithDepth(StageOne):
+    """Equation 10: R-DFFNet, which also predicts the depth teacher's inverse depth.
+
+    Args:
+        supervision: of the defocus outputs.
+        depth: the depth teacher; gives relative inverse depth, (B, 1, S, S) in [0, 1].
+        weight: lambda of equation 10.
+    """
+
+    def __init__(self, supervision: Supervision, depth: TeacherFeatures, weight: float) -> None:
+        super().__init__(supervision)
+        self.depth = depth
+        self.weight = weight
+
+    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        output = model(batch.images)
+        dbd = self.supervision.loss(output, batch.labels)
+        final = [] if output.depth is None else [output.depth]
+        (target,) = self.depth(batch)
+        depth = depth_loss([each.float() for each in (*final, *output.depth_sides)], target.float())
+        return {"loss": dbd + self.weight * depth, "dbd_loss": dbd, "depth_loss": depth}
+
+    def expect(self, batch: Batch) -> None:
+        self.depth.expect(batch)
+
+
+class RelativeDepth:
+    """A depth teacher that is trained here: inverse depth up to scale and shift, as MiDaS (paper, [20]) is trained.
+
+    The batch's labels are inverse depth, in 1/m or relative. Both sides are brought to zero median and unit mean
+    deviation per image before they are compared, so that only relative depth counts.
+    """
+
+    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        predicted = model(batch.images).depth.float()
+        return {"loss": (standardise(predicted) - standardise(batch.labels[:, 0])).abs().mean()}
+
+    def expect(self, batch: Batch) -> None:
+        """Nothing to read."""
+
+    def extras(self) -> dict[str, nn.Module]:
+        return {}
+
+    def extra_optimizer(self) -> Adam | None:
+        return None
+
+
+def standardise(depth: Tensor) -> Tensor:
+    """(B, H, W) to zero median and unit mean absolute deviation per image."""
+    flat = depth.flatten(1)
+    centred = flat - flat.median(1, keepdim=True).values
+    return (centred / centred.abs().mean(1, keepdim=True).clamp_min(1e-6)).view_as(depth)
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """One teacher of stage 2.
+
+    Attributes:
+        name: "defocus" or "depth".
+        projector: student features to the teacher's channels, level by level.
+        teacher: its features of a batch.
+    """
+
+    name: str
+    projector: nn.Module
+    teacher: TeacherFeatures
+
+
+@dataclass(frozen=True)
+class StageTwo:
+    """Equation 8: the supervised loss and beta times the feature losses of both teachers (equation 3).
+
+    Attributes:
+        supervision: of the defocus outputs.
+        distilled: the teachers with their projectors.
+        weight: beta of an epoch, from 1.
+        projector_learning_rate, projector_weight_decay: of the projectors' Adam (appendix B.B).
+    """
+
+    supervision: Supervised
+    distilled: Sequence[Distilled]
+    weight: Callable[[int], float]
+    projector_learning_rate: float
+    projector_weight_decay: float
+
+    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        output = model(batch.images)
+        dbd = self.supervision.loss(output, batch.labels)
+        weight = self.weight(epoch)
+        parts = {
+            f"{each.name}_feature_loss": feature_loss(each.projector(output.features), each.teacher(batch))
+            for each in self.distilled
+        }
+        features = torch.stack(list(parts.values())).sum()
+        return {
+            "loss": dbd + weight * features,
+            "dbd_loss": dbd,
+            **parts,
+            "distill_weight": torch.tensor(weight, device=dbd.device),
+        }
+
+    def expect(self, batch: Batch) -> None:
+        for each in self.distilled:
+            each.teacher.expect(batch)
+
+    def extras(self) -> dict[str, nn.Module]:
+        return {each.name: each.projector for each in self.distilled}
+
+    def extra_optimizer(self) -> Adam | None:
+        parameters = [p for each in self.distilled for p in each.projector.parameters()]
+        return Adam(parameters, learning_rate=self.projector_learning_rate, weight_decay=self.projector_weight_decay)

@@ -1,0 +1,281 @@
+"""Training of both stages: one `fit`; the stages differ in their objective (paper, section III.E).
+
+Interrupted at any moment, kill -9 included, the next `fit` with the same checkpoint goes on after the last whole epoch
+and, in deterministic mode on the CPU, ends bit-identical to an uninterrupted one: every random draw of an epoch
+comes from (seed, epoch, image), never from a generator's state.
+"""
+
+import io
+import logging
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from components.common.errors import InputError
+from components.common.storage import atomic_path
+from components.datasets.loader import Batch, FlipAxis, Jitter, TrainingSet, Views, batches
+from components.models.layout import memory_format
+from components.models.run_files import EpochRecord
+from components.models.runtime import Device
+from components.train.objectives import Objective
+from components.train.optimizer import Adam
+from components.train.schedules import Rule, epochs_to_run, poly_learning_rate
+
+log = logging.getLogger(__name__)
+NAN_CHECK_STEPS = 25
+
+
+class Course(Protocol):
+    """How a training goes on, in epochs counted from 1: `Schedule` is the paper's, `components.train.best.Best` ours.
+
+    Attributes:
+        epochs_run: how many epochs are trained.
+        gradient_clip: largest absolute value of a gradient element; 0 = no clipping.
+    """
+
+    @property
+    def epochs_run(self) -> int: ...
+
+    @property
+    def gradient_clip(self) -> float: ...
+
+    def optimizers(self, model: nn.Module) -> list[Adam]:
+        """Over the model's parameters."""
+
+    def set_rates(self, optimizers: Sequence[Adam], epoch: int, done: float) -> float:
+        """Set the learning rates of a step, `done` of the epoch (0 to 1) before it; returns the first one's."""
+
+    def batches(self, data: TrainingSet, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch."""
+
+    def average(self, model: nn.Module) -> AveragedModel | None:
+        """The running average of the weights that the training ends with; None: it ends with the weights themselves."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The course of a training by the paper (section IV.A), in epochs counted from 1.
+
+    Attributes:
+        epochs: the number that the schedules count on.
+        epochs_rule: whether all of them are run, or (published code) one fewer.
+        batch_size: images a step.
+        learning_rate, poly_power, poly_rule: see `poly_learning_rate`.
+        gradient_clip: largest absolute value of a gradient element; 0 = no clipping.
+        flip_axis, flip_probability, jitter: augmentation.
+        views: colour-jittered views of an image, shown in turn; None = every epoch draws its own jitter.
+        seed: of order and augmentation.
+    """
+
+    epochs: int
+    epochs_rule: Rule
+    batch_size: int
+    learning_rate: float
+    poly_power: float
+    poly_rule: Rule
+    gradient_clip: float
+    flip_axis: FlipAxis
+    flip_probability: float
+    jitter: Jitter
+    views: Views | None
+    seed: int
+
+    @property
+    def epochs_run(self) -> int:
+        """See `Course`, as for all that follow."""
+        return epochs_to_run(self.epochs, self.epochs_rule)
+
+    def optimizers(self, model: nn.Module) -> list[Adam]:
+        return [Adam(model.parameters(), learning_rate=self.learning_rate)]
+
+    def set_rates(self, optimizers: Sequence[Adam], epoch: int, done: float) -> float:
+        (optimizer,) = optimizers
+        optimizer.learning_rate = poly_learning_rate(
+            epoch, epochs=self.epochs, initial=self.learning_rate, power=self.poly_power, rule=self.poly_rule
+        )
+        return optimizer.learning_rate
+
+    def batches(self, data: TrainingSet, epoch: int) -> Iterator[Batch]:
+        return batches(
+            data,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            epoch=epoch,
+            flip_axis=self.flip_axis,
+            flip_probability=self.flip_probability,
+            jitter=self.jitter,
+            views=self.views,
+        )
+
+    def average(self, model: nn.Module) -> None:
+        """The training ends as it is."""
+
+
+def step(
+    model: nn.Module,
+    objective: Objective,
+    batch: Batch,
+    *,
+    epoch: int,
+    optimizers: Sequence[Adam],
+    gradient_clip: float,
+    device: Device,
+) -> dict[str, Tensor]:
+    """One optimisation step; returns the detached losses."""
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    with device.autocast():
+        losses = objective.losses(model, batch, epoch)
+    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    if gradient_clip:
+        nn.utils.clip_grad_value_(model.parameters(), gradient_clip)
+    for optimizer in optimizers:
+        optimizer.step()
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def fit(
+    model: nn.Module,
+    objective: Objective,
+    data: TrainingSet,
+    course: Course,
+    *,
+    device: Device,
+    checkpoint: Path,
+) -> Iterator[EpochRecord]:
+    """Train `model` in place, yielding each epoch's record; records of epochs already in `checkpoint` come first.
+
+    Args:
+        model: on the device, in training mode from here on.
+        objective: what the stage minimises.
+        data: the training split.
+        course: how it goes on.
+        device: where, and how precisely.
+        checkpoint: file written after every epoch and read at the start; kept when an epoch fails.
+
+    Raises:
+        InputError: the loss is not finite, or `checkpoint` is of another training.
+    """
+    ours, extra = course.optimizers(model), objective.extra_optimizer()
+    optimizers = [*ours, *([extra] if extra else [])]
+    average = course.average(model)
+    state = nn.ModuleDict({"model": model, **objective.extras()} | ({"average": average} if average else {}))
+    records = _resume(checkpoint, state, optimizers)
+    yield from records
+    for epoch in range(len(records) + 1, course.epochs_run + 1):
+        state.train()
+        values = _epoch(
+            model,
+            objective,
+            data,
+            course,
+            ours=ours,
+            optimizers=optimizers,
+            average=average,
+            epoch=epoch,
+            device=device,
+        )
+        records.append(EpochRecord(epoch, course.epochs_run, values))
+        _save(checkpoint, state, optimizers, records)
+        yield records[-1]
+    if average is not None:
+        model.load_state_dict(average.module.state_dict())
+
+
+def _epoch(
+    model: nn.Module,
+    objective: Objective,
+    data: TrainingSet,
+    course: Course,
+    *,
+    ours: Sequence[Adam],
+    optimizers: Sequence[Adam],
+    average: AveragedModel | None,
+    epoch: int,
+    device: Device,
+) -> dict[str, float]:
+    """Train for an epoch with all `optimizers`, `ours` the model's; means over its steps, and the last rate."""
+    totals: dict[str, Tensor] = {}
+    steps, taken, rate = 0, 0, 0.0
+    for batch in announced(laid_out(course.batches(data, epoch), model), objective):
+        rate = course.set_rates(ours, epoch, taken / len(data))
+        losses = step(
+            model,
+            objective,
+            batch,
+            epoch=epoch,
+            optimizers=optimizers,
+            gradient_clip=course.gradient_clip,
+            device=device,
+        )
+        if average is not None:
+            average.update_parameters(model)
+        totals = {name: totals[name] + value if totals else value for name, value in losses.items()}
+        steps, taken = steps + 1, taken + len(batch.index)
+        if steps % NAN_CHECK_STEPS == 0:
+            _check_finite(totals, epoch, steps)
+    _check_finite(totals, epoch, steps)
+    return {name: float(total) / steps for name, total in totals.items()} | {"learning_rate": rate}
+
+
+def laid_out(coming: Iterable[Batch], model: nn.Module) -> Iterator[Batch]:
+    """The batches, with images in the memory layout that suits the model."""
+    layout = memory_format(model)
+    for batch in coming:
+        yield replace(batch, images=batch.images.contiguous(memory_format=layout))
+
+
+def announced(coming: Iterable[Batch], objective: Objective) -> Iterator[Batch]:
+    """The batches, each made and announced to the objective while the one before it is still to be trained on."""
+    previous = None
+    for batch in coming:
+        objective.expect(batch)
+        if previous is not None:
+            yield previous
+        previous = batch
+    if previous is not None:
+        yield previous
+
+
+def _check_finite(totals: dict[str, Tensor], epoch: int, steps: int) -> None:
+    bad = [name for name, total in totals.items() if not math.isfinite(float(total))]
+    if bad:
+        raise InputError(
+            f"{', '.join(bad)} became {float(totals[bad[0]])} in epoch {epoch}, by step {steps}; expected a finite "
+            "number. Lower the stage's learning_rate, or use runtime.precision: float32; the last whole epoch is kept"
+        )
+
+
+def _save(path: Path, state: nn.Module, optimizers: Sequence[Adam], records: Sequence[EpochRecord]) -> None:
+    contents = {
+        "state": state.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "records": [(record.epoch, record.epochs, record.values) for record in records],
+    }
+    buffer = io.BytesIO()  # torch's own writer does not say why it fails: a full disk is to be named
+    torch.save(contents, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def _resume(path: Path, state: nn.Module, optimizers: Sequence[Adam]) -> list[EpochRecord]:
+    if not path.exists():
+        return []
+    try:
+        contents = torch.load(path, weights_only=True, map_location="cpu")
+        state.load_state_dict(contents["state"])
+        for optimizer, saved in zip(optimizers, contents["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{path}: no checkpoint of this training ({reason}); delete it to begin anew") from error
+    records = [EpochRecord(*record) for record in contents["records"]]
+    log.info("going on after epoch %d, from %s", len(records), path)
+    return records

@@ -1,0 +1,1 @@
+"""What a change reruns, and what it did to the numbers."""

@@ -1,0 +1,1 @@
+"""The checkout, as git and DVC see it."""

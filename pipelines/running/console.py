@@ -1,0 +1,102 @@
+"""What a person at the console sees of a reproduction: who began, how far it is, how it ended."""
+
+import logging
+import re
+import sys
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+from pipelines.repo.costs import Costs, told
+from pipelines.running.walk import Done
+from pipelines.system.progress import duration
+from pipelines.system.stopping import NOT_AT_HAND
+
+log = logging.getLogger(__name__)
+
+PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.progress: (.*)$")
+TOLD = re.compile(r"error|warning|tried again|interrupted|going on after", re.IGNORECASE)
+"""Lines of a stage that are shown as they come; everything is in its log."""
+MARKS = {"ran": "done", "restored": "from the run cache", "unchanged": "up to date"}
+WIDTH = 160
+
+
+class Console:
+    """Lines on standard output; on a terminal a last line that is rewritten in place."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.ended = total, 0
+        self.terminal = sys.stdout.isatty()
+        self.running: dict[str, str] = {}
+        self.gaps: dict[str, str] = {}
+        self.told: set[str] = set()
+        self._lock = threading.Lock()
+
+    def begin(self, stage: str, why: Sequence[str]) -> None:
+        with self._lock:
+            self.running[stage] = ""
+            self._say(f"{stage}: begins ({brief(why)})")
+
+    def line(self, stage: str, line: str) -> None:
+        """A stage printed a line."""
+        with self._lock:
+            if found := PROGRESS.match(line):
+                self.running[stage] = found[1].removeprefix(f"{stage}: ")
+                self._say(None if self.terminal else found[1])
+            elif line.startswith(NOT_AT_HAND):
+                self.gaps[stage] = line
+            elif TOLD.search(line):
+                self._say(f"{stage}: {line}")
+
+    def end(self, done: Done, how: str | None = None) -> None:
+        """A stage ended; `how`, in words, if there is more to say than its status does."""
+        with self._lock:
+            self.running.pop(done.stage, None)
+            self.ended += 1
+            how = how or self._gap(done.stage) or MARKS.get(done.status, f"{done.status.upper()}: {done.cause}")
+            self._say(f"{done.stage}: {how} after {duration(done.seconds)} [{self.ended}/{self.total}]")
+
+    def _gap(self, stage: str) -> str:
+        """What a stage lacked, in full the first time; empty if nothing."""
+        gap = self.gaps.pop(stage, "")
+        again = gap in self.told
+        self.told.add(gap)
+        return NOT_AT_HAND.rstrip(": ") if again and gap else gap
+
+    def say(self, line: str) -> None:
+        with self._lock:
+            self._say(line)
+
+    def _say(self, line: str | None) -> None:
+        """Write a line and the last one anew; a terminal or a worker that has gone is no reason to stop."""
+        with suppress(OSError):
+            if self.terminal:
+                sys.stdout.write("\r\033[K")
+            if line is not None:
+                sys.stdout.write(f"{line}\n")
+            if self.terminal and self.running:
+                parts = [f"{stage} {progress}".strip() for stage, progress in self.running.items()]
+                sys.stdout.write(f"[{self.ended}/{self.total}] {' | '.join(parts)}"[:WIDTH])
+            sys.stdout.flush()
+        if line is not None:
+            log.info("%s", line)  # to Prefect, in a flow run
+
+
+def brief(why: Sequence[str], most: int = 2) -> str:
+    """The first reasons, and how many more there are."""
+    more = f", and {len(why) - most} more" if len(why) > most else ""
+    return ", ".join(why[:most]) + more
+
+
+def plan(to_do: Mapping[str, Sequence[str]], stages: int, costs: Costs) -> Iterable[str]:
+    """What would run, why, and how long it took last time."""
+    if not to_do:
+        yield f"nothing to do: all {stages} stages are up to date"
+        return
+    yield f"{len(to_do)} of {stages} stages would run, or be taken from DVC's run cache:"
+    last = {stage: f"{costs[stage]} last time" if stage in costs else "not timed yet" for stage in to_do}
+    wide, high = max(map(len, to_do)), max(map(len, last.values()))
+    for stage, why in to_do.items():
+        yield f"  {stage:{wide}}  {last[stage]:{high}}  {brief(why, 4)}"
+    if total := told(costs, to_do):
+        yield total

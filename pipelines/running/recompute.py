@@ -1,0 +1,230 @@
+"""Stages computed again from the inputs that `dvc.lock` records, and held against the outputs that it records.
+
+All happens in a clone under `.dbdflow/verify` with a state folder of its own: no checkpoint, no run in MLflow or
+Prefect, no output, no object of the cache is touched (DVC hashes what comes out, and does not keep it).
+"""
+
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from components.common.errors import InputError
+from components.common.yaml_files import read_text
+from pipelines.repo import dag
+from pipelines.repo.clone import Clone, cache_of, changed_files
+from pipelines.repo.fingerprint import load, overlap
+from pipelines.repo.objects import LISTING, listed, md5, place
+from pipelines.repo.remote import Output, check_out, recorded
+from pipelines.repo.revisions import git
+from pipelines.running.console import Console
+from pipelines.running.launch import Launcher
+from pipelines.running.numbers import SAME, Apart, apart
+from pipelines.running.reproduction import child_environment, new_logs
+from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.running.walk import Done
+from pipelines.system import environment, locks
+from pipelines.system.stopping import Stop
+
+POLL = 0.2  # seconds between two looks for slots that a reproduction holds
+OPTIONS = ("--force", "--no-commit", "--no-run-cache")
+
+Kind = Literal["same bytes", "same numbers", "different", "failed", "not checked"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one stage."""
+
+    stage: str
+    kind: Kind
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.detail})" if self.detail else self.kind
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to compute again.
+
+    Attributes:
+        words: stages, or what stands before their @, or outputs; none: all that `dvc.lock` records.
+        sample: that many of them, at random; None: all.
+        seed: of the choice.
+        tolerance: largest difference between two numbers that are taken for the same (`pipelines.running.numbers`).
+    """
+
+    words: tuple[str, ...]
+    sample: int | None
+    seed: int
+    tolerance: float
+
+
+def recompute(root: Path, asked: Asked, stop: Stop) -> Iterator[Verdict]:
+    """Compute stages again, one after another; what cannot be checked does not count for the sample.
+
+    Raises:
+        InputError: no `dvc.lock`, no such stage, another `dbdflow verify` runs in this checkout.
+    """
+    stages = list(dict.fromkeys(out.stage for out in recorded(root, asked.words)))
+    if asked.sample is not None:
+        random.Random(asked.seed).shuffle(stages)
+    wanted = min(asked.sample or len(stages), len(stages))
+    console, left = Console(wanted), wanted
+    with alone() as folder:
+        clone = Clone(
+            root,
+            folder / "clone",
+            git(root, "rev-parse", "HEAD").strip(),
+            changed_files(root),
+            read_text(root / "params.yaml"),
+            lock=root / "dvc.lock",
+            everything=False,
+        )
+        clone.make(lambda line: None)
+        console.say(f"{wanted} of {len(stages)} stages are computed again in {clone.folder}; nothing else is touched")
+        bench = Bench(clone, console, stop, asked.tolerance)
+        for stage in stages:
+            if left == 0 or stop.is_set():
+                return
+            if verdict := bench.check(stage):
+                left -= verdict.kind != "not checked"
+                yield verdict
+
+
+@contextmanager
+def alone() -> Iterator[Path]:
+    """The folder for the clone, empty; removed in the end."""
+    folder = environment.state() / "verify"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = locks.take(environment.state() / "verify.lock")
+    if lock is None:
+        raise InputError(f"{environment.root()}: another `dbdflow verify` runs here; wait for it, or end it")
+    with lock:
+        shutil.rmtree(folder)  # what one that was killed has left
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Bench:
+    """The clone, and what its stages share."""
+
+    def __init__(self, clone: Clone, console: Console, stop: Stop, tolerance: float) -> None:
+        self.root, self.console, self.stop, self.tolerance = clone.folder, console, stop, tolerance
+        self.cache = cache_of(clone.root) / "files" / "md5"
+        self.lock = (clone.folder / "dvc.lock").read_bytes()
+        self.outputs = recorded(clone.folder)
+        self.needs = read_needs()
+        threads, device = runtime_of(load(clone.folder / "params.yaml"))
+        self.slots = Slots(Machine.here(), threads=threads, device=device)
+        told = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
+        told |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_COURIER": "off"}
+        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, told, console.line, OPTIONS)
+
+    def check(self, stage: str) -> Verdict | None:
+        """Compute one stage again; None when stopped."""
+        if why := self._prepare(stage):
+            self.console.say(f"{stage}: not checked ({why})")
+            return Verdict(stage, "not checked", why)
+        self.console.begin(stage, ["computed again"])
+        begun = time.monotonic()
+        done = self._run(stage)
+        if done is None or self.stop.is_set():
+            return None
+        log = self.launcher.log(stage)
+        verdict = self._compare(stage) if done.well else Verdict(stage, "failed", f"{done.cause}; log: {log}")
+        self.console.end(Done(stage, done.status, time.monotonic() - begun), str(verdict))
+        self._clear(stage)
+        return verdict
+
+    def _prepare(self, stage: str) -> str | None:
+        """Put the stage's inputs in place as they are recorded; what keeps it from being checked."""
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        entry = load(self.root / "dvc.lock")["stages"][stage]
+        inputs = [out for out in self.outputs if any(overlap(out.path, dep["path"]) for dep in entry.get("deps", ()))]
+        if lacking := [out.path for out in inputs if not self.kept(out.oid).exists()]:
+            return f"its input {lacking[0]} is not in the cache; `dbdflow pull {lacking[0]}` fetches it"
+        try:
+            with Repo(str(self.root), _wait_for_lock=True) as repo:
+                check_out(repo, [out.path for out in inputs], force=True)
+                (known,) = [each for each in repo.index.stages if dag.named(each.addressing) == stage] or [None]
+                with repo.lock:
+                    status = known.status() if known else {stage: [f"dvc.yaml has no stage {stage}"]}
+        except DvcException as error:
+            return str(error).replace("\n", " ").strip()
+        entries = [each for found in status.values() for each in found if set(each) != {"changed outs"}]
+        return f"out of date: {', '.join(dag.reasons(entries, entry, self.root))}" if entries else None
+
+    def kept(self, oid: str) -> Path:
+        return place(self.cache, oid)
+
+    def _run(self, stage: str) -> Done | None:
+        need = stage_need(stage, self.needs)
+        lease: Lease | None = None
+        while (lease := self.slots.take(need)) is None:
+            if self.stop.wait(POLL):
+                return None
+        try:
+            return self.launcher.run(stage, need, lease, {})
+        finally:
+            lease.release()
+
+    def _compare(self, stage: str) -> Verdict:
+        now = {out.path: out.oid for out in recorded(self.root) if out.stage == stage}
+        changed = [out for out in self.outputs if out.stage == stage and now[out.path] != out.oid]
+        if not changed:
+            return Verdict(stage, "same bytes")
+        found = sorted((each for out in changed for each in self._differences(out)), reverse=True)
+        others = f", and {len(found) - 1} more files differ" if len(found) > 1 else ""
+        largest = f"{found[0].where}{others}"
+        if found[0].size > self.tolerance:
+            return Verdict(stage, "different", largest)
+        return Verdict(stage, "same numbers", f"largest difference {found[0].size:.1e}: {largest}")
+
+    def _differences(self, out: Output) -> Iterator[Apart]:
+        """For each file of an output that has other bytes now, how far it is from the recorded one."""
+        if not self.kept(out.oid).exists():
+            yield Apart(float("inf"), f"{out.path}: other bytes; the recorded ones are not in the cache to compare")
+            return
+        before, now = self._listed(out), files(self.root / out.path)
+        for name in sorted(before.keys() | now.keys()):
+            path = f"{out.path}/{name}" if name else out.path
+            if name not in now or name not in before:
+                yield Apart(float("inf"), f"{path} is {'gone' if name in before else 'new'}")
+            elif md5(now[name]) != before[name]:
+                found = apart(self.kept(before[name]), now[name], PurePosixPath(path).suffix)
+                yield Apart(found.size, f"{path}: {found.where}" if found != SAME else f"{path}: layout only")
+
+    def _listed(self, out: Output) -> dict[str, str]:
+        """File of a recorded output ('' for itself) -> its object."""
+        if not out.oid.endswith(LISTING):
+            return {"": out.oid}
+        return listed(self.kept(out.oid))
+
+    def _clear(self, stage: str) -> None:
+        """Take what came out away, so that the next stage gets the recorded one."""
+        for out in self.outputs:
+            if out.stage == stage:
+                path = self.root / out.path
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        (self.root / "dvc.lock").write_bytes(self.lock)
+
+
+REPORTING = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID")
+"""What tells a stage of servers; one that is only checked reports to none."""
+
+
+def files(path: Path) -> dict[str, Path]:
+    """Name in an output ('' for a file that is one) -> the file."""
+    if not path.is_dir():
+        return {"": path}
+    return {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}

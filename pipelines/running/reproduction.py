@@ -1,0 +1,201 @@
+"""One reproduction of a checkout: every stage that is out of date, side by side, as plain functions.
+
+Prefect is not needed (`pipelines.flows.reproduce` is the flow around it); DVC decides what is out of date, runs every
+stage and keeps what comes out.
+"""
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+from pipelines.repo import costs, dag, recovery
+from pipelines.repo.dag import Dag
+from pipelines.repo.fingerprint import load
+from pipelines.repo.params_check import check_params
+from pipelines.running.console import Console, plan
+from pipelines.running.launch import Launcher
+from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.running.walk import Done, Status, Walk
+from pipelines.system import environment, processes
+from pipelines.system.progress import duration
+from pipelines.system.stopping import Stop
+
+LOGS_KEPT = 20  # reproductions
+WORDS: dict[Status, str] = {
+    "ran": "ran",
+    "restored": "from the run cache",
+    "unchanged": "found up to date",
+    "failed": "failed",
+    "interrupted": "interrupted",
+    "skipped": "not begun",
+}
+
+Around = Callable[[str, Callable[[Mapping[str, str]], Done]], Done]
+"""Calls what runs a stage (given more environment for it), and may watch."""
+
+
+def plainly(stage: str, run: Callable[[Mapping[str, str]], Done]) -> Done:
+    return run({})
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a reproduction ended.
+
+    Attributes:
+        done: every stage that was out of date.
+        stages: number of all stages.
+        seconds: wall time.
+        logs: folder of the stages' logs, None if nothing ran.
+        stop: what stopped it, if anything did.
+    """
+
+    done: Mapping[str, Done]
+    stages: int
+    seconds: float
+    logs: Path | None
+    stop: Stop
+
+    @property
+    def status(self) -> str:
+        """FINISHED, FAILED or KILLED (stopped from outside)."""
+        found = {done.status for done in self.done.values()}
+        if "failed" in found:
+            return "FAILED"
+        return "KILLED" if self.stop.is_set() else "FINISHED"
+
+    @property
+    def code(self) -> int:
+        return {"FINISHED": 0, "FAILED": 1, "KILLED": self.stop.code}[self.status]
+
+    def lines(self) -> list[str]:
+        """In words: counts, and for whatever did not succeed its cause and its log."""
+        if not self.done:
+            return [self.stop.reason or f"nothing to do: all {self.stages} stages are up to date"]
+        counts = Counter(done.status for done in self.done.values())
+        told = ", ".join(f"{counts[status]} {word}" for status, word in WORDS.items() if counts[status])
+        lines = [self.stop.reason] if self.stop.reason else []
+        lines += [f"{self.stages} stages, {len(self.done)} out of date: {told}, in {duration(self.seconds)}"]
+        for done in self.done.values():
+            if done.status in ("failed", "interrupted"):
+                lines.append(f"  {done.stage}: {done.cause}; log: {self.log(done.stage)}")
+        return lines + [f"  {done.stage}: {done.cause}" for done in self.done.values() if done.status == "skipped"]
+
+    def log(self, stage: str) -> Path | None:
+        return self.logs / f"{stage}.log" if self.logs else None
+
+
+def look(root: Path, only: Sequence[str]) -> Dag:
+    """The part of the graph that was asked for, as it is now.
+
+    Raises:
+        InputError: params.yaml is wrong, no such stage, or a file of the project cannot be read.
+    """
+    check_params(root)
+    found = dag.read(root)
+    return found.only(only) if only else found
+
+
+Look = Callable[[Path, Sequence[str]], Dag]
+
+
+def told_plan(root: Path, only: Sequence[str]) -> list[str]:
+    """What a reproduction would do, without doing it."""
+    found = look(root, only)
+    return list(plan(found.to_do(), len(found.upstream), costs.left()))
+
+
+def reproduce(
+    root: Path,
+    *,
+    only: Sequence[str] = (),
+    jobs: int | None = None,
+    say: Callable[[str], None] = print,
+    around: Around = plainly,
+    stop: Stop | None = None,
+    look: Look = look,
+) -> Summary:
+    """Bring a checkout up to date, what `look` finds out of date in it. `stop` ends it early.
+
+    Raises:
+        InputError: params.yaml is wrong, no such stage, or a file of the project cannot be read.
+    """
+    begun, stop = time.monotonic(), stop or Stop()
+    with recovery.alone(root, say, stop):
+        recovery.repair(root, say)
+        found = look(root, only)
+        if not found.to_do():
+            return Summary({}, len(found.upstream), time.monotonic() - begun, None, stop)
+        logs = new_logs()
+        run = Running(root, found, logs, stop, around)
+        try:
+            done = run.walk(jobs)
+        finally:
+            recovery.repair(root, say)
+        costs.keep(root, [stage for stage, each in done.items() if each.status == "ran"])
+        return Summary(done, len(found.upstream), time.monotonic() - begun, logs, stop)
+
+
+class Running:
+    """What the stages of one reproduction share."""
+
+    def __init__(self, root: Path, found: Dag, logs: Path, stop: Stop, around: Around) -> None:
+        self.root, self.stop, self.around = root, stop, around
+        self.to_do = found.to_do()
+        self.upstream = {stage: found.upstream[stage] for stage in self.to_do}
+        needs = read_needs()
+        self.needs = {stage: stage_need(stage, needs) for stage in self.to_do}
+        threads, device = runtime_of(load(root / "params.yaml"))
+        self.slots = Slots(Machine.here(), threads=threads, device=device)
+        self.console = Console(len(self.to_do))
+        self.launcher = Launcher(root, logs, stop, child_environment(self.console.terminal), self.console.line)
+
+    def walk(self, jobs: int | None) -> dict[str, Done]:
+        """Run all, at most `jobs` at once (by default as many as cores)."""
+        machine = self.slots.machine
+        self.console.say(f"{len(self.to_do)} stages out of date; {machine}; logs in {self.launcher.logs}")
+        return Walk(
+            upstream=self.upstream,
+            seconds={stage: cost.seconds for stage, cost in costs.left().items()},
+            run=self.one,
+            take=lambda stage: self.slots.take(self.needs[stage]),
+            jobs=jobs or machine.cores,
+            stop=self.stop,
+        ).go()
+
+    def one(self, stage: str, lease: Lease) -> Done:
+        """Run one stage and tell of it."""
+        self.console.begin(stage, self.to_do[stage])
+        done = self.around(stage, lambda extra: self.launcher.run(stage, self.needs[stage], lease, extra))
+        if done.well:
+            recovery.keep_lock_file(self.root)
+        self.console.end(done)
+        return done
+
+
+def child_environment(terminal: bool) -> dict[str, str]:
+    """What every stage's process gets: whose reproduction it is, whose state."""
+    return environment.for_children() | {
+        "DVC_ROOT": str(environment.root()),
+        "DBDFLOW_REPRODUCTION": str(processes.Owner.of(psutil.Process())),
+        "DBDFLOW_PROGRESS_SECONDS": "1" if terminal else "30",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def new_logs(kind: str = "reproduce") -> Path:
+    """A folder for the logs of one reproduction (or other command); the oldest ones go."""
+    folder = environment.state() / "logs" / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.iterdir())[: -LOGS_KEPT + 1]:
+        shutil.rmtree(old, ignore_errors=True)
+    logs = folder / f"{datetime.now():%Y%m%dT%H%M%S}-{os.getpid()}"
+    logs.mkdir()
+    return logs

@@ -1,0 +1,87 @@
+"""How a stage and a reproduction end: done, failed, refused, interrupted; and being told to stop, by whom.
+
+`Stop` has no lock: it is safe in a handler.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+POLL = 0.1  # seconds
+TRY_AGAIN = 75
+"""Exit code of a stage: bad luck with a network or a server."""
+NOT_AT_HAND = "not at hand: "
+"""How the line begins by which a stage says what it lacks."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stop:
+    """Set once, by anyone; `reason` says by what, `code` is the exit code that goes with it."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.code = 1
+
+    def set(self, reason: str, code: int = 1) -> None:
+        if self.reason is None:
+            self.code, self.reason = code, reason
+
+    def is_set(self) -> bool:
+        return self.reason is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but not beyond being set; whether it is set."""
+        deadline = time.monotonic() + seconds
+        while not self.is_set() and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, POLL))
+        return self.is_set()
+
+
+@contextmanager
+def by_signals(stop: Stop) -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP set `stop` inside the block, the first as all others (main thread only)."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set(f"stopped by {signal.Signals(number).name}", 128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended: MLflow's word for it, the process's exit code, a message if it did not succeed."""
+
+    status: str
+    code: int
+    message: str = ""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """The first SIGTERM inside the block raises `Terminated`, further ones are ignored."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,1 @@
+"""MLflow: nothing else imports it."""
