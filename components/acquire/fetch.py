@@ -3,14 +3,14 @@
 What has come stays beside the file, hidden, one partial file an address, and the next try goes on from there.
 """
 
-import fcntl
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from components.common.errors import InputError, TryAgainError
 from components.common.storage import check_room, file_hash, make_parent, room_for, sync, usual_mode
@@ -100,25 +100,12 @@ def fetch(
 @contextmanager
 def alone(staged: Path) -> Iterator[None]:
     """Fetch a file in one process at a time."""
-    lock = staged.with_name(f"{staged.name}.lock")
-    while True:
-        with lock.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not is_at(lock, file.fileno()):
-                continue  # the process that held it has removed it meanwhile
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-            return
-
-
-def is_at(path: Path, handle: int) -> bool:
-    """Whether `path` still names the file that is open as `handle`."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
+    path = staged.with_name(f"{staged.name}.lock")
+    with FileLock(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # while it is held: who waits for it makes a new one
 
 
 def parts(staged: Path) -> list[Path]:

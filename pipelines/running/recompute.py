@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from components.common.errors import InputError
 from components.common.yaml_files import read_text
 from pipelines.repo import dag
 from pipelines.repo.clone import Clone, cache_of, changed_files
@@ -102,10 +101,8 @@ def alone() -> Iterator[Path]:
     """The folder for the clone, empty; removed in the end."""
     folder = environment.state() / "verify"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = locks.take(environment.state() / "verify.lock")
-    if lock is None:
-        raise InputError(f"{environment.root()}: another `dbdflow verify` runs here; wait for it, or end it")
-    with lock:
+    busy = f"{environment.root()}: another `dbdflow verify` runs here; wait for it, or end it"
+    with locks.held(environment.state() / "verify.lock", busy):
         shutil.rmtree(folder)  # what one that was killed has left
         try:
             yield folder

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,20 +94,6 @@ class Branch:
         with (self.folder / "history.jsonl").open("a", encoding="utf-8") as history:
             history.write(json.dumps(asdict(seen)) + "\n")
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the branch.
-
-        Raises:
-            InputError: it is followed by another process.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        held = locks.take(self.folder / "watch.lock")
-        if held is None:
-            raise InputError(f"{self}: another process follows it already; it takes what is new when it is ready")
-        with held:
-            yield
-
 
 @dataclass(frozen=True)
 class Follower:
@@ -127,7 +112,8 @@ class Follower:
             InputError: the branch cannot be fetched, or is followed already.
         """
         root = environment.root()
-        with self.branch.alone():
+        busy = f"{self.branch}: another process follows it already; it takes what is new when it is ready"
+        with locks.held(self.branch.folder / "watch.lock", busy):
             while not stop.is_set():
                 commit, last = self.branch.fetch(root), self.branch.last()
                 if last is not None and last.commit == commit and last.status != "KILLED" and not again:

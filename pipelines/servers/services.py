@@ -30,15 +30,15 @@ class Service:
         name: of the log too.
         command: its words.
         environment: of its own, over the caller's.
-        address: of its user interface, None for the worker.
-        health: address that answers when it is up, None for the worker.
+        health: address that answers when it is well.
+        address: of its pages, None for the worker.
     """
 
     name: str
     command: list[str]
     environment: dict[str, str]
+    health: str
     address: str | None = None
-    health: str | None = None
     process: "subprocess.Popen[bytes] | None" = None
     state: str = "not started"
     ended: int = 0
@@ -54,22 +54,19 @@ class Service:
         self.state, self.begun = "starting", time.monotonic()
 
     def look(self) -> str | None:
-        """See how it is, start it again if need be; what a person should be told, if anything."""
+        """See how it is, start it again if need be; news for a person, if there are any."""
         if self.process is None:
             if self.state == "ended" and time.monotonic() > self.again:
                 self.start()
             return None
         if (code := self.process.poll()) is not None:
             return self._restart(code)
-        if self.state == "starting" and self._answers():
+        if self.state == "starting" and answers(self.health):
             self.state = "running"
             return f"{self.name}: {self.address or 'runs'}"
         if self.state == "running" and time.monotonic() - self.begun > STEADY:
             self.ended = 0
         return None
-
-    def _answers(self) -> bool:
-        return self.health is None or answers(self.health)
 
     def _restart(self, code: int) -> str:
         self.process = None
@@ -136,7 +133,7 @@ def prefect_server(port: int) -> Service:
     }
     app = ["prefect.server.api.server:create_app", "--factory", "--host", HOST, "--port", str(port)]
     command = [sys.executable, "-m", "uvicorn", *app, "--log-level", "warning"]
-    return Service("Prefect", command, own, address, f"{address}/api/health")
+    return Service("Prefect", command, own, f"{address}/api/health", address)
 
 
 def mlflow_server(port: int) -> Service:
@@ -152,21 +149,18 @@ def mlflow_server(port: int) -> Service:
         "MLFLOW_TRACKING_URI": store,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])),
     }
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "pipelines.tracking.mlflow_server",
-        str(port),
-    ]
-    return Service("MLflow", command, own, address, f"{address}/health")
+    command = [sys.executable, "-P", "-m", "pipelines.tracking.mlflow_server", str(port)]
+    return Service("MLflow", command, own, f"{address}/health", address)
 
 
-def prefect_worker(api: str) -> Service:
+def prefect_worker(api: str, port: int) -> Service:
     """A worker that runs deployments as processes, in this checkout; it makes the work pool if there is none."""
-    words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", f"{POOL}-{os.getpid()}"]
+    name = ["--pool", POOL, "--type", "process", "--name", f"{POOL}-{os.getpid()}"]
     own = {
         "PREFECT_API_URL": api,
         "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_WORKER_WEBSERVER_HOST": HOST,
+        "PREFECT_WORKER_WEBSERVER_PORT": str(port),
     }
-    return Service("Prefect worker", [sys.executable, "-m", "prefect", *words], own)
+    command = [sys.executable, "-m", "prefect", "worker", "start", *name, "--with-healthcheck"]
+    return Service("Prefect worker", command, own, f"http://{HOST}:{port}/health")

@@ -46,7 +46,7 @@ def only_one() -> Iterator[bool]:
         yield lock is not None
     finally:
         if lock is not None:
-            lock.close()
+            lock.release()
 
 
 def start() -> None:
