@@ -15,7 +15,8 @@ from components.datasets.prepared import PreparedSet
 from components.maps.inference import predict_photo
 from components.models.registry import build_model
 from components.models.run_files import write_run
-from pipelines.cli import main, pictures
+from pipelines.cli import main
+from pipelines.commands.score import pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKBONE = {"channels": [8, 16, 32, 64]}
