@@ -35,7 +35,8 @@ REPEATS = 5  # of what takes seconds
 TOY = '''
 """A stage that does next to nothing."""
 import sys
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 
 
 def toy(stage: Stage, *, run: str) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pipelines.tracking.parcels import Parcel
 
 from pipelines.tracking import executions
-from pipelines.tracking.parcels import Parcel
 
 
 @pytest.fixture(autouse=True)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from pipelines.harness.stage import Stage
+from pipelines.tracking.journal import Journal
+
 from components.common.storage import write_json
 from components.report.page import stand_ins
 from components.report.records import read_run
-from pipelines.harness.stage import Stage
-from pipelines.tracking.journal import Journal
 
 RUN = "published_dffnet_cuhk1"
 NOTE = {"not_published": "w.pth is not the published file (its sha256 starts with abababab)"}

@@ -122,7 +122,7 @@ class Bench:
         threads, device = runtime_of(load(clone.folder / "params.yaml"))
         self.slots = Slots(Machine.here(), threads=threads, device=device)
         told = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
-        told |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_COURIER": "off"}
+        told |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_MLFLOW": "off"}
         self.launcher = Launcher(clone.folder, new_logs("verify"), stop, told, console.line, OPTIONS)
 
     def check(self, stage: str) -> Verdict | None:

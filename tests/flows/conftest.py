@@ -17,15 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
-
-from pipelines.tracking import courier
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from pipelines.tracking.client import Tracker
 
 PROJECT = Path(__file__).parents[2]
 
@@ -42,7 +38,8 @@ import yaml
 
 from components.common.availability import Gap, NotAvailableError
 from components.common.errors import InputError
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 
 
 def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("data/out/first")) -> None:
@@ -51,7 +48,7 @@ def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("d
     params = yaml.safe_load(Path("params.yaml").read_text())["toy"]
     stage.params({"toy": params})
     numbers = [float(word) for word in Path("data/in.txt").read_text().split()]
-    stage.dataset(name="numbers", digest="d41d8", images=len(numbers), context="training")
+    stage.dataset(name="numbers", digest="d41d8", images=len(numbers), source=Path("data/in.txt"))
     seen = stage.scratch() / "epochs"
     print("scratch", seen.parent.name, "epochs before", len(seen.read_text()) if seen.exists() else 0, flush=True)
     for epoch in range(params["epochs"]):
@@ -59,6 +56,7 @@ def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("d
             file.write("x")
         stage.metrics({"sum": sum(numbers) + epoch, "EBD(1305)/mae": 0.5}, step=epoch)
         stage.progress(epoch + 1, params["epochs"], f"epoch {epoch}")
+        Path("working").touch()
         while Path(os.environ.get("TOY_HOLD", "hold")).exists():
             time.sleep(0.02)
     if fails == "input":
@@ -116,7 +114,6 @@ class Checkout:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.journal = root / ".dbdflow" / "journal"
 
     def write(self, path: str, text: str) -> None:
         file = self.root / path
@@ -143,32 +140,12 @@ class Checkout:
         return self.run(sys.executable, "-m", "pipelines.stages.toy", *options, **environment)
 
     def tracked(self) -> "Tracked":
-        """What MLflow has, once everything has arrived."""
-        assert courier.wait(90), (self.root / ".dbdflow" / "courier.log").read_text()
+        """What MLflow has."""
         return Tracked(self.root)
 
-    def kill_courier(self) -> None:
-        """kill -9; there has to be one."""
-        process = self.courier_process()
-        assert process is not None
-        process.kill()
-        until(lambda: self.courier_process() is None)
-
-    def lose_courier(self) -> None:
-        """kill -9 after what it delivered had arrived, before it could write that down: it comes again."""
-        self.kill_courier()
-        for state in self.journal.glob("*.state"):
-            state.unlink()
-
-    def courier_process(self) -> psutil.Process | None:
-        """The courier of this checkout, if one runs."""
-        for process in psutil.process_iter(["cmdline"]):
-            try:
-                if "pipelines.tracking.courier" in (process.info["cmdline"] or ()) and process.cwd() == str(self.root):
-                    return process
-            except psutil.Error:
-                continue
-        return None
+    def working(self) -> bool:
+        """Whether a toy stage has come to the end of an epoch."""
+        return (self.root / "working").exists()
 
 
 class Tracked:
@@ -254,7 +231,7 @@ def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkout]:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     """A git and DVC repository with the stages `toy@first` and `toy@second`, nothing reproduced yet."""
     found = Checkout(tmp_path / "checkout")
     shutil.copytree(PROJECT / "pipelines", found.root / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
@@ -262,7 +239,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checko
     found.write("dvc.yaml", DVC_YAML)
     found.write("params.yaml", PARAMS)
     found.write("data/in.txt", "1 2 3")
-    found.write(".gitignore", ".dbdflow\n__pycache__\n")
+    found.write(".gitignore", ".dbdflow\n__pycache__\nworking\n")
     found.write(".dvc/config", "[core]\n    analytics = false\n    check_update = false\n")
     found.write(".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")
     for name in ("DVC_ROOT", "DVC_STAGE", "DBDFLOW_REPRODUCTION", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
@@ -271,9 +248,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checko
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.chdir(found.root)
     prepare_repository(found)
-    yield found
-    if process := found.courier_process():
-        process.kill()
+    return found
 
 
 def prepare_repository(checkout: Checkout) -> None:

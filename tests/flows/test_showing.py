@@ -14,10 +14,10 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from PIL import Image
-
 from pipelines.tracking.executions import ASSIGNED
 from pipelines.tracking.parcels import Parcel
 from pipelines.tracking.showing import WIDTH, FlowRun, Showing, artifacts, picture
+
 from tests.flows.conftest import Checkout, Wire, ask, until
 
 TOY = (sys.executable, "-m", "pipelines.stages.toy", "--run", "first")

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from PIL import Image
+from pipelines.tracking.journal import Journal
+from pipelines.tracking.parcels import parcels, sweep
 
 from pipelines.repo.fingerprint import flatten
 from pipelines.system.processes import Owner, is_dvc, parse_owner
 from pipelines.tracking import courier
 from pipelines.tracking.client import Tracker, allowed
-from pipelines.tracking.journal import Journal
-from pipelines.tracking.parcels import parcels, sweep
 from tests.flows.conftest import Checkout, Tracked, check_a_whole_reproduction, free_port, until
 
 TOY = (sys.executable, "-m", "pipelines.stages.toy")
