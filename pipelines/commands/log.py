@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import psutil
 
 from components.common.errors import InputError
 from components.common.storage import read_json
@@ -22,12 +21,11 @@ from components.report.summaries import find_summaries, rows_of, without_counts
 from pipelines.harness import options
 from pipelines.harness.context import Stage
 from pipelines.repo import dag
-from pipelines.repo.fingerprint import Fingerprint, Pipeline, flatten, load
+from pipelines.repo.fingerprint import Fingerprint, Pipeline, load
 from pipelines.repo.lock_file import recorded_stages
-from pipelines.repo.revisions import git_commit, repository
+from pipelines.repo.revisions import repository
 from pipelines.stages import report
-from pipelines.system.processes import Owner
-from pipelines.tracking.client import Execution, Store
+from pipelines.tracking.client import Store
 from pipelines.tracking.run import Run
 
 MODULES = "python -m pipelines.stages."
@@ -81,7 +79,7 @@ def log(store: Store, depends_on: Fingerprint, recorded: dict[str, Any]) -> None
     moment = int(max((out.stat().st_mtime for out in outs), default=time.time()) * 1000)
     stage = Stage(words[0], words[1:], depends_on)
     stage.run = Run(store)
-    stage.run.begin(execution(stage, recorded["cmd"], moment))
+    stage.begin(recorded["cmd"], moment)
     stage.tags({"dbdflow.logged_later": "true"})
     stage.params(recorded.get("params", {}).get("params.yaml", {}))
     for out in outs:
@@ -91,25 +89,6 @@ def log(store: Store, depends_on: Fingerprint, recorded: dict[str, Any]) -> None
     stage.run.end("FINISHED", moment=moment)
     if stage.run.store is None:
         raise InputError(f"{stage.name}: not logged, as MLflow fails; put it right and say it again")
-
-
-def execution(stage: Stage, command: str, moment: int) -> Execution:
-    """What is known of the execution that left the outputs; all that are logged by this process share one run."""
-    me, (commit, dirty) = str(Owner.of(psutil.Process())), git_commit()
-    return Execution(
-        stage=stage.function,
-        name=stage.name,
-        command=command,
-        dvc_stage=stage.name,
-        deps_hash=stage.depends_on.digest,
-        owner=me,
-        reproduction=me,
-        commit=commit,
-        dirty=dirty,
-        params=flatten(load(Path("params.yaml"))),
-        sweep=None,
-        began=moment,
-    )
 
 
 def log_output(stage: Stage, out: Path) -> None:
@@ -124,8 +103,8 @@ def log_output(stage: Stage, out: Path) -> None:
         for test_set, scores in without_counts(read_json(path)).items():
             stage.metrics({f"{prefix}{test_set}/{metric}": value for metric, value in scores.items()})
     if (out / WEIGHTS).exists():
-        train = card.get("train", "")
-        stage.model(out / WEIGHTS, name=card.get("run", out.name), experiment=load_params().name, train=train)
+        experiment = load(Path("params.yaml")).get("name", "")
+        stage.model(out / WEIGHTS, name=card.get("run", out.name), experiment=experiment, train=card.get("train", ""))
 
 
 def log_whole(stage: Stage, *, scores: Path, models: Path, out: Path, **_: Path) -> None:

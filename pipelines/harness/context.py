@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-import shlex
-import sys
 import time
 import typing
 from pathlib import Path
@@ -22,7 +20,7 @@ from pipelines.repo.revisions import git_commit
 from pipelines.system import processes
 from pipelines.system.progress import Progress
 from pipelines.system.stopping import Outcome
-from pipelines.tracking.client import Execution
+from pipelines.tracking.execution import Execution
 from pipelines.tracking.run import Run
 
 if typing.TYPE_CHECKING:
@@ -49,11 +47,12 @@ class Stage:
 
     def params(self, values: dict[str, Any]) -> None:
         """Report parameters, nested: `{"stage1": {"epochs": 3}}` is watched as `stage1.epochs`."""
-        self.run.params(flatten(values))
+        self.run.write(lambda store, run: store.log(run, params=flatten(values)))
 
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
         """Report numbers at one step (epoch, iteration)."""
-        self.run.metrics({key: float(value) for key, value in values.items()}, step)
+        numbers = {key: float(value) for key, value in values.items()}
+        self.run.write(lambda store, run: store.log(run, metrics=numbers, step=step))
 
     def image(self, name: str, pixels: "np.ndarray[Any, Any]") -> None:
         """Report a picture, uint8 (H, W) grey or (H, W, 3) RGB, as `<name>.png`; `name` may have folders."""
@@ -61,16 +60,17 @@ class Stage:
 
         assert pixels.dtype == "uint8", pixels.dtype
         picture = Image.fromarray(pixels)
-        self.run.image(name, picture)
+        self.run.write(lambda store, run: store.client.log_image(run, picture, f"{name}.png"))
         self.artifacts.picture(f"{self.name} {name}", picture, f"{name}: photograph, label, map; white = in focus")
 
     def artifact(self, path: str | Path, folder: str = "") -> None:
         """Report a file or folder as it is now, to be found under `folder`."""
-        self.run.artifact(Path(path), folder)
+        self.run.write(lambda store, run: store.client.log_artifact(run, str(path), folder or None))
 
     def dataset(self, *, name: str, digest: str, images: int, source: Path, context: str = "training") -> None:
         """Report a data set that goes in, with the hash of its content, its number of images and where it lies."""
-        self.run.dataset(name=name, digest=digest, images=images, context=context, source=str(source))
+        facts = {"name": name, "digest": digest, "context": context, "source": str(source)}
+        self.run.write(lambda store, run: store.log_dataset(run, self.run.above, images=images, **facts))
 
     def model(self, path: str | Path, *, name: str, experiment: str = "", train: str = "") -> None:
         """Report the weights (safetensors) that come out and the card beside them: a model of MLflow's.
@@ -82,19 +82,22 @@ class Stage:
         if card.exists() and (note := read_json(card).get("not_published")):
             tags["dbdflow.not_published"] = note
         self.tags(tags)
-        self.run.model(name=name, path=path, experiment=experiment, train=train)
+        facts = {"name": name, "experiment": experiment, "train": train}
+        self.run.write(lambda store, run: store.registry.log(run, self.run.above, path=path, **facts))
 
     def reproduction(self, *, metrics: dict[str, float], tags: dict[str, str], folder: Path) -> None:
         """Report on the reproduction as a whole, to the run above this stage's: numbers, facts, a folder of files."""
-        self.run.whole(metrics=metrics, tags=tags, folder=folder)
+        above = self.run.above
+        self.run.write(lambda store, run: store.log(above, metrics=metrics, tags=tags))
+        self.run.write(lambda store, run: store.client.log_artifact(above, str(folder)))
 
-    def scored(self, **facts: str | float) -> None:
+    def scored(self, **facts: Any) -> None:  # noqa: ANN401 (as named there)
         """Report what a trained run scored, for the alias `best`: `tracking.registry.Registry.score` has the names."""
-        self.run.scored(**facts)
+        self.run.write(lambda store, run: store.registry.score(**facts))
 
     def tags(self, values: dict[str, str]) -> None:
         """Report facts about this execution itself."""
-        self.run.tags(values)
+        self.run.write(lambda store, run: store.log(run, tags=values))
 
     def progress(self, done: float, total: float, message: str = "") -> None:
         """Say how far the stage is."""
@@ -112,14 +115,14 @@ class Stage:
         """
         return self._scratch.open()
 
-    def begin(self) -> None:
-        """Begin the run in MLflow: who runs what, for which reproduction, from which sources."""
+    def begin(self, command: str, began: int) -> None:
+        """Begin the run in MLflow of a command begun at `began` (unix ms)."""
         me, dvc = processes.Owner.of(psutil.Process()), processes.dvc_ancestor()
         commit, dirty = git_commit()
         self.execution = Execution(
             stage=self.function,
             name=self.name,
-            command=shlex.join(sys.orig_argv),
+            command=command,
             dvc_stage=self.depends_on.dvc_stage,
             deps_hash=self.depends_on.digest,
             owner=str(me),
@@ -128,7 +131,7 @@ class Stage:
             dirty=dirty,
             params=flatten(load(Path("params.yaml"))),
             sweep=json.loads(os.environ.get("DBDFLOW_SWEEP", "null")),
-            began=time.time_ns() // 1_000_000,
+            began=began,
         )
         self.run.begin(self.execution)
 

@@ -6,8 +6,10 @@ when a server answers) and turns what happens into a run in MLflow and an exit c
 
 import logging
 import os
+import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,7 +55,7 @@ def execute(function: Callable[..., None], arguments: dict[str, Any], words: lis
         return 2
     with signals():
         try:
-            stage.begin()
+            stage.begin(shlex.join(sys.orig_argv), time.time_ns() // 1_000_000)
             outcome = flow.run(lambda: attempt(function, stage, arguments), stage, function, arguments)
         except (KeyboardInterrupt, Terminated) as stop:  # before the work began
             outcome = interrupted(stage, stop)

@@ -7,21 +7,19 @@ What is above a stage's run has the experiment's parameters, the data sets and m
 import json
 import os
 import re
-import shlex
 import sqlite3
 import warnings
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
 from filelock import BaseFileLock, FileLock
 
 from pipelines.system import environment
 from pipelines.system.processes import parse_owner
+from pipelines.tracking.execution import Execution, command_of, source
 from pipelines.tracking.registry import Registry
 
 EXPERIMENT = "dbdflow"
@@ -32,58 +30,6 @@ OTHERS_AT_ONCE = 100
 VALUE_LENGTH = 6000
 VIEW = "workflowType=machine_learning"
 """What makes MLflow's pages show runs, charts and models; without it they open on traces of language models."""
-
-
-@dataclass(frozen=True)
-class Execution:
-    """One execution of a stage.
-
-    Attributes:
-        stage: the function; `name` is what people call it, `command` its words.
-        dvc_stage: DVC's name of it, if it has one.
-        deps_hash: of what it depends on, 64 hex digits.
-        owner: its process, as `processes.Owner` writes it; empty if it is over.
-        reproduction: the process that reproduces, or a name: what all of its stages share.
-        commit: that it started from, if there is one; `dirty` whether files differed from it.
-        params: of the experiment, flat.
-        sweep: the point of a sweep that it belongs to (`running.sweep`), if any.
-        began: unix milliseconds.
-    """
-
-    stage: str
-    name: str
-    command: str
-    dvc_stage: str | None
-    deps_hash: str
-    owner: str
-    reproduction: str
-    commit: str | None
-    dirty: bool
-    params: dict[str, str]
-    sweep: dict[str, str] | None
-    began: int
-
-    def tags(self) -> dict[str, str]:
-        """Of its run."""
-        known = {
-            "dbdflow.kind": "stage",
-            "dbdflow.stage": self.stage,
-            "dbdflow.owner": self.owner,
-            "dvc.stage": self.dvc_stage,
-            "dvc.deps_hash": self.deps_hash,
-            **source(self.command),
-        }
-        return self.git_tags() | {key: value for key, value in known.items() if value}
-
-    def git_tags(self) -> dict[str, str]:
-        """The commit, where there is one."""
-        if self.commit is None:
-            return {}
-        return {
-            "mlflow.source.git.commit": self.commit,
-            "git.commit": self.commit,
-            "git.dirty": str(self.dirty),
-        }
 
 
 def database() -> Path:
@@ -251,19 +197,6 @@ def check(store: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=BUSY)) as connection:
             connection.execute("begin immediate")
-
-
-def command_of(pid: int) -> str:
-    """The words of a process, programs without their folders; empty if it is gone."""
-    try:
-        words = psutil.Process(pid).cmdline()
-    except psutil.Error:
-        return ""
-    return shlex.join([*(Path(word).name for word in words[:2]), *words[2:]])
-
-
-def source(command: str) -> dict[str, str]:
-    return {"mlflow.source.name": command, "mlflow.source.type": "LOCAL"} if command else {}
 
 
 def allowed(key: str) -> str:
