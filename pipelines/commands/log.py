@@ -17,7 +17,7 @@ from components.common.errors import InputError
 from components.common.storage import read_json
 from components.models.run_files import CARD, HISTORY, WEIGHTS
 from components.params import load_params
-from components.report.summaries import find_summaries, rows_of, without_counts
+from components.report.summaries import find_summaries, rows_of
 from pipelines.harness import options
 from pipelines.harness.context import Stage
 from pipelines.repo import dag
@@ -100,8 +100,9 @@ def log_output(stage: Stage, out: Path) -> None:
         stage.metrics({key: float(value) for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
     for path in sorted(out.rglob("summary.json")):
         prefix = "" if path.parent == out else f"{path.parent.relative_to(out)}/"
-        for test_set, scores in without_counts(read_json(path)).items():
-            stage.metrics({f"{prefix}{test_set}/{metric}": value for metric, value in scores.items()})
+        for test_set, scores in read_json(path).items():
+            numbers = {metric: value for metric, value in scores.items() if isinstance(value, int | float)}
+            stage.metrics({f"{prefix}{test_set}/{metric}": value for metric, value in numbers.items()})
     if (out / WEIGHTS).exists():
         experiment = load(Path("params.yaml")).get("name", "")
         stage.model(out / WEIGHTS, name=card.get("run", out.name), experiment=experiment, train=card.get("train", ""))

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from filelock import BaseFileLock, FileLock
 
+from components.common.storage import atomic_path
 from pipelines.system import environment
 from pipelines.system.processes import parse_owner
 from pipelines.tracking.execution import Execution, command_of, source
@@ -58,13 +59,14 @@ class Store:
     """A connection to MLflow, whose import takes 1.6 s; what it finds wrong, it raises at once."""
 
     def __init__(self) -> None:
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         with warnings.catch_warnings(action="ignore"):  # its libraries'
             from mlflow import MlflowClient
 
         with alone():
-            check(uri())
+            prepare(uri())
             self.client: Any = MlflowClient(tracking_uri=uri())
             self.experiment = self._experiment()
         self.registry = Registry(self.client, self.experiment)
@@ -186,17 +188,25 @@ class Store:
             self.client.log_inputs(run, [DatasetInput(data, [InputTag("mlflow.data.context", context)])])
 
 
-def check(store: str) -> None:
-    """Make sure that a database of this checkout can be written to: MLflow tries for minutes.
+def prepare(store: str) -> None:
+    """See to it that a database of this machine has its tables, and can be written to: MLflow tries for minutes.
+
+    The tables are made beside it: a process that is killed meanwhile would leave what MLflow cannot go on with.
 
     Raises:
-        sqlite3.Error: it cannot.
+        sqlite3.Error: it cannot be written to.
     """
-    if store.startswith("sqlite"):
-        path = Path(urlsplit(store).path[1:])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=BUSY)) as connection:
-            connection.execute("begin immediate")
+    if not store.startswith("sqlite"):
+        return
+    path = Path(urlsplit(store).path[1:])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        from mlflow import MlflowClient
+
+        with atomic_path(path) as temporary:
+            MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments()
+    with closing(sqlite3.connect(path, timeout=BUSY)) as connection:
+        connection.execute("begin immediate")
 
 
 def allowed(key: str) -> str:

@@ -133,6 +133,15 @@ def test_four_stages_at_once_on_a_fresh_database(checkout: Checkout) -> None:
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
+def test_a_process_killed_while_it_makes_a_fresh_database_leaves_none(checkout: Checkout) -> None:
+    with checkout.start(sys.executable, "-c", "from pipelines.tracking.client import Store; Store()") as first:
+        until(lambda: [each for each in database().parent.glob(".mlflow.db.*") if each.stat().st_size > 200_000])
+        first.kill()
+    assert not database().exists()
+    Store()
+    assert checkout.tracked().stages == {}
+
+
 # ---- how runs end
 
 
