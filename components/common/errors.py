@@ -18,8 +18,8 @@ class TryAgainError(InputError):
 
 
 @contextmanager
-def one_message(told: Callable[[Exception], str]) -> Iterator[None]:
-    """Whatever a library raises on a file, as the one message that `told` makes of it; ours pass as they are.
+def one_message(message: Callable[[Exception], str]) -> Iterator[None]:
+    """Whatever a library raises on a file, as the one message that `message` makes of it; ours pass as they are.
 
     Raises:
         InputError: the block raised anything.
@@ -29,7 +29,7 @@ def one_message(told: Callable[[Exception], str]) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(told(error)) from error
+        raise InputError(message(error)) from error
 
 
 @contextmanager

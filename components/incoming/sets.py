@@ -112,7 +112,7 @@ def verified(dataset: DataSet, folder: Path, partial: bool, progress: Callable[[
     pairs = find_pairs(dataset, folder, partial)
     if not partial:
         check_counts(dataset, pairs, expected_counts(dataset, folder), folder)
-    counts = [told(part, [pair for pair in pairs if pair.part == part]) for part in dataset.parts]
+    counts = [counts_of(part, [pair for pair in pairs if pair.part == part]) for part in dataset.parts]
     if dataset.depth and (folder / dataset.depth).is_dir():
         maps = depth_maps(folder / dataset.depth, pairs, partial)
         counts += [f"{dataset.depth}: {len(maps)} of {sum(pair.image is not None for pair in pairs)} maps"]
@@ -125,7 +125,7 @@ def verified(dataset: DataSet, folder: Path, partial: bool, progress: Callable[[
     return ", ".join([*counts, *(f"{count} labels: {reading}" for reading, count in sorted(read_as.items()))])
 
 
-def told(part: Part, pairs: Sequence[Pair]) -> str:
+def counts_of(part: Part, pairs: Sequence[Pair]) -> str:
     """How many pairs of a part are there, and labels without a photograph."""
     alone = sum(pair.image is None for pair in pairs)
     return f"{part.name}: {len(pairs) - alone} of {part.expected} pairs" + (f", {alone} labels alone" if alone else "")

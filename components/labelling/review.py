@@ -79,13 +79,13 @@ def section(each: Reviewed) -> str:
     """One pair as HTML."""
     if each.failed:
         return f'<section class="failed"><h2>{escape(each.stem)}</h2><p>Failed: {escape(each.failed)}</p></section>'
-    told = ", ".join(f"{name} {value}" for name, value in each.figures.items())
+    facts = ", ".join(f"{name} {value}" for name, value in each.figures.items())
     figures = "".join(
         f'<figure><img src="{encoded(pixels)}" alt="{escape(caption)} of {escape(each.stem)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for caption, pixels in each.pictures.items()
     )
-    return f'<section><h2>{escape(each.stem)}</h2><p>{escape(told)}</p><div class="row">{figures}</div></section>'
+    return f'<section><h2>{escape(each.stem)}</h2><p>{escape(facts)}</p><div class="row">{figures}</div></section>'
 
 
 def write_page(path: Path, reviewed: Sequence[Reviewed]) -> None:

@@ -40,7 +40,7 @@ def made_from(pair: ScenePair, coc_limit: float) -> str:
 
 
 def figures_of(proposal: Proposal) -> dict[str, float]:
-    """What is told of a proposal."""
+    """What is said of a proposal."""
     known = proposal.label[proposal.label != UNDECIDED]
     in_focus = float((known == IN_FOCUS).mean()) if known.size else 0.0
     alignment = proposal.alignment
@@ -197,7 +197,7 @@ def review_of(pair: ScenePair, outcome: Outcome, out: Path) -> Reviewed:
     """A pair as the page shows it."""
     if outcome.failed:
         return Reviewed(pair.stem, {}, outcome.failed)
-    told = {
+    figures = {
         "decided": f"{outcome.figures['decided']:.0%}",
         "in focus (of the decided)": f"{outcome.figures['in_focus']:.0%}",
         "blurred by": f"{outcome.figures['blur_px']:.0f} px (median of what is out of focus)",
@@ -209,4 +209,4 @@ def review_of(pair: ScenePair, outcome: Outcome, out: Path) -> Reviewed:
         np.asarray(read_photograph(path)) for path in (pair.shallow, out / ALIGNED / f"{pair.stem}.jpg")
     )
     proposal, confidence = (read_grey(out / folder / f"{pair.stem}.png") for folder in (PROPOSALS, CONFIDENCE))
-    return Reviewed(pair.stem, told, "", pictures_of(shallow, aligned, proposal, confidence))
+    return Reviewed(pair.stem, figures, "", pictures_of(shallow, aligned, proposal, confidence))

@@ -171,9 +171,9 @@ def check_tensors(path: Path, state: Mapping[Any, Tensor]) -> None:
                 f"{path}: {key} is {why}; expected dense real numbers of 16 to 64 bits: convert it before saving, or "
                 "name another file"
             )
-    told, stored = sum(value.numel() * value.element_size() for value in state.values()), path.stat().st_size
-    if told > LARGEST_RATIO * stored:
-        raise InputError(f"{path}: {told} bytes of tensors in a file of {stored}; save them whole, by `.contiguous()`")
+    held, stored = sum(value.numel() * value.element_size() for value in state.values()), path.stat().st_size
+    if held > LARGEST_RATIO * stored:
+        raise InputError(f"{path}: {held} bytes of tensors in a file of {stored}; save them whole, by `.contiguous()`")
     for key, value in state.items():
         if not key.endswith(COUNTER) and not (finite := torch.isfinite(value.float())).all():
             raise InputError(

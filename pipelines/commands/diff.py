@@ -56,8 +56,8 @@ def write_markdown(comparison: "Comparison", pictures: "Pictures", path: Path, *
     folder = path.parent / f"{path.stem}-pictures"
     written = write_pictures(pictures, folder, overwrite=overwrite)
     head = f"# {comparison.before.short} → {comparison.after.short}\n"
-    told = markdown(comparison, pictures, lambda name: f"![]({folder.name}/{name})" if name in written else "")
-    write(path, "\n".join([head, *told]) + "\n")
+    body = markdown(comparison, pictures, lambda name: f"![]({folder.name}/{name})" if name in written else "")
+    write(path, "\n".join([head, *body]) + "\n")
 
 
 def write_page(comparison: "Comparison", pictures: "Pictures", path: Path) -> None:

@@ -40,9 +40,9 @@ def ship(run: Path, scores: Path, weights: Path, at: str) -> Path:
         InputError: no run there, a weight that float16 cannot hold, or a file of more than `MOST` bytes.
     """
     model, card, out = halved(run / WEIGHTS), read_json(run / CARD), weights / f"{DEFAULT}.safetensors"
-    told = {"run": card["run"], "train": card["train"], "commit": at, "best": "yes" if by_best(card) else "no"}
+    known = {"run": card["run"], "train": card["train"], "commit": at, "best": "yes" if by_best(card) else "no"}
     with atomic_path(out) as temporary:
-        save_model(temporary, model, {**told, "image_size": str(card["params"]["image_size"])})
+        save_model(temporary, model, {**known, "image_size": str(card["params"]["image_size"])})
         if (size := temporary.stat().st_size) > MOST:
             raise InputError(f"{run}: {size} bytes in float16, expected at most {MOST}; ship a smaller network")
     summary = scores / "summary.json"

@@ -83,7 +83,7 @@ def watched(work: Callable[[Stop], Summary]) -> "State[None]":
         except InputError as error:
             return Failed(message=str(error))
     summaries.append(summary)
-    return told(summary)
+    return end_of(summary)
 
 
 def log_to_prefect_alone() -> None:
@@ -140,7 +140,7 @@ def state_of(done: Done) -> "State[None]":
     return (Cancelled if done.status == "interrupted" else Failed)(message=done.cause)
 
 
-def told(summary: Summary) -> "State[None]":
+def end_of(summary: Summary) -> "State[None]":
     """The flow's end, with the summary as an artifact of its run.
 
     Raises:

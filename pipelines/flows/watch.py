@@ -50,7 +50,7 @@ def watch(
         try:
             for seen, summary in follower.follow(stop, again=again):
                 found.append(seen)
-                shown = table(summary) if summary else seen.told
+                shown = table(summary) if summary else seen.message
                 create_markdown_artifact(
                     f"{seen.commit[:10]} {seen.subject}\n\n{shown}", key="commit", description=f"{remote}/{branch}"
                 )
@@ -70,6 +70,6 @@ def ended(found: list[Seen], branch: str) -> "State[None]":
     if not found:
         return Completed(message=f"{branch} is where it was", name="Nothing new")
     last = found[-1]
-    message = f"{last.commit[:10]} {last.subject}: {last.told}"
+    message = f"{last.commit[:10]} {last.subject}: {last.message}"
     kind = {"FAILED": Failed, "KILLED": Cancelled}.get(last.status, Completed)
     return kind(message=message)

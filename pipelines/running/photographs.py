@@ -128,7 +128,7 @@ def check_names(plan: Plan) -> None:
             del plan.maps[path]
 
 
-def told(without: Mapping[Path, str]) -> str:
+def without_map(without: Mapping[Path, str]) -> str:
     """The photographs without a map, a line each."""
     many = "photographs" if len(without) > 1 else "photograph"
     return "\n".join([f"{len(without)} {many} without a map:", *(f"  {path}: {why}" for path, why in without.items())])

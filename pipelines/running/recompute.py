@@ -121,9 +121,9 @@ class Bench:
         self.needs = read_needs()
         threads, device = runtime_of(load(clone.folder / "params.yaml"))
         self.slots = Slots(Machine.here(), threads=threads, device=device)
-        told = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
-        told |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_COURIER": "off"}
-        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, told, console.line, OPTIONS)
+        given = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
+        given |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_COURIER": "off"}
+        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, given, console.line, OPTIONS)
 
     def check(self, stage: str) -> Verdict | None:
         """Compute one stage again; None when stopped."""

@@ -80,9 +80,9 @@ class Summary:
         if not self.done:
             return [self.stop.reason or f"nothing to do: all {self.stages} stages are up to date"]
         counts = Counter(done.status for done in self.done.values())
-        told = ", ".join(f"{counts[status]} {word}" for status, word in WORDS.items() if counts[status])
+        words = ", ".join(f"{counts[status]} {word}" for status, word in WORDS.items() if counts[status])
         lines = [self.stop.reason] if self.stop.reason else []
-        lines += [f"{self.stages} stages, {len(self.done)} out of date: {told}, in {duration(self.seconds)}"]
+        lines += [f"{self.stages} stages, {len(self.done)} out of date: {words}, in {duration(self.seconds)}"]
         for done in self.done.values():
             if done.status in ("failed", "interrupted"):
                 lines.append(f"  {done.stage}: {done.cause}; log: {self.log(done.stage)}")
@@ -106,7 +106,7 @@ def look(root: Path, only: Sequence[str]) -> Dag:
 Look = Callable[[Path, Sequence[str]], Dag]
 
 
-def told_plan(root: Path, only: Sequence[str]) -> list[str]:
+def plan_lines(root: Path, only: Sequence[str]) -> list[str]:
     """What a reproduction would do, without doing it."""
     found = look(root, only)
     return list(plan(found.to_do(), len(found.upstream), costs.left()))

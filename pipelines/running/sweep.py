@@ -27,7 +27,7 @@ from pipelines.running.console import Console
 from pipelines.running.launch import Launcher
 from pipelines.running.reproduction import Around, Summary, child_environment, look, new_logs, plainly
 from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
-from pipelines.running.sweep_plan import Axes, Node, Plan, Point, axes_told, plan, points_of, told
+from pipelines.running.sweep_plan import Axes, Node, Plan, Point, assignments, axes_text, plan, points_of
 from pipelines.running.sweep_report import report_over_seeds
 from pipelines.running.walk import Done, Walk
 from pipelines.system import environment
@@ -116,12 +116,12 @@ class Sweep:
     def finish(self) -> None:
         """Write what is about all points, as far as it is not there, and let go of the clones."""
         samples = [Sample(point.values, self.kept(point) / "scores") for point in self.points]
-        tables(samples, self.folder, f"Sweep {axes_told(self.axes)}")
+        tables(samples, self.folder, f"Sweep {axes_text(self.axes)}")
         for setting, seeds in settings(samples):
             points = [self.points[samples.index(sample)] for sample in seeds.values()]
             kept = {point.values.get(SEED): self.kept(point) for point in points}
-            part = {"name": self.name, "axes": axes_told(self.axes)}
-            out = self.folder / "report" / (told(setting) or "as it is")
+            part = {"name": self.name, "axes": axes_text(self.axes)}
+            out = self.folder / "report" / (assignments(setting) or "as it is")
             report_over_seeds(points[0].clone, kept, out, part, self.say)
         for point in self.points:
             point.clone.remove()
@@ -168,9 +168,9 @@ class Running:
     def _launcher(self, point: Point, sweep: Sweep) -> Launcher:
         logs = self.logs / point.clone.name
         logs.mkdir()
-        part = {"name": sweep.name, "axes": axes_told(sweep.axes), "point": point.clone.name, "values": point.title}
-        told = child_environment(self.console.terminal) | {"DBDFLOW_SWEEP": json.dumps(part)}  # for MLflow
-        return Launcher(point.clone.folder, logs, self.stop, told, self.console.line)
+        part = {"name": sweep.name, "axes": axes_text(sweep.axes), "point": point.clone.name, "values": point.title}
+        variables = child_environment(self.console.terminal) | {"DBDFLOW_SWEEP": json.dumps(part)}  # for MLflow
+        return Launcher(point.clone.folder, logs, self.stop, variables, self.console.line)
 
     def walk(self) -> dict[str, Done]:
         """Run every node that is out of date."""

@@ -32,7 +32,7 @@ class Seen:
         commit: 40 hex digits.
         subject: first line of its message.
         status: UNCHANGED (nothing to rerun), FINISHED, FAILED or KILLED (stopped: it goes on when looked at again).
-        told: how it ended, in words.
+        message: how it ended.
         experiment: the DVC experiment that holds the result, if there is one.
         time: local, ISO 8601.
     """
@@ -40,7 +40,7 @@ class Seen:
     commit: str
     subject: str
     status: str
-    told: str
+    message: str
     experiment: str | None
     time: str
 
@@ -137,12 +137,12 @@ class Follower:
         try:
             clone.make(self.say)
             if not self._to_do(clone):
-                status, told = "UNCHANGED", "nothing that a stage depends on has changed"
+                status, message = "UNCHANGED", "nothing that a stage depends on has changed"
             else:
                 summary = self._reproduce(clone, stop)
-                status, told = summary.status, "\n".join(summary.lines())
+                status, message = summary.status, "\n".join(summary.lines())
         except InputError as error:
-            status, told = "KILLED" if stop.is_set() else "FAILED", str(error)
+            status, message = "KILLED" if stop.is_set() else "FAILED", str(error)
         if status in ("UNCHANGED", "FINISHED"):
             copy_whole(clone.folder / "dvc.lock", self.branch.lock)
         if status == "FINISHED":
@@ -150,7 +150,7 @@ class Follower:
             experiment = clone.name
         if status != "KILLED":
             clone.remove()
-        return Seen(commit, subject, status, told, experiment, time.strftime("%Y-%m-%dT%H:%M:%S")), summary
+        return Seen(commit, subject, status, message, experiment, time.strftime("%Y-%m-%dT%H:%M:%S")), summary
 
     def _to_do(self, clone: Clone) -> bool:
         return bool(look(clone.folder, self.only).to_do())

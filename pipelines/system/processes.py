@@ -142,13 +142,13 @@ def end_below(process: "subprocess.Popen[bytes]", grace: float = GRACE) -> None:
 
     SIGTERM to each process below it, also to those that it starts meanwhile; after `grace` seconds, all by force.
     """
-    told: set[int] = set()
+    asked: set[int] = set()
     deadline = time.monotonic() + grace
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(psutil.Error):
             for below in psutil.Process(process.pid).children(recursive=True):
-                if below.pid not in told:
-                    told.add(below.pid)
+                if below.pid not in asked:
+                    asked.add(below.pid)
                     below.terminate()
         time.sleep(0.05)
     end_group(process, grace=1.0)
