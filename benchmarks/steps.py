@@ -30,11 +30,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.clock import machine, timed
 from benchmarks.published import PublishedStep
 from components.datasets.loader import Batch, Flips, Jitter, TrainingSet, Views, batches
-from components.models.projectors import Projectors
 from components.models.registry import build_model
 from components.models.runtime import Device, set_up
 from components.params import Params, load_params
 from components.train import experiment
+from components.train.objectives import Projectors
 from components.train.optimizer import Adam
 from components.train.teacher_cache import CachedFeatures, HeldFeatures, Plan, open_cache, write_cache
 from components.train.teachers import FEATURE_DTYPE, LEVELS

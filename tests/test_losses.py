@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.models.outputs import DefocusOutput
+from components.models.network import DefocusOutput
 from components.train.losses import (
     box_difference,
     dbd_loss,

@@ -13,8 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from components.catalog.images import read_reduced
-from components.catalog.pictures import MADE_BY, encode_map
+from components.catalog.images import MADE_BY, encode_map, read_reduced
 from components.common.errors import InputError
 from components.common.storage import atomic_dir, atomic_path
 from pipelines.cli import main

@@ -11,7 +11,7 @@ from torch import nn
 
 from components.common.errors import InputError
 from components.datasets.loader import Batch, Flips, Jitter, TrainingSet, normalise
-from components.models.outputs import DefocusOutput, DepthOutput
+from components.models.network import DefocusOutput, DepthOutput
 from components.models.registry import build_model
 from components.models.run_files import write_run
 from components.models.runtime import Device

@@ -1,5 +1,7 @@
-"""Photographs: found by stem, read upright as RGB, brought to network size."""
+"""Photographs: found by stem, read upright as RGB, brought to network size; and pictures that are known as ours again."""
 
+import hashlib
+import io
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from components.common.errors import InputError, one_message
 from components.common.names import SUFFIXES, is_junk, not_read, same_name
@@ -202,3 +205,33 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
 def to_network_size(photograph: Image.Image, size: int) -> NDArray[np.uint8]:
     """(size, size, 3) uint8 RGB, anti-aliased bilinear."""
     return np.asarray(photograph.resize((size, size), Image.Resampling.BILINEAR))
+
+
+MADE_BY = "dbdflow map"
+"""Key of a text in the files of `encode`: the sha256 of the pixels, which tells ours from what a person made of it."""
+
+
+def encode_map(values: NDArray[np.uint8]) -> bytes:
+    """PNG of one map for people, (h, w), 255 = in focus."""
+    assert values.ndim == 2
+    return encode(values, 1)
+
+
+def encode(values: NDArray[np.uint8], level: int) -> bytes:
+    """PNG of a picture, (h, w) or (h, w, 3), compressed at `level` 1 (fast) to 9."""
+    assert values.dtype == np.uint8
+    notes = PngInfo()
+    notes.add_text(MADE_BY, hashlib.sha256(values.tobytes()).hexdigest())
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, format="PNG", compress_level=level, pnginfo=notes)
+    return buffer.getvalue()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a picture as `encode` made it, and nobody has changed it since."""
+    try:
+        with opened(path) as image:
+            noted = image.info.get(MADE_BY)
+            return noted is not None and noted == hashlib.sha256(image.tobytes()).hexdigest()
+    except InputError:
+        return False

@@ -19,11 +19,11 @@ from components.common.errors import InputError, named_as
 from components.common.looks import looks_like
 from components.common.names import data_below
 from components.common.storage import atomic_dir, atomic_path, file_hash
+from components.prepare.build import in_order
 from components.prepare.depths import depth_maps
-from components.prepare.labels import read_label
 from components.prepare.pairs import Pair, check_counts, expected_counts, find_pairs
+from components.prepare.ready import read_label
 from components.prepare.splits import read_stems
-from components.prepare.workers import in_order
 
 
 def opened(paths: Sequence[Path], scratch: Path) -> dict[Path, Path]:

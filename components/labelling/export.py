@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.catalog.images import find_images, upright_size
+from components.catalog.images import encode_map, find_images, is_ours, upright_size
 from components.catalog.masks import read_map
-from components.catalog.pictures import encode_map, is_ours
 from components.common.errors import InputError
 from components.common.storage import atomic_path
 from components.labelling.propose import IN_FOCUS, OUT_OF_FOCUS, UNDECIDED

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from components.common.errors import InputError
 from components.common.storage import atomic_path
-from components.models.architectures import architecture
 from components.models.backbone import Backbone
 from components.models.network import ModelSpec, Network
-from components.models.published import LAYOUTS, from_published, published_key, recognise
+from components.models.published import LAYOUTS, architecture, from_published, published_key, recognise
 from components.models.registry import build_from_spec
 from components.models.tensors import COUNTER, HEADER, is_safetensors, must_exist, opened, read_tensors
 

@@ -6,12 +6,15 @@
 4. Say what was found in `validation.json`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial as bind
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +29,6 @@ from components.prepare.pairs import Pair, check_counts, expected_counts, find_p
 from components.prepare.ready import Ready, Traits, make_ready
 from components.prepare.splits import dof_of, splits_of
 from components.prepare.validation import Findings, describe, read_as
-from components.prepare.workers import in_order
 
 INDEX, VALIDATION = "index.csv", "validation.json"
 
@@ -145,3 +147,26 @@ def prepare_set(
         write_index(folder / INDEX, rows)
         write_json(folder / VALIDATION, describe(findings))
     return read_as(findings)
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD = 8
+"""Results for each worker that may wait for their turn; bounds the memory."""
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Generator[Result, None, None]:
+    """Results of `work` in the order of `items`, a few ahead of where they are used, on threads.
+
+    Close it where it may be left early.
+    """
+    queue = iter(items)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        pending = deque(pool.submit(work, item) for item in islice(queue, threads * AHEAD))
+        while pending:
+            yield pending.popleft().result()
+            pending.extend(pool.submit(work, item) for item in islice(queue, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -19,15 +19,13 @@ from components.datasets.crops import Crops
 from components.datasets.loader import Flips, Jitter, TrainingSet, Views, load_rows
 from components.datasets.prepared import PreparedSet, require_photographs
 from components.models.checkpoints import check_start, load_published
-from components.models.layout import memory_format
 from components.models.network import Network
-from components.models.projectors import Projectors
 from components.models.registry import build_model
-from components.models.runtime import Device
+from components.models.runtime import Device, memory_format
 from components.params import Best1, DepthTeacher, Params, Stage1Run, Stage2Run, Training
 from components.recipe import TrainingSplit, training_splits
 from components.train.best import Best, Overlap
-from components.train.objectives import Distilled, StageOne, StageOneWithDepth, StageTwo, Supervision
+from components.train.objectives import Distilled, Projectors, StageOne, StageOneWithDepth, StageTwo, Supervision
 from components.train.schedules import distillation_weight
 from components.train.teacher_cache import TeacherFeatures
 from components.train.training import Course, Schedule

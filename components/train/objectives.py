@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from components.datasets.loader import Batch
-from components.models.outputs import DefocusOutput
+from components.models.network import DefocusOutput
 from components.train.losses import Reduction, at_size_of, dbd_loss, depth_loss, feature_loss
 from components.train.optimizer import Adam
 from components.train.teacher_cache import TeacherFeatures
@@ -125,6 +125,31 @@ def standardise(depth: Tensor) -> Tensor:
     flat = depth.flatten(1)
     centred = flat - flat.median(1, keepdim=True).values
     return (centred / centred.abs().mean(1, keepdim=True).clamp_min(1e-6)).view_as(depth)
+
+
+class Projectors(nn.Module):
+    """Aligns features for distillation (III.B, A_theta of eq. 3): a 1x1 convolution without bias for each level.
+
+    The weights start Xavier normal, as in the published code; the paper does not say.
+
+    Args:
+        student_channels: of the student's features, deepest first.
+        teacher_channels: of the teacher's features, deepest first.
+
+    Raises:
+        ValueError: the two have different numbers of levels.
+    """
+
+    def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int]) -> None:
+        super().__init__()
+        channels = zip(student_channels, teacher_channels, strict=True)
+        self.convs = nn.ModuleList([nn.Conv2d(student, teacher, 1, bias=False) for student, teacher in channels])
+        for weight in self.parameters():
+            nn.init.xavier_normal_(weight)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Levels of (B, student channels, h, w) -> (B, teacher channels, h, w), deepest first."""
+        return tuple(conv(level) for conv, level in zip(self.convs, features, strict=True))
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,8 @@ from torch.optim.swa_utils import AveragedModel
 from components.common.errors import InputError
 from components.common.storage import atomic_path
 from components.datasets.loader import Batch, Flips, TrainingSet, batches
-from components.models.layout import memory_format
 from components.models.run_files import EpochRecord
-from components.models.runtime import Device
+from components.models.runtime import Device, memory_format
 from components.train.objectives import Objective
 from components.train.optimizer import Adam
 from components.train.schedules import Rule, epochs_to_run, poly_learning_rate
@@ -198,8 +197,8 @@ class Totals:
         if bad:
             raise InputError(
                 f"{', '.join(bad)} became {float(self.sums[bad[0]])} in epoch {self.epoch}, by step {self.steps}; "
-                "expected a finite number. Lower the stage's learning_rate, or use runtime.precision: float32; the last "
-                "whole epoch is kept"
+                "expected a finite number. Lower the stage's learning_rate, or use runtime.precision: float32; the "
+                "last whole epoch is kept"
             )
 
 

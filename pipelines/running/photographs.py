@@ -47,7 +47,7 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
     Raises:
         InputError: none there, two whose maps would have one name, or something would be written over.
     """
-    from components.catalog.pictures import is_ours
+    from components.catalog.images import is_ours
 
     plan = Plan(alone=len(photos) == 1 and not is_folder(photos[0]))
     check_folder(out)
@@ -143,7 +143,7 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
     Raises:
         InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
     """
-    from components.catalog.pictures import encode_map
+    from components.catalog.images import encode_map
     from components.common.storage import atomic_path
 
     detect = find_detector(model, device)

@@ -15,9 +15,8 @@ from components.catalog.images import find_images, natural_key, open_upright, re
 from components.catalog.masks import GREY
 from components.catalog.sets import CTCUG, EBD
 from components.common.errors import InputError
-from components.prepare.labels import read_label
 from components.prepare.pairs import Part, measured_pair
-from components.prepare.ready import make_ready
+from components.prepare.ready import make_ready, read_label
 from tests.data.conftest import mask, photograph
 
 HALF = np.repeat(np.array([[0, 255]], dtype=np.uint8), 10, axis=1).repeat(8, axis=0)
