@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from components.catalog.images import read_photograph
 from components.common.errors import InputError
-from components.common.storage import atomic_path
+from components.common.storage import atomic_path, write_whole
 from components.datasets.prepared import PreparedSet, require_photographs
 from components.maps.files import encode_values
 
@@ -156,8 +156,7 @@ def make_map(method: Method, fitted: Path | None, photograph: Path, out: Path) -
         InputError: see `find_map`.
     """
     encoded = encode_values(find_map(method, fitted, photograph))
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(encoded)
+    write_whole(out, encoded)
 
 
 def find_map(method: Method, fitted: Path | None, photograph: Path) -> NDArray[np.floating[Any]]:

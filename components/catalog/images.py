@@ -1,4 +1,4 @@
-"""Photographs: found by stem, read upright as RGB, brought to network size; and pictures that are known as ours again."""
+"""Photographs: found by stem, read upright as RGB, brought to network size. And pictures that are known as ours."""
 
 import hashlib
 import io

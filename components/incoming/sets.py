@@ -18,7 +18,7 @@ from components.common.cores import cores
 from components.common.errors import InputError, named_as
 from components.common.looks import looks_like
 from components.common.names import data_below
-from components.common.storage import atomic_dir, atomic_path, file_hash
+from components.common.storage import atomic_dir, file_hash, write_whole
 from components.prepare.build import in_order
 from components.prepare.depths import depth_maps
 from components.prepare.pairs import Pair, check_counts, expected_counts, find_pairs
@@ -150,8 +150,7 @@ def import_te2(path: Path, inbox: Path, *, partial: bool) -> str:
         raise InputError(
             f"{path}: {len(stems)} photographs, expected {listed.expected}; name a whole list, or --partial"
         )
-    with atomic_path(inbox / listed.file) as temporary:
-        temporary.write_text("\n".join(stems) + "\n", encoding="utf-8")
+    write_whole(inbox / listed.file, "\n".join(stems) + "\n")
     ledger.record_import(inbox, TE2, file_hash(inbox / listed.file))
     return f"{len(stems)} photographs of {listed.test}"
 

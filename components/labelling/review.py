@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.common.storage import atomic_path
+from components.common.storage import atomic_path, write_whole
 
 Pixels = NDArray[np.uint8]
 COLOURS = {255: (0, 158, 115), 0: (150, 60, 170), 128: (140, 140, 140)}
@@ -104,8 +104,7 @@ def write_page(path: Path, reviewed: Sequence[Reviewed]) -> None:
         "EBD/image</code>) or paint <code>proposals/*.png</code>, then say <code>dbdflow import labels THIS_FOLDER"
         f'</code>.</p><p class="key">{key}</p>{"".join(map(section, reviewed))}</body></html>'
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_whole(path, text)
 
 
 def write_sheet(path: Path, reviewed: Sequence[Reviewed]) -> None:

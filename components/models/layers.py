@@ -1,4 +1,4 @@
-"""Bricks of the decoder: a normalised convolution, a doubling of size, a receptive field block. B = batch, h x w = a level's size."""
+"""Bricks of the decoder: normalised convolution, doubling, receptive field block. B = batch, h x w = a level's size."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from components.common.errors import InputError
-from components.common.storage import atomic_path
+from components.common.storage import write_whole
 from components.datasets.loader import Batch, Flips, TrainingSet, batches
 from components.models.run_files import EpochRecord
 from components.models.runtime import Device, memory_format
@@ -229,8 +229,7 @@ def _save(path: Path, state: nn.Module, optimizers: Sequence[Adam], records: Seq
     }
     buffer = io.BytesIO()  # torch's own writer does not say why it fails: a full disk is to be named
     torch.save(contents, buffer)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    write_whole(path, buffer.getbuffer())
 
 
 def _resume(path: Path, state: nn.Module, optimizers: Sequence[Adam]) -> list[EpochRecord]:

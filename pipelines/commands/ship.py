@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from components.common.errors import InputError
-from components.common.storage import atomic_path, file_hash, read_json
+from components.common.storage import atomic_path, file_hash, read_json, write_whole
 from components.maps.inference import by_best
 from components.models.checkpoints import load_model, save_model
 from components.models.network import Network
@@ -94,8 +94,7 @@ def write_facts(path: Path, text: str) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise InputError(f"{path}: expected the lines {BEGIN.strip()!r} and {END.strip()!r}; put them back")
-    with atomic_path(path) as temporary:
-        temporary.write_text(before + begin + text + end + after, encoding="utf-8")
+    write_whole(path, before + begin + text + end + after)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import psutil
 
-from components.common.storage import atomic_path, write_json
+from components.common.storage import write_json, write_whole
 from pipelines.servers.services import POOL, Service, mlflow_server, ports, prefect_server, prefect_worker, start
 from pipelines.system import environment, locks, processes
 from pipelines.system.probe import answers
@@ -72,11 +72,11 @@ class Up:
         if service.state != "running":
             return
         if service is self.prefect:
-            leave("prefect_api_url", self.api)
+            write_whole(environment.state() / "prefect_api_url", self.api)
             if self.worker.process is None:
                 self.worker.start()
         elif service is self.mlflow:
-            leave("mlflow_url", str(service.address))
+            write_whole(environment.state() / "mlflow_url", str(service.address))
 
     def _deploy(self) -> None:
         """Deploy prefect.yaml, if there is one, once the worker has made its pool."""
@@ -100,12 +100,6 @@ class Up:
         own = Owner.of(psutil.Process())
         health = {service.name: service.health for service in self.services}
         write_json(environment.state() / "up.json", {"pid": own.pid, "created": own.created, "services": health})
-
-
-def leave(name: str, text: str) -> None:
-    """Write one of the files that are there while `dbdflow up` runs."""
-    with atomic_path(environment.state() / name) as path:
-        path.write_text(text, encoding="utf-8")
 
 
 def remove() -> None:

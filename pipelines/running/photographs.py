@@ -144,7 +144,7 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
         InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
     """
     from components.catalog.images import encode_map
-    from components.common.storage import atomic_path
+    from components.common.storage import write_whole
 
     detect = find_detector(model, device)
     for photograph, out in plan.maps.items():
@@ -155,6 +155,5 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
                 raise
             plan.left_out[photograph] = str(error).removeprefix(f"{photograph}: ")
         else:
-            with atomic_path(out) as temporary:
-                temporary.write_bytes(encode_map(found))
+            write_whole(out, encode_map(found))
         yield photograph

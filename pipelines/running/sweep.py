@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.common.storage import atomic_dir, atomic_path
+from components.common.storage import atomic_dir, write_whole
 from components.common.yaml_files import dump_yaml
 from components.report.over_seeds import SEED, Sample, settings, tables
 from pipelines.repo import costs, recovery
@@ -71,7 +71,7 @@ class Sweep:
         """The points that are not done."""
         return [point for point in self.points if not self.kept(point).exists()]
 
-    def told_plan(self) -> list[str]:
+    def plan_lines(self) -> list[str]:
         """What would run, without running it."""
         made = [point for point in self.waiting if not point.clone.folder.exists()]
         try:
@@ -81,7 +81,8 @@ class Sweep:
         finally:
             for point in made:
                 point.clone.remove()
-        lines = [f"  {name}" + shared_by(found.nodes[name]) for name in found.why]
+        points = {name: len(found.nodes[name].points) for name in found.why}
+        lines = [f"  {name}" + f" (once for {count} points)" * (count > 1) for name, count in points.items()]
         return [f"{len(self.points)} points, {len(self.waiting)} to do: {counted(found)}", *lines]
 
     def run(self, jobs: int | None, stop: Stop, around: Around = plainly) -> Summary:
@@ -238,16 +239,10 @@ def counted(found: Plan) -> str:
     return f"{len(found.why)} stages out of date, {alone} if nothing were shared"
 
 
-def shared_by(node: Node) -> str:
-    """A remark on a stage that is more than one point's."""
-    return f" (once for {len(node.points)} points)" if len(node.points) > 1 else ""
-
-
 def add_entries(folder: Path, entries: Mapping[str, Any]) -> None:
     """Put stages' entries into a checkout's `dvc.lock`, while no DVC process writes it."""
     path = folder / "dvc.lock"
     with recovery.dvc_lock(folder):
         lock = load(path) or {"schema": "2.0"}
         lock["stages"] = lock.get("stages", {}) | entries
-        with atomic_path(path) as staged:
-            staged.write_text(dump_yaml(lock), encoding="utf-8")
+        write_whole(path, dump_yaml(lock))

@@ -136,7 +136,7 @@ class Follower:
         summary, experiment = None, None
         try:
             clone.make(self.say)
-            if not self._to_do(clone):
+            if not look(clone.folder, self.only).to_do():
                 status, message = "UNCHANGED", "nothing that a stage depends on has changed"
             else:
                 summary = self._reproduce(clone, stop)
@@ -151,9 +151,6 @@ class Follower:
         if status != "KILLED":
             clone.remove()
         return Seen(commit, subject, status, message, experiment, time.strftime("%Y-%m-%dT%H:%M:%S")), summary
-
-    def _to_do(self, clone: Clone) -> bool:
-        return bool(look(clone.folder, self.only).to_do())
 
     def _reproduce(self, clone: Clone, stop: Stop) -> Summary:
         summary = reproduce(clone.folder, only=self.only, jobs=self.jobs, say=self.say, around=self.around, stop=stop)
