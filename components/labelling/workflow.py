@@ -43,16 +43,8 @@ def figures_of(proposal: Proposal) -> dict[str, float]:
     """What is said of a proposal."""
     known = proposal.label[proposal.label != UNDECIDED]
     in_focus = float((known == IN_FOCUS).mean()) if known.size else 0.0
-    alignment = proposal.alignment
-    values = (
-        proposal.decided,
-        in_focus,
-        proposal.blur_px,
-        alignment.matches,
-        alignment.correlation,
-        alignment.shift_px,
-        alignment.turn_deg,
-    )
+    of = proposal.alignment
+    values = (proposal.decided, in_focus, proposal.blur_px, of.matches, of.correlation, of.shift_px, of.turn_deg)
     return {name: round(float(value), 4) for name, value in zip(FIGURES, values, strict=True)}
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial as bind
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from components.catalog.sets import RENDERED, DataSet, find_set
 from components.common.cores import cores
 from components.common.storage import atomic_dir, write_json
-from components.datasets.prepared import IndexRow, write_index
+from components.datasets.prepared import IndexRow, npy_head, write_index
 from components.prepare.depths import depth_files
 from components.prepare.near_duplicates import FLIPS
 from components.prepare.pairs import Pair, check_counts, expected_counts, find_pairs, unlabelled
@@ -31,12 +31,6 @@ from components.prepare.splits import dof_of, splits_of
 from components.prepare.validation import Findings, describe, read_as
 
 INDEX, VALIDATION = "index.csv", "validation.json"
-
-
-def start_array(file: BinaryIO, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
-    """Write the head of a `.npy` file; its values follow in order, so that a full disk is an error and no signal."""
-    head = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, head)
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ def write_arrays(folder: Path, arrays: Iterable[Column], results: Iterable[Ready
     with ExitStack() as stack:
         files = [(each, stack.enter_context((folder / f"{each.name}.npy").open("wb"))) for each in arrays]
         for each, file in files:
-            start_array(file, each.dtype, each.shape)
+            file.write(npy_head(np.dtype(each.dtype), each.shape))
         for ready in results:
             for each, file in files:
                 values = each.of(ready)

@@ -10,10 +10,8 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from components.common.errors import InputError
-from pipelines.flows.reproduce import as_task, cancelled_by_prefect, log_to_prefect_alone, table
+from pipelines.flows.reproduce import as_task, in_flow_run, table
 from pipelines.running.watching import Branch, Follower, Seen
-from pipelines.system import environment, processes
-from pipelines.system.stopping import Stop, by_signals
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +39,9 @@ def watch(
         jobs: stages at once; by default as many as cores.
         again: reproduce the commit though it was looked at before.
     """
-    environment.apply()
-    log_to_prefect_alone()
-    processes.die_with_worker()
-    stop, found = Stop(), list[Seen]()
+    found = list[Seen]()
     follower = Follower(Branch(remote, branch), tuple(only or ()), jobs, as_task, said)
-    with by_signals(stop), cancelled_by_prefect(stop):
+    with in_flow_run() as stop:
         try:
             for seen, summary in follower.follow(stop, again=again):
                 found.append(seen)

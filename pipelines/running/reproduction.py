@@ -17,11 +17,10 @@ import psutil
 
 from pipelines.repo import costs, dag, recovery
 from pipelines.repo.dag import Dag
-from pipelines.repo.fingerprint import load
 from pipelines.repo.params_check import check_params
 from pipelines.running.console import Console, plan
 from pipelines.running.launch import Launcher
-from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.running.resources import Lease, Slots, read_needs, stage_need
 from pipelines.running.walk import Done, Status, Walk
 from pipelines.system import environment, processes
 from pipelines.system.progress import duration
@@ -152,8 +151,7 @@ class Running:
         self.upstream = {stage: found.upstream[stage] for stage in self.to_do}
         needs = read_needs()
         self.needs = {stage: stage_need(stage, needs) for stage in self.to_do}
-        threads, device = runtime_of(load(root / "params.yaml"))
-        self.slots = Slots(Machine.here(), threads=threads, device=device)
+        self.slots = Slots.of(root)
         self.console = Console(len(self.to_do))
         self.launcher = Launcher(root, logs, stop, child_environment(self.console.terminal), self.console.line)
 

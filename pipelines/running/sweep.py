@@ -26,7 +26,7 @@ from pipelines.repo.revisions import dvc
 from pipelines.running.console import Console
 from pipelines.running.launch import Launcher
 from pipelines.running.reproduction import Around, Summary, child_environment, look, new_logs, plainly
-from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.running.resources import Lease, Slots, read_needs, stage_need
 from pipelines.running.sweep_plan import Axes, Node, Plan, Point, assignments, axes_text, plan, points_of
 from pipelines.running.sweep_report import report_over_seeds
 from pipelines.running.walk import Done, Walk
@@ -158,8 +158,7 @@ class Running:
         self.plan = plan(self.points, self.graphs)
         needs = read_needs()
         self.needs = {name: stage_need(node.stage, needs) for name, node in self.plan.nodes.items()}
-        threads, device = runtime_of(load(sweep.root / "params.yaml"))
-        self.slots = Slots(Machine.here(), threads=threads, device=device)
+        self.slots = Slots.of(sweep.root)
         self.logs = new_logs()
         self.console = Console(len(self.plan.why))
         self.launchers = [self._launcher(point, sweep) for point in self.points]
