@@ -91,7 +91,7 @@ def test_orientation_of_photographs_and_labels(tmp_path, suffix, orientation):
     assert label.shape == size
     assert label[size[0] // 4 :: size[0] // 2, size[1] // 4 :: size[1] // 2].tolist() == expected.tolist()
     grey = np.asarray(read_photograph(tmp_path / f"a.{suffix}"))[..., 1] > 128
-    assert np.array_equal(grey, label == 1)
+    np.testing.assert_array_equal(grey, label == 1)
 
 
 def test_an_orientation_behind_the_pixels_of_a_png_is_found_where_they_are_decoded(tmp_path):

@@ -147,7 +147,7 @@ def test_draws_of_an_image_do_not_depend_on_its_batch(seed: int, epoch: int, ind
     assert together.shape == (len(index), 5)
     assert ((together >= 0) & (together < 1)).all()
     alone = np.concatenate([draws(seed, epoch, [i]) for i in index])
-    assert np.array_equal(together, alone)
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_draws_differ_by_seed_epoch_and_index() -> None:
@@ -163,7 +163,7 @@ def test_draws_differ_by_seed_epoch_and_index() -> None:
 def test_the_order_of_an_epoch_is_a_permutation(seed: int, epoch: int, count: int) -> None:
     order = epoch_order(seed, epoch, count)
     assert sorted(order.tolist()) == list(range(count))
-    assert np.array_equal(order, epoch_order(seed, epoch, count))
+    np.testing.assert_array_equal(order, epoch_order(seed, epoch, count))
 
 
 def test_the_order_differs_by_epoch_and_seed() -> None:
@@ -281,5 +281,5 @@ def test_rows_of_two_sets_are_gathered_in_order() -> None:
     assert (data.images.shape, data.images.dtype) == ((3, 3, 2, 2), torch.uint8)
     assert (data.labels.shape, data.labels.dtype) == ((3, 1, 2, 2), torch.uint8)
     for row, image in enumerate((cuhk.images[2], cuhk.images[0], dut.images[1])):
-        assert np.array_equal(data.images[row].permute(1, 2, 0).numpy(), image)
+        np.testing.assert_array_equal(data.images[row].permute(1, 2, 0).numpy(), image)
     assert data.labels[1, 0].tolist() == [[1, 0], [0, 1]]

@@ -75,8 +75,8 @@ def test_the_same_pair_gives_the_same_proposal() -> None:
 
     pair = render_pair(SETTINGS, 11, height=SIZE[0], width=SIZE[1])
     first, again = (propose(pair.shallow, pair.wide) for _ in range(2))
-    assert np.array_equal(first.label, again.label)
-    assert np.array_equal(first.confidence, again.confidence)
+    np.testing.assert_array_equal(first.label, again.label)
+    np.testing.assert_array_equal(first.confidence, again.confidence)
     decided = first.label != UNDECIDED
     for level, truth in ((IN_FOCUS, pair.in_focus), (OUT_OF_FOCUS, ~pair.in_focus)):
         ours = first.label == level
