@@ -110,11 +110,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def check_megapixels(path: Path, pixels: int) -> None:
-    """Compare an image's pixels, as its header states them, with the most that are read.
-
-    Raises:
-        InputError: they are more.
-    """
+    """Refuse an image with more pixels, as its header states them, than are read."""
     if pixels > _largest[0] * 1e6:
         raise InputError(
             f"{path}: {pixels / 1e6:.0f} megapixels, and at most {_largest[0]} are read; decoded they take "

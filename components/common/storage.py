@@ -45,11 +45,7 @@ def room_for(path: Path) -> Iterator[None]:
 
 
 def check_room(path: Path, size: int) -> None:
-    """Make sure that `size` bytes fit on the disk of the folder that `path` lies or will lie in.
-
-    Raises:
-        InputError: they do not.
-    """
+    """Refuse `size` bytes that do not fit on the disk of the folder that `path` lies or will lie in."""
     make_parent(path)
     free = shutil.disk_usage(path.parent).free
     if size > free:

@@ -89,11 +89,7 @@ def label_pair(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: bo
 
 
 def check_unknown(pair: ScenePair, out: Path) -> None:
-    """Make sure that no proposal lies where one will be written: without its record, it may be corrected.
-
-    Raises:
-        InputError: one does.
-    """
+    """Refuse a pair whose proposal is there already: without its record, it may be corrected."""
     for path in places(pair, out):
         if path.exists():
             raise InputError(
@@ -147,11 +143,7 @@ def attempted(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: boo
 
 
 def check_out(out: Path) -> None:
-    """Make sure that nothing of other makers is overwritten.
-
-    Raises:
-        InputError: the folder holds something else.
-    """
+    """Refuse a folder that holds what other makers left."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / DONE).is_dir())):
         raise InputError(f"{out}: not empty and not filled by `dbdflow label`; name a new or empty folder")
 

@@ -142,11 +142,7 @@ def read_torch(path: Path) -> object:
 
 
 def check_zip(path: Path) -> None:
-    """Refuse a zip that `torch.save` did not write.
-
-    Raises:
-        InputError: it is damaged, a program (TorchScript), or an archive of other files.
-    """
+    """Refuse a zip that `torch.save` did not write: damaged, a program (TorchScript), an archive of other files."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     inside = {name.partition("/")[2] for name in names}
@@ -158,11 +154,7 @@ def check_zip(path: Path) -> None:
 
 
 def check_tensors(path: Path, state: Mapping[Any, Tensor]) -> None:
-    """Check that tensors have names, and values that a network can compute with.
-
-    Raises:
-        InputError: one has not; the first is named.
-    """
+    """Refuse tensors without names, or with values that a network cannot compute with; the first is named."""
     for key, value in state.items():
         if not isinstance(key, str):
             raise InputError(f"{path}: the key {key!r} is of type {type(key).__name__}, expected a name; {ALONE}")

@@ -107,11 +107,7 @@ def no_photograph(path: Path) -> str:
 
 
 def check_names(plan: Plan) -> None:
-    """See to it that every map has a name of its own, and one that its folder takes.
-
-    Raises:
-        InputError: two photographs have one stem, or the only one's is too long.
-    """
+    """Refuse two maps of one name, and leave out what has a name too long for its folder (named alone: refuse)."""
     maps: dict[str, Path] = {}
     for path, place in list(plan.maps.items()):
         other = maps.setdefault(same_name(path.stem), path)
