@@ -84,16 +84,15 @@ def reading(path: Path) -> AbstractContextManager[None]:
     Raises:
         InputError: the block raised anything.
     """
-    return one_message(lambda error: unreadable(path, error))
 
+    def message(error: Exception) -> str:
+        unknown = isinstance(error, UnidentifiedImageError)
+        if unknown and (reason := not_read(path)):
+            return f"{path}: {reason}"
+        what = "of no known format" if unknown else error
+        return f"{path}: not a readable image ({what}); get the file again, or take it away"
 
-def unreadable(path: Path, error: Exception) -> str:
-    """What is said of an image that cannot be read."""
-    unknown = isinstance(error, UnidentifiedImageError)
-    if unknown and (reason := not_read(path)):
-        return f"{path}: {reason}"
-    what = "of no known format" if unknown else error
-    return f"{path}: not a readable image ({what}); get the file again, or take it away"
+    return one_message(message)
 
 
 @contextmanager

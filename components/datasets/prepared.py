@@ -53,7 +53,6 @@ COLUMNS = tuple(field.name for field in fields(IndexRow))
 
 
 def write_index(path: Path, rows: list[IndexRow]) -> None:
-    """Write `index.csv`."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)

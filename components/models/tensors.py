@@ -100,13 +100,12 @@ def reading(path: Path) -> AbstractContextManager[None]:
     Raises:
         InputError: the block raised anything.
     """
-    return one_message(lambda error: damaged(path, error))
 
+    def message(error: Exception) -> str:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return f"{path}: not a readable file of weights ({reason}); fetch it again (cut short?)"
 
-def damaged(path: Path, error: Exception) -> str:
-    """What is said of a file of weights that cannot be read."""
-    reason = f"{type(error).__name__}: {error}".splitlines()[0]
-    return f"{path}: not a readable file of weights ({reason}); fetch it again (cut short?)"
+    return one_message(message)
 
 
 def no_weights(path: Path) -> InputError:

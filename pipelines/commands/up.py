@@ -48,7 +48,8 @@ class Up:
     def serve(self, stop: Stop) -> None:
         """Start all, keep all running, end all when told to stop."""
         remove()  # what one that was killed has left
-        self._write()
+        own, health = Owner.of(psutil.Process()), {service.name: service.health for service in self.services}
+        write_json(environment.state() / "up.json", {"pid": own.pid, "created": own.created, "services": health})
         try:
             self.prefect.start()
             self.mlflow.start()
@@ -57,15 +58,12 @@ class Up:
                     if news := service.look():
                         click.echo(news)
                         self._published(service)
-                self._say_complete()
+                if not self.complete and all(service.state == "running" for service in self.services):
+                    self.complete = True
+                    click.echo("Ctrl-C ends all")
                 self._deploy()
         finally:
             self._end()
-
-    def _say_complete(self) -> None:
-        if not self.complete and all(service.state == "running" for service in self.services):
-            self.complete = True
-            click.echo("Ctrl-C ends all")
 
     def _published(self, service: Service) -> None:
         """Leave the address of a server that answers where stages look for it."""
@@ -95,11 +93,6 @@ class Up:
         alive = [service.process for service in self.services] + [self.deploying]
         with ThreadPoolExecutor(len(alive)) as pool:
             list(pool.map(lambda process: processes.end_group(process, GRACE), [each for each in alive if each]))
-
-    def _write(self) -> None:
-        own = Owner.of(psutil.Process())
-        health = {service.name: service.health for service in self.services}
-        write_json(environment.state() / "up.json", {"pid": own.pid, "created": own.created, "services": health})
 
 
 def remove() -> None:

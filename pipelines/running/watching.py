@@ -132,7 +132,9 @@ class Follower:
             commit,
             lock=self._lock(root, commit, last),
         )
-        self._drop_others(clone)
+        for other in clone.folder.parent.glob(f"watch-{self.branch.key}-*"):
+            if other != clone.folder:  # of a commit that was interrupted before the branch moved on
+                shutil.rmtree(other, ignore_errors=True)
         summary, experiment = None, None
         try:
             clone.make(self.say)
@@ -159,19 +161,16 @@ class Follower:
 
     def _lock(self, root: Path, commit: str, last: Seen | None) -> Path | None:
         """The `dvc.lock` to begin with: the last reproduction's, unless the branch brings a new one of its own."""
-        same = last is not None and same_file(root, last.commit, commit, "dvc.lock")
-        if same and self.branch.lock.exists():
-            return self.branch.lock
+        if last is not None and self.branch.lock.exists():
+            diff = [
+                "git",
+                "diff",
+                "--quiet",
+                last.commit,
+                commit,
+                "--",
+                "dvc.lock",
+            ]  # a lost commit: no
+            if subprocess.run(diff, cwd=root, capture_output=True, check=False).returncode == 0:
+                return self.branch.lock
         return None if git(root, "ls-tree", commit, "--", "dvc.lock") else root / "dvc.lock"
-
-    def _drop_others(self, clone: Clone) -> None:
-        """Clones of commits that were interrupted before the branch moved on."""
-        for other in clone.folder.parent.glob(f"watch-{self.branch.key}-*"):
-            if other != clone.folder:
-                shutil.rmtree(other, ignore_errors=True)
-
-
-def same_file(root: Path, before: str, now: str, path: str) -> bool:
-    """Whether a file is the same in two commits; no, if one of them is not known any more."""
-    command = ["git", "diff", "--quiet", before, now, "--", path]
-    return subprocess.run(command, cwd=root, capture_output=True, check=False).returncode == 0
