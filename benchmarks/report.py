@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.origin import commit
-from components.catalog.images import encode_map
+from components.catalog.pictures import encode_map
 from components.report.page import build_report
 from components.report.sheets import OWN, QUALITY
 from tests.report import browser, synthetic

@@ -1,7 +1,5 @@
-"""Photographs: found by stem, read upright as RGB, brought to network size. And pictures that are known as ours."""
+"""Photographs: found by stem, read upright as RGB, brought to network size."""
 
-import hashlib
-import io
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -11,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
 
 from components.common.errors import InputError, one_message
 from components.common.names import SUFFIXES, is_junk, not_read, same_name
@@ -23,6 +20,8 @@ MEGAPIXELS = 512
 kilobytes may state any number of them."""
 FINE = 4
 """A JPEG that is reduced while it is decoded keeps this many times the pixels that are asked for, a side."""
+DARK = 4096
+"""Of 65536 levels: a photograph of 16 bits that is darker everywhere fills 8, 10 or 12 of them."""
 ORIENTATION = 0x0112
 """EXIF tag; values of 5 and above swap height and width."""
 
@@ -157,6 +156,29 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values / 257).astype(np.uint8))
 
 
+def is_deep(path: Path) -> bool:
+    """Whether the file at `path` holds colours of 16 bits a channel."""
+    with opened(path) as image:
+        return any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+
+
+def rgb_of(path: Path, image: Image.Image) -> Image.Image:
+    """The photograph `image` of the file at `path`, RGB, 8 bits a channel, alpha dropped.
+
+    Raises:
+        InputError: it fills the lowest 12 bits of 16 alone, so that it would be taken for black.
+        ValueError: see `to_eight_bits`.
+    """
+    found, grey = to_eight_bits(image).convert("RGB"), image.mode.startswith("I")
+    brightest = int(np.asarray(image).max()) if grey else 257 * int(np.asarray(found).max())
+    if 0 < brightest < DARK and (grey or is_deep(path)):
+        raise InputError(
+            f"{path}: 16 bits a channel, and the brightest is {brightest} of 65535; expected the whole range: save it "
+            "with 8 bits, or its values stretched"
+        )
+    return found
+
+
 def read_photograph(path: Path) -> Image.Image:
     """The photograph at `path`, upright, RGB, alpha dropped.
 
@@ -165,7 +187,7 @@ def read_photograph(path: Path) -> Image.Image:
     """
     image = open_upright(path)
     with reading(path):
-        return to_eight_bits(image).convert("RGB")
+        return rgb_of(path, image)
 
 
 def read_reduced(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
@@ -180,7 +202,7 @@ def read_reduced(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
         full, turned = image.size, image.getexif().get(ORIENTATION, 1) >= 5
         image.draft(image.mode, (FINE * side, FINE * side))
         reduced = image.size != full
-        photograph = to_eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
+        photograph = rgb_of(path, ImageOps.exif_transpose(image))
     if not reduced:
         return photograph, (photograph.height, photograph.width)
     return photograph, full if turned else full[::-1]
@@ -200,33 +222,3 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
 def to_network_size(photograph: Image.Image, size: int) -> NDArray[np.uint8]:
     """(size, size, 3) uint8 RGB, anti-aliased bilinear."""
     return np.asarray(photograph.resize((size, size), Image.Resampling.BILINEAR))
-
-
-MADE_BY = "dbdflow map"
-"""Key of a text in the files of `encode`: the sha256 of the pixels, which tells ours from what a person made of it."""
-
-
-def encode_map(values: NDArray[np.uint8]) -> bytes:
-    """PNG of one map for people, (h, w), 255 = in focus."""
-    assert values.ndim == 2
-    return encode(values, 1)
-
-
-def encode(values: NDArray[np.uint8], level: int) -> bytes:
-    """PNG of a picture, (h, w) or (h, w, 3), compressed at `level` 1 (fast) to 9."""
-    assert values.dtype == np.uint8
-    notes = PngInfo()
-    notes.add_text(MADE_BY, hashlib.sha256(values.tobytes()).hexdigest())
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, format="PNG", compress_level=level, pnginfo=notes)
-    return buffer.getvalue()
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a file is a picture as `encode` made it, and nobody has changed it since."""
-    try:
-        with opened(path) as image:
-            noted = image.info.get(MADE_BY)
-            return noted is not None and noted == hashlib.sha256(image.tobytes()).hexdigest()
-    except InputError:
-        return False

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.catalog.images import encode, read_grey, read_reduced
+from components.catalog.images import read_grey, read_reduced
+from components.catalog.pictures import encode
 from components.common.storage import atomic_path
 
 SIDE, GAP = 260, 6  # pixels: width of a picture, and between two
