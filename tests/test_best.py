@@ -10,9 +10,9 @@ from torch import nn
 
 from components.datasets.crops import Crops
 from components.datasets.loader import Jitter
-from components.models.layout import memory_format
-from components.models.outputs import DefocusOutput
+from components.models.network import DefocusOutput
 from components.models.registry import build_model
+from components.models.runtime import memory_format
 from components.train.best import Best, Overlap, soft_iou
 from components.train.objectives import StageOne
 from components.train.training import fit

@@ -312,3 +312,10 @@ def test_real_photographs_from_archive_to_scores(name: str, here: Path, shared: 
     errors = [np.abs(found[row.id] - data.full_label(i)).mean() for i, row in enumerate(data.rows)]
     assert scores["mae"] == pytest.approx(np.mean(errors), abs=1e-9)
     assert scores["images"] == count
+
+
+def test_an_empty_argument_is_no_folder(here: Path) -> None:
+    for words in (["predict", ""], ["predict", "photos", "--out", ""], ["score", "--maps", "", "--labels", "l"]):
+        done = call(*words)
+        assert (done.exit_code, "Error: an empty argument; is a variable not set?" in done.stderr) == (2, True), words
+    assert not (here / "maps").exists()

@@ -92,9 +92,9 @@ def fetch(
         else:
             sync(path.parent)
             return got
-    told = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
+    refusals = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
     error = TryAgainError if again else InputError
-    raise error(f"{path.name} could not be fetched ({told}). Try again later, or {advice}")
+    raise error(f"{path.name} could not be fetched ({refusals}). Try again later, or {advice}")
 
 
 @contextmanager
@@ -230,15 +230,15 @@ def checking_room(path: Path, progress: Progress | None) -> Progress:
     return report
 
 
-def drive_refusal(address: str, told: str) -> RefusedError:
+def drive_refusal(address: str, page: str) -> RefusedError:
     """What Google Drive's page means; gdown tells only a part of it, so that it is looked at once more."""
     import requests  # noqa: PLC0415
 
     with suppress(requests.RequestException), requests.get(address, timeout=TIMEOUT_S, stream=True) as answer:
         if answer.status_code in TRANSIENT or "Content-Disposition" in answer.headers:  # it has come round since
             return RefusedError(f"no file, and then HTTP {answer.status_code}", again=True)
-        told += next(answer.iter_content(2**16), b"").decode(errors="replace")
-    text = " ".join(told.lower().split())
+        page += next(answer.iter_content(2**16), b"").decode(errors="replace")
+    text = " ".join(page.lower().split())
     if any(words in text for words in QUOTA):
         return RefusedError("Google Drive's quota: this file was fetched too often today; it answers again in a day")
     return RefusedError("Google Drive gives no such file: it was removed, or is not shared with everybody")

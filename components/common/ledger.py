@@ -11,7 +11,7 @@ from filelock import FileLock
 from ruamel.yaml.comments import CommentedMap
 
 from components.common.errors import InputError
-from components.common.storage import atomic_path, make_parent
+from components.common.storage import make_parent, write_whole
 from components.common.yaml_files import dump_yaml, read_commented
 
 FILE = "sources.yaml"
@@ -95,5 +95,4 @@ def _change(inbox: Path, change: Callable[[Any], object]) -> None:
     with FileLock(inbox / f".{FILE}.lock"):
         ledger = _load(inbox / FILE)
         change(ledger)
-        with atomic_path(inbox / FILE) as temporary:
-            temporary.write_text(dump_yaml(ledger), encoding="utf-8")
+        write_whole(inbox / FILE, dump_yaml(ledger))

@@ -172,11 +172,7 @@ def refine(shallow: Pixels, wide: Pixels, start: Homography) -> tuple[Homography
 
 
 def check_sizes(shallow: Pixels, wide: Pixels) -> None:
-    """Make sure that the two may be one view.
-
-    Raises:
-        AlignmentError: their sizes or shapes are too different.
-    """
+    """Refuse (AlignmentError) two photographs whose sizes or shapes are too different to be one view."""
     (height, width), (wide_height, wide_width) = shallow.shape[:2], wide.shape[:2]
     across, down = wide_width / width, wide_height / height
     stretch = max(across / down, down / across)
@@ -188,11 +184,7 @@ def check_sizes(shallow: Pixels, wide: Pixels) -> None:
 
 
 def check(to_wide: Homography, start: Homography, correlation: float, size: tuple[int, int]) -> None:
-    """Make sure that a tripod that was touched can explain the homography.
-
-    Raises:
-        AlignmentError: it cannot.
-    """
+    """Refuse (AlignmentError) a homography that a tripod that was touched cannot explain."""
     height, width = size
     moved, before = corners(to_wide, size), corners(start, size)
     still = corners(np.eye(3), size)

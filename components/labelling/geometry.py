@@ -7,14 +7,6 @@ from numpy.typing import NDArray
 Homography = NDArray[np.float64]
 
 
-def rigid(size: tuple[int, int], turn_deg: float, shift_px: tuple[float, float]) -> Homography:
-    """Turn about the centre of a picture of `size` (h, w), then shift, as a (3, 3) map of (x, y, 1)."""
-    height, width = size
-    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turn_deg, 1.0)
-    turn[:, 2] += shift_px
-    return np.vstack([turn, [0, 0, 1]])
-
-
 def scaled(homography: Homography, shallow: float, wide: float) -> Homography:
     """The map between the two photographs when they are reduced by these factors (pixel centres at integers)."""
     to = np.array([[wide, 0, (wide - 1) / 2], [0, wide, (wide - 1) / 2], [0, 0, 1]])

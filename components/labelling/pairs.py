@@ -29,8 +29,8 @@ def find_scenes(folder: Path) -> list[ScenePair]:
         wide, shallow = (folder / name for name in layout)
         if wide.is_dir() and shallow.is_dir():
             return paired(wide, shallow)
-    told = " or ".join(f"{wide}/ and {shallow}/" for wide, shallow in LAYOUTS)
-    raise InputError(f"{folder}: expected the folders {told} in it, with one name for both photographs of a scene")
+    layouts = " or ".join(f"{wide}/ and {shallow}/" for wide, shallow in LAYOUTS)
+    raise InputError(f"{folder}: expected the folders {layouts} in it, with one name for both photographs of a scene")
 
 
 def paired(wide: Path, shallow: Path) -> list[ScenePair]:

@@ -40,19 +40,11 @@ def made_from(pair: ScenePair, coc_limit: float) -> str:
 
 
 def figures_of(proposal: Proposal) -> dict[str, float]:
-    """What is told of a proposal."""
+    """What is said of a proposal."""
     known = proposal.label[proposal.label != UNDECIDED]
     in_focus = float((known == IN_FOCUS).mean()) if known.size else 0.0
-    alignment = proposal.alignment
-    values = (
-        proposal.decided,
-        in_focus,
-        proposal.blur_px,
-        alignment.matches,
-        alignment.correlation,
-        alignment.shift_px,
-        alignment.turn_deg,
-    )
+    of = proposal.alignment
+    values = (proposal.decided, in_focus, proposal.blur_px, of.matches, of.correlation, of.shift_px, of.turn_deg)
     return {name: round(float(value), 4) for name, value in zip(FIGURES, values, strict=True)}
 
 
@@ -97,11 +89,7 @@ def label_pair(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: bo
 
 
 def check_unknown(pair: ScenePair, out: Path) -> None:
-    """Make sure that no proposal lies where one will be written: without its record, it may be corrected.
-
-    Raises:
-        InputError: one does.
-    """
+    """Refuse a pair whose proposal is there already: without its record, it may be corrected."""
     for path in places(pair, out):
         if path.exists():
             raise InputError(
@@ -155,11 +143,7 @@ def attempted(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: boo
 
 
 def check_out(out: Path) -> None:
-    """Make sure that nothing of other makers is overwritten.
-
-    Raises:
-        InputError: the folder holds something else.
-    """
+    """Refuse a folder that holds what other makers left."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / DONE).is_dir())):
         raise InputError(f"{out}: not empty and not filled by `dbdflow label`; name a new or empty folder")
 
@@ -197,7 +181,7 @@ def review_of(pair: ScenePair, outcome: Outcome, out: Path) -> Reviewed:
     """A pair as the page shows it."""
     if outcome.failed:
         return Reviewed(pair.stem, {}, outcome.failed)
-    told = {
+    figures = {
         "decided": f"{outcome.figures['decided']:.0%}",
         "in focus (of the decided)": f"{outcome.figures['in_focus']:.0%}",
         "blurred by": f"{outcome.figures['blur_px']:.0f} px (median of what is out of focus)",
@@ -209,4 +193,4 @@ def review_of(pair: ScenePair, outcome: Outcome, out: Path) -> Reviewed:
         np.asarray(read_photograph(path)) for path in (pair.shallow, out / ALIGNED / f"{pair.stem}.jpg")
     )
     proposal, confidence = (read_grey(out / folder / f"{pair.stem}.png") for folder in (PROPOSALS, CONFIDENCE))
-    return Reviewed(pair.stem, told, "", pictures_of(shallow, aligned, proposal, confidence))
+    return Reviewed(pair.stem, figures, "", pictures_of(shallow, aligned, proposal, confidence))

@@ -55,11 +55,7 @@ def depth_maps(folder: Path, pairs: Sequence[Pair], partial: bool) -> dict[str, 
 
 
 def check_grey(path: Path) -> None:
-    """Check by its header that a depth map is a grey PNG.
-
-    Raises:
-        InputError: it is not.
-    """
+    """Refuse, by its header, a depth map that is no grey PNG."""
     with opened(path) as image:
         found = f"{image.format} of mode {image.mode}"
         grey = image.format == "PNG" and image.mode in GREY

@@ -32,11 +32,7 @@ class ThinLens:
     pixel_pitch_um: float
 
     def __post_init__(self) -> None:
-        """Refuse a lens that cannot focus so near.
-
-        Raises:
-            InputError: the focus distance is not beyond the focal length.
-        """
+        """Refuse a lens that cannot focus so near: the focus distance lies beyond the focal length."""
         if self.focus_m * 1000 <= self.focal_length_mm:
             raise InputError(
                 f"focus distance {self.focus_m} m: must be beyond the focal length, {self.focal_length_mm} mm"

@@ -17,8 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from components.datasets.crops import Crops, cropped_batch
 from components.datasets.loader import Batch, TrainingSet, epoch_order
-from components.models.network import Network
-from components.models.outputs import DefocusOutput
+from components.models.network import DefocusOutput, Network
 from components.train.losses import at_size_of
 from components.train.optimizer import Adam
 

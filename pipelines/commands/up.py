@@ -14,7 +14,7 @@ from typing import Any
 import click
 import psutil
 
-from components.common.storage import atomic_path, write_json
+from components.common.storage import write_json, write_whole
 from pipelines.servers.services import POOL, Service, mlflow_server, ports, prefect_server, prefect_worker, start
 from pipelines.system import environment, locks, processes
 from pipelines.system.probe import answers
@@ -48,7 +48,8 @@ class Up:
     def serve(self, stop: Stop) -> None:
         """Start all, keep all running, end all when told to stop."""
         remove()  # what one that was killed has left
-        self._write()
+        own, health = Owner.of(psutil.Process()), {service.name: service.health for service in self.services}
+        write_json(environment.state() / "up.json", {"pid": own.pid, "created": own.created, "services": health})
         try:
             self.prefect.start()
             self.mlflow.start()
@@ -57,26 +58,23 @@ class Up:
                     if news := service.look():
                         click.echo(news)
                         self._published(service)
-                self._say_complete()
+                if not self.complete and all(service.state == "running" for service in self.services):
+                    self.complete = True
+                    click.echo("Ctrl-C ends all")
                 self._deploy()
         finally:
             self._end()
-
-    def _say_complete(self) -> None:
-        if not self.complete and all(service.state == "running" for service in self.services):
-            self.complete = True
-            click.echo("Ctrl-C ends all")
 
     def _published(self, service: Service) -> None:
         """Leave the address of a server that answers where stages look for it."""
         if service.state != "running":
             return
         if service is self.prefect:
-            leave("prefect_api_url", self.api)
+            write_whole(environment.state() / "prefect_api_url", self.api)
             if self.worker.process is None:
                 self.worker.start()
         elif service is self.mlflow:
-            leave("mlflow_url", str(service.address))
+            write_whole(environment.state() / "mlflow_url", str(service.address))
 
     def _deploy(self) -> None:
         """Deploy prefect.yaml, if there is one, once the worker has made its pool."""
@@ -95,17 +93,6 @@ class Up:
         alive = [service.process for service in self.services] + [self.deploying]
         with ThreadPoolExecutor(len(alive)) as pool:
             list(pool.map(lambda process: processes.end_group(process, GRACE), [each for each in alive if each]))
-
-    def _write(self) -> None:
-        own = Owner.of(psutil.Process())
-        health = {service.name: service.health for service in self.services}
-        write_json(environment.state() / "up.json", {"pid": own.pid, "created": own.created, "services": health})
-
-
-def leave(name: str, text: str) -> None:
-    """Write one of the files that are there while `dbdflow up` runs."""
-    with atomic_path(environment.state() / name) as path:
-        path.write_text(text, encoding="utf-8")
 
 
 def remove() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipelines.repo.costs import Costs, told
+from pipelines.repo.costs import Costs, summed
 from pipelines.running.walk import Done
 from pipelines.system.progress import duration
 from pipelines.system.stopping import NOT_AT_HAND
@@ -115,5 +115,5 @@ def plan(to_do: Mapping[str, Sequence[str]], stages: int, costs: Costs) -> Itera
     wide, high = max(map(len, to_do)), max(map(len, last.values()))
     for stage, why in to_do.items():
         yield f"  {stage:{wide}}  {last[stage]:{high}}  {brief(why, 4)}"
-    if total := told(costs, to_do):
+    if total := summed(costs, to_do):
         yield total

@@ -47,7 +47,7 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
     Raises:
         InputError: none there, two whose maps would have one name, or something would be written over.
     """
-    from components.catalog.pictures import is_ours
+    from components.catalog.pictures import is_ours, is_photograph
 
     plan = Plan(alone=len(photos) == 1 and not is_folder(photos[0]))
     check_folder(out)
@@ -59,7 +59,10 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
         raise InputError(f"--out {out}: the photographs lie there, and maps would replace them; name another folder")
     check_names(plan)
     outputs = [*plan.maps.values(), *([sheet] if sheet else [])]
-    check_places(outputs, plan.maps, overwrite=overwrite, ours=is_ours)
+    of = {place: path.name for path, place in plan.maps.items()}
+    check_places(outputs, plan.maps, overwrite=overwrite, ours=lambda path: is_ours(path, of.get(path, "")))
+    if photograph := next(filter(is_photograph, of), None):
+        raise InputError(f"{photograph}: a picture in colour is there, and a map would replace it; name another place")
     return plan
 
 
@@ -107,17 +110,14 @@ def no_photograph(path: Path) -> str:
 
 
 def check_names(plan: Plan) -> None:
-    """See to it that every map has a name of its own, and one that its folder takes.
-
-    Raises:
-        InputError: two photographs have one stem, or the only one's is too long.
-    """
+    """Refuse two maps of one name, and leave out what has a name too long for its folder (named alone: refuse)."""
     maps: dict[str, Path] = {}
     for path, place in list(plan.maps.items()):
         other = maps.setdefault(same_name(path.stem), path)
         if other is not path:
             raise InputError(
-                f"{other} and {path}: their maps would have one name in {place.parent}; predict them one by one"
+                f"{other} and {path}: their maps would have one name in {place.parent}; predict them one by one, each "
+                "with an --out of its own"
             )
         longest = longest_name(place.parent)
         if (length := len(os.fsencode(place.name))) > longest:
@@ -128,7 +128,7 @@ def check_names(plan: Plan) -> None:
             del plan.maps[path]
 
 
-def told(without: Mapping[Path, str]) -> str:
+def without_map(without: Mapping[Path, str]) -> str:
     """The photographs without a map, a line each."""
     many = "photographs" if len(without) > 1 else "photograph"
     return "\n".join([f"{len(without)} {many} without a map:", *(f"  {path}: {why}" for path, why in without.items())])
@@ -144,7 +144,7 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
         InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
     """
     from components.catalog.pictures import encode_map
-    from components.common.storage import atomic_path
+    from components.common.storage import write_whole
 
     detect = find_detector(model, device)
     for photograph, out in plan.maps.items():
@@ -155,6 +155,5 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
                 raise
             plan.left_out[photograph] = str(error).removeprefix(f"{photograph}: ")
         else:
-            with atomic_path(out) as temporary:
-                temporary.write_bytes(encode_map(found))
+            write_whole(out, encode_map(found, photograph.name))
         yield photograph

@@ -24,7 +24,7 @@ from pipelines.running.console import Console
 from pipelines.running.launch import Launcher
 from pipelines.running.numbers import SAME, Apart, apart
 from pipelines.running.reproduction import child_environment, new_logs
-from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.running.resources import Lease, Slots, read_needs, stage_need
 from pipelines.running.walk import Done
 from pipelines.system import environment, locks
 from pipelines.system.stopping import Stop
@@ -119,11 +119,10 @@ class Bench:
         self.lock = (clone.folder / "dvc.lock").read_bytes()
         self.outputs = recorded(clone.folder)
         self.needs = read_needs()
-        threads, device = runtime_of(load(clone.folder / "params.yaml"))
-        self.slots = Slots(Machine.here(), threads=threads, device=device)
-        told = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
-        told |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_MLFLOW": "off"}
-        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, told, console.line, OPTIONS)
+        self.slots = Slots.of(clone.folder)
+        given = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
+        given |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_MLFLOW": "off"}
+        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, given, console.line, OPTIONS)
 
     def check(self, stage: str) -> Verdict | None:
         """Compute one stage again; None when stopped."""

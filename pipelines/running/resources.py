@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import psutil
 from filelock import BaseFileLock
@@ -115,6 +115,12 @@ class Slots:
         self.gpus = () if device == "cpu" else machine.gpus
         self._lock = threading.Lock()
 
+    @classmethod
+    def of(cls, root: Path) -> "Slots":
+        """Those of this machine that the params of a checkout leave."""
+        runtime = load(root / "params.yaml").get("runtime", {})
+        return cls(Machine.here(), threads=int(runtime.get("threads", 0)), device=str(runtime.get("device", "auto")))
+
     @cached_property
     def folder(self) -> Path:
         folder = environment.state() / "slots"
@@ -164,9 +170,3 @@ def stage_need(stage: str, needs: dict[str, Need]) -> Need:
     2
     """
     return needs.get(stage) or needs.get(stage.partition("@")[0]) or Need()
-
-
-def runtime_of(params: dict[str, Any]) -> tuple[int, str]:
-    """`runtime.threads` and `runtime.device` of a params file."""
-    runtime = params.get("runtime", {})
-    return int(runtime.get("threads", 0)), str(runtime.get("device", "auto"))

@@ -32,7 +32,7 @@ class Seen:
         commit: 40 hex digits.
         subject: first line of its message.
         status: UNCHANGED (nothing to rerun), FINISHED, FAILED or KILLED (stopped: it goes on when looked at again).
-        told: how it ended, in words.
+        message: how it ended.
         experiment: the DVC experiment that holds the result, if there is one.
         time: local, ISO 8601.
     """
@@ -40,7 +40,7 @@ class Seen:
     commit: str
     subject: str
     status: str
-    told: str
+    message: str
     experiment: str | None
     time: str
 
@@ -132,17 +132,19 @@ class Follower:
             commit,
             lock=self._lock(root, commit, last),
         )
-        self._drop_others(clone)
+        for other in clone.folder.parent.glob(f"watch-{self.branch.key}-*"):
+            if other != clone.folder:  # of a commit that was interrupted before the branch moved on
+                shutil.rmtree(other, ignore_errors=True)
         summary, experiment = None, None
         try:
             clone.make(self.say)
-            if not self._to_do(clone):
-                status, told = "UNCHANGED", "nothing that a stage depends on has changed"
+            if not look(clone.folder, self.only).to_do():
+                status, message = "UNCHANGED", "nothing that a stage depends on has changed"
             else:
                 summary = self._reproduce(clone, stop)
-                status, told = summary.status, "\n".join(summary.lines())
+                status, message = summary.status, "\n".join(summary.lines())
         except InputError as error:
-            status, told = "KILLED" if stop.is_set() else "FAILED", str(error)
+            status, message = "KILLED" if stop.is_set() else "FAILED", str(error)
         if status in ("UNCHANGED", "FINISHED"):
             copy_whole(clone.folder / "dvc.lock", self.branch.lock)
         if status == "FINISHED":
@@ -150,10 +152,7 @@ class Follower:
             experiment = clone.name
         if status != "KILLED":
             clone.remove()
-        return Seen(commit, subject, status, told, experiment, time.strftime("%Y-%m-%dT%H:%M:%S")), summary
-
-    def _to_do(self, clone: Clone) -> bool:
-        return bool(look(clone.folder, self.only).to_do())
+        return Seen(commit, subject, status, message, experiment, time.strftime("%Y-%m-%dT%H:%M:%S")), summary
 
     def _reproduce(self, clone: Clone, stop: Stop) -> Summary:
         summary = reproduce(clone.folder, only=self.only, jobs=self.jobs, say=self.say, around=self.around, stop=stop)
@@ -162,19 +161,16 @@ class Follower:
 
     def _lock(self, root: Path, commit: str, last: Seen | None) -> Path | None:
         """The `dvc.lock` to begin with: the last reproduction's, unless the branch brings a new one of its own."""
-        same = last is not None and same_file(root, last.commit, commit, "dvc.lock")
-        if same and self.branch.lock.exists():
-            return self.branch.lock
+        if last is not None and self.branch.lock.exists():
+            diff = [
+                "git",
+                "diff",
+                "--quiet",
+                last.commit,
+                commit,
+                "--",
+                "dvc.lock",
+            ]  # a lost commit: no
+            if subprocess.run(diff, cwd=root, capture_output=True, check=False).returncode == 0:
+                return self.branch.lock
         return None if git(root, "ls-tree", commit, "--", "dvc.lock") else root / "dvc.lock"
-
-    def _drop_others(self, clone: Clone) -> None:
-        """Clones of commits that were interrupted before the branch moved on."""
-        for other in clone.folder.parent.glob(f"watch-{self.branch.key}-*"):
-            if other != clone.folder:
-                shutil.rmtree(other, ignore_errors=True)
-
-
-def same_file(root: Path, before: str, now: str, path: str) -> bool:
-    """Whether a file is the same in two commits; no, if one of them is not known any more."""
-    command = ["git", "diff", "--quiet", before, now, "--", path]
-    return subprocess.run(command, cwd=root, capture_output=True, check=False).returncode == 0

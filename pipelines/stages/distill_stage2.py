@@ -47,8 +47,8 @@ def distill_stage2(
     course = experiment.course_of(params, run, settings, views=min(defocus.views, depth.views))
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(student, objective, data, course, device=device, checkpoint=checkpoint))
-    told = {"loss": settings.loss, "teacher": settings.teacher, **teachers.seen_by(defocus, depth)}
-    card = experiment.run_card(params, run, 2, first, training, **told)
+    facts = {"loss": settings.loss, "teacher": settings.teacher, **teachers.seen_by(defocus, depth)}
+    card = experiment.run_card(params, run, 2, first, training, **facts)
     card |= experiment.origin(first.pretrained, first.backbone, inbox)
     write_run(out, student, records, card)
     stage.model(out / WEIGHTS, name=run, experiment=params.name, train=first.train)

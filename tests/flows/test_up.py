@@ -109,7 +109,7 @@ def test_everything_answers_and_says_where(up: Running) -> None:
         assert hosts == {"127.0.0.1"}, "the loopback only"
     code, said = up.check()
     assert code == 0
-    assert [line.split()[0] for line in said.splitlines()] == ["Prefect", "MLflow", "Prefect"]
+    assert [line.split()[0] for line in said.splitlines()] == ["MLflow", "Prefect", "Prefect"]
     assert [line.split()[-1] for line in said.splitlines()] == ["answers"] * 3
 
 
