@@ -8,6 +8,7 @@ import os
 import shlex
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,9 @@ def log(store: Store, depends_on: Fingerprint, recorded: dict[str, Any]) -> None
     stage.run = Run(store)
     stage.begin(recorded["cmd"], moment)
     stage.tags({"dbdflow.logged_later": "true"})
-    stage.params(recorded.get("params", {}).get("params.yaml", {}))
+    named = [{"run": word} for option, word in pairwise(words) if option in ("--run", "--method")]
+    for values in (*named, recorded.get("params", {}).get("params.yaml", {})):
+        stage.params(values)
     for out in outs:
         log_output(stage, out)
     if stage.function == "report":
