@@ -50,15 +50,10 @@ def course_of(params: Params, name: str, run: Stage1Run | Stage2Run, *, views: i
         run: of stage 1 or stage 2.
         views: of an image that its cached teachers saw, 0 = it has none.
     """
-    match run.training:
-        case "best1":
-            return best_of(params, name, params.best1)
-        case "best2":
-            return best_of(params, name, params.best2)
-        case "stage1":
-            return schedule_of(params, name, params.stage1, views=views)
-        case "stage2":
-            return schedule_of(params, name, params.stage2, views=views)
+    training: Training | Best1 = getattr(params, run.training)
+    if isinstance(training, Best1):
+        return best_of(params, name, training)
+    return schedule_of(params, name, training, views=views)
 
 
 def best_of(params: Params, run: str, training: Best1) -> Best:
