@@ -80,11 +80,7 @@ def chosen(first: NDArray[np.float32], second: NDArray[np.float32]) -> dict[int,
 
 
 def matched(shallow: Pixels, wide: Pixels) -> tuple[Floats, Floats]:
-    """Points (n, 2) of grey photographs that choose each other.
-
-    Raises:
-        AlignmentError: too few.
-    """
+    """Points (n, 2) of grey photographs that choose each other; AlignmentError where they are too few."""
     sift = cv2.SIFT_create(  # type: ignore[attr-defined]
         nfeatures=FEATURES, contrastThreshold=0.02
     )
@@ -115,11 +111,7 @@ def fitted(of: Floats, to: Floats) -> tuple[Homography, int]:
 
 
 def from_features(shallow: Pixels, wide: Pixels) -> tuple[Homography, int]:
-    """The map on which most features agree, and how many do.
-
-    Raises:
-        AlignmentError: too few.
-    """
+    """The map on which most features agree, and how many do; AlignmentError where they are too few."""
     grey, factor = reduced(shallow, FEATURE_WIDTH)
     wide_grey, wide_factor = reduced(wide, FEATURE_WIDTH)
     of, to = matched(grey, wide_grey)
@@ -146,11 +138,7 @@ def sharp_in_both(shallow: Floats, wide: Floats) -> NDArray[np.bool_]:
 
 
 def refine(shallow: Pixels, wide: Pixels, start: Homography) -> tuple[Homography, float]:
-    """`start` turned and shifted by ECC, and the correlation of what is sharp in both.
-
-    Raises:
-        AlignmentError: ECC diverged.
-    """
+    """`start` turned and shifted by ECC, and the correlation of what is sharp in both; AlignmentError if it diverges."""
     grey, factor = reduced(shallow, ECC_WIDTH)
     wide_grey, wide_factor = reduced(wide, ECC_WIDTH)
     first = scaled(start, factor, wide_factor)
