@@ -138,7 +138,7 @@ def sharp_in_both(shallow: Floats, wide: Floats) -> NDArray[np.bool_]:
 
 
 def refine(shallow: Pixels, wide: Pixels, start: Homography) -> tuple[Homography, float]:
-    """`start` turned and shifted by ECC, and the correlation of what is sharp in both; AlignmentError if it diverges."""
+    """`start` turned and shifted by ECC, and the correlation of what is sharp in both; AlignmentError: it diverges."""
     grey, factor = reduced(shallow, ECC_WIDTH)
     wide_grey, wide_factor = reduced(wide, ECC_WIDTH)
     first = scaled(start, factor, wide_factor)
