@@ -1,5 +1,6 @@
 """What a person at the console sees of a reproduction: who began, how far it is, how it ended."""
 
+import atexit
 import logging
 import re
 import sys
@@ -29,7 +30,9 @@ def bars() -> "Progress":
     from rich.progress import BarColumn, Progress, TextColumn
 
     name, note = (TextColumn(f"{{task.{each}}}", markup=False) for each in ("description", "fields[note]"))
-    return Progress(name, BarColumn(24), note, transient=True, auto_refresh=False)
+    shown = Progress(name, BarColumn(24), note, transient=True, auto_refresh=False)
+    atexit.register(shown.live.stop)  # however the command ends, the cursor comes back
+    return shown
 
 
 class Console:
