@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.system\.progress: (.*: ([\d.]+)/([\d.e+]+) (.*))$")
+PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.system\.progress: (.*: (([\d.]+)/([\d.e+]+) .*))$")
 NEWS = re.compile(r"error|warning|tried again|interrupted|going on after", re.IGNORECASE)
 """Lines of a stage that are shown as they come; everything is in its log."""
 MARKS = {"ran": "done", "restored": "from the run cache", "unchanged": "up to date"}
@@ -58,8 +58,8 @@ class Console:
         with self._lock:
             if found := PROGRESS.match(line):
                 if self.bars and stage in self.running:
-                    done, total = float(found[2]), float(found[3])
-                    self.bars.update(self.running[stage], completed=done, total=total, note=found[4])
+                    done, total = float(found[3]), float(found[4])
+                    self.bars.update(self.running[stage], completed=done, total=total, note=found[2])
                 self._say(None if self.bars else found[1])
             elif line.startswith(NOT_AT_HAND):
                 self.gaps[stage] = line
