@@ -29,7 +29,7 @@ def command(*, outputs: tuple[str, ...], remote: str | None, force: bool) -> Non
         f"in {duration(time.monotonic() - begun)}; nothing was run"
     )
     if troubles:
-        click.echo("\n".join(lines(troubles)), err=True)
+        click.echo("\n".join(told(troubles)), err=True)
         sys.exit(1)
 
 
@@ -61,7 +61,7 @@ def put_in_place(repo: Any, store: Store, outs: Sequence[Output], *, force: bool
     return len(whole)
 
 
-def lines(troubles: Sequence[Trouble]) -> list[str]:
+def told(troubles: Sequence[Trouble]) -> list[str]:
     """What is the matter, and what to do."""
     stages = sorted({out.stage for trouble in troubles for out in trouble.outputs})
     return [
