@@ -201,6 +201,7 @@ def test_what_is_damaged_in_a_folder_is_named_and_put_right(
     [
         (["url = /nowhere"], ["pull", "data/aut"], "data/aut: no output or stage of dvc.lock, e.g. data/total"),
         (["url = /nowhere"], ["pull", "-r", "other"], "pull: config file error: remote 'other' doesn't exist"),
+        (["url = http://127.0.0.1:1/x"], ["push"], "http://127.0.0.1:1/x/files/md5 does not do what is asked (Cl"),
     ],
 )
 def test_what_cannot_be_shared_is_one_message(
@@ -211,3 +212,16 @@ def test_what_cannot_be_shared_is_one_message(
     assert code == 2
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+def test_what_was_changed_here_stays(shared_by: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert called(shared_by, monkeypatch, "push")[0] == 0
+    mine = shared_by.root / "data/out/mine"
+    mine.write_text("nowhere else")
+    code, said = called(shared_by, monkeypatch, "pull")
+    assert code == 2
+    assert said.startswith("error: pull: Can't remove the following unsaved files without confirmation. Use `--force`")
+    assert (str(mine) in said, len(said.splitlines())) == (True, 1)
+    assert mine.read_text() == "nowhere else"
+    assert called(shared_by, monkeypatch, "pull", "--force")[0] == 0
+    assert not mine.exists()
