@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipelines.repo.outputs import Output, recorded
-from pipelines.repo.remote import Exchange, Trouble, opened
+from pipelines.repo.remote import opened
 from pipelines.repo.revisions import repository
 from pipelines.system.progress import duration
 
@@ -26,31 +26,27 @@ def command(*, outputs: tuple[str, ...], remote: str | None, force: bool) -> Non
     begun, root = time.monotonic(), repository()
     outs = recorded(root, outputs)
     with opened(root, remote, "pull") as (repo, exchange):
-        troubles, fetched = exchange.fetch(outs)
-        whole = put_in_place(repo, exchange, outs, force=force)
+        lacking, fetched = exchange.fetch(outs)
+        whole = put_in_place(repo, exchange.whole(outs), force=force)
     click.echo(
-        f"{whole} outputs in place, {fetched} objects fetched and checked, "
+        f"{len(whole)} outputs in place, {fetched} objects fetched and checked, "
         f"in {duration(time.monotonic() - begun)}; nothing was run"
     )
-    if troubles:
-        click.echo("\n".join(told(troubles)), err=True)
+    if lacking:
+        stages = sorted({out.stage for out in outs if out not in whole})
+        click.echo("\n".join(f"error: {line}" for line in lacking), err=True)
+        click.echo(
+            "Where they are whole, `dbdflow push --again` sends them anew; or make them here: "
+            f"`dbdflow reproduce {' '.join(stages)}`",
+            err=True,
+        )
         sys.exit(1)
 
 
-def put_in_place(repo: Any, exchange: Exchange, outs: Sequence[Output], *, force: bool) -> int:  # noqa: ANN401
-    """Check out the outputs that are whole in the cache, as far as dvc.yaml has them; how many."""
+def put_in_place(repo: Any, outs: Sequence[Output], *, force: bool) -> list[Output]:  # noqa: ANN401
+    """Check out outputs, as far as dvc.yaml has them; which."""
     known = {out.fs_path for out in repo.index.outs}
-    whole = [path for out in exchange.whole(outs) if (path := str(Path(repo.root_dir, out.path))) in known]
-    if whole:
-        repo.checkout(whole, force=force)
-    return len(whole)
-
-
-def told(troubles: Sequence[Trouble]) -> list[str]:
-    """What is the matter, and what to do."""
-    stages = sorted({out.stage for trouble in troubles for out in trouble.outputs})
-    return [
-        *(f"error: {trouble.message}" for trouble in troubles),
-        "Where they are whole, `dbdflow push --again` sends them anew; or make them here: "
-        f"`dbdflow reproduce {' '.join(stages)}`",
-    ]
+    found = {str(Path(repo.root_dir, out.path)): out for out in outs}
+    if paths := known & found.keys():
+        repo.checkout(sorted(paths), force=force)
+    return [found[path] for path in paths]

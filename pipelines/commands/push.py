@@ -23,13 +23,13 @@ def command(*, outputs: tuple[str, ...], remote: str | None, again: bool) -> Non
     begun, root = time.monotonic(), repository()
     outs = recorded(root, outputs)
     with opened(root, remote, "push") as (_, exchange):
-        troubles, sent, there = exchange.send(outs, again=again)
+        lacking, sent, there = exchange.send(outs, again=again)
     click.echo(f"{sent} objects sent, {there} were there, in {duration(time.monotonic() - begun)}")
     if git(root, "status", "--porcelain", "--", "dvc.lock"):
         click.echo(
             "dvc.lock is not committed: others need it to know what belongs together "
             "(`git add dvc.lock && git commit`, and push the commit)"
         )
-    if troubles:
-        click.echo("\n".join(f"error: {trouble.message}" for trouble in troubles), err=True)
+    if lacking:
+        click.echo("\n".join(f"error: {line}" for line in lacking), err=True)
         sys.exit(1)

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,83 +22,72 @@ Store = Any
 """DVC's cache or a remote, `dvc_data.hashfile.db.HashFileDB`; DVC is untyped."""
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """An object that could not be had or sent: the outputs that it belongs to, and what is the matter in words."""
-
-    outputs: tuple[Output, ...]
-    message: str
-
-
-Places = Mapping[str, Sequence[tuple[Output, str]]]
-"""Object's name -> the outputs that it belongs to, each with the file in it ('' for the output itself)."""
-
-
 class Exchange:
     """The cache of a checkout and one of its remotes."""
 
     def __init__(self, repo: Any, name: str | None, command: str) -> None:  # noqa: ANN401
-        from dvc_data.hashfile.db import get_odb
+        self.remote, self.cache, self.command = repo.cloud.get_remote_odb(name, command), repo.cache.local, command
+        folder = Path(self.cache.path).parents[1] / "arriving"
+        self.arriving = type(self.cache)(self.cache.fs, str(folder), hash_name="md5")
 
-        self.remote, self.cache = repo.cloud.get_remote_odb(name, command), repo.cache.local
-        self.arriving = get_odb(self.cache.fs, str(Path(self.cache.path).parents[1] / "arriving"), hash_name="md5")
-        self.command = command
-
-    def fetch(self, outputs: Sequence[Output], suffixes: tuple[str, ...] = ("",)) -> tuple[list[Trouble], int]:
+    def fetch(self, outs: Sequence[Output], suffixes: tuple[str, ...] = ("",)) -> tuple[list[str], int]:
         """Bring what the cache lacks of outputs' files with these endings into it.
 
         Returns:
-            What could not be had, and the number of objects that came.
+            What could not be had and why, in words, and the number of objects that came.
         """
-        troubles, fetched = list[Trouble](), 0
-        for part in (0, 1):  # listings first: they say what else there is
-            places = self.places(outputs)[part]
-            asked = [
-                oid for oid, using in places.items() if any(not name or name.endswith(suffixes) for _, name in using)
-            ]
-            here = self.here(asked)
-            lacking = [oid for oid in asked if oid not in here]
-            there = self.there(lacking)
+        faults, fetched, names = dict[str, str](), 0, dict[str, list[str]]()
+        for _ in range(2):  # listings first: they say what else there is
+            names = self._names(outs)
+            asked = [oid for oid in names.keys() - faults.keys() if oid.endswith(LISTING) or has(names[oid], suffixes)]
+            lacking = sorted(set(asked) - self._here(asked))
+            there = self._there(lacking)
             try:
                 self._copy(self.remote, self.arriving, there, checked=True)
             finally:  # what has come stays, also where one is stopped
                 whole = self.arriving.oids_exist(there)
                 self.cache.add([*map(self.arriving.oid_to_path, whole)], self.cache.fs, whole, hardlink=True)
-            faults = self._faults(self.remote, "the remote", [oid for oid in lacking if oid not in whole])
-            troubles += [trouble(places[oid], fault or "came damaged") for oid, fault in faults.items()]
+            found = self._faults(self.remote, "the remote", [oid for oid in lacking if oid not in whole])
+            faults |= {oid: fault or "came damaged" for oid, fault in found.items()}
             fetched += len(whole)
-        return troubles, fetched
+        return told(names, faults), fetched
 
-    def send(self, outputs: Sequence[Output], *, again: bool) -> tuple[list[Trouble], int, int]:
+    def send(self, outs: Sequence[Output], *, again: bool) -> tuple[list[str], int, int]:
         """Bring outputs to the remote, with `again` over what is there.
 
         Returns:
-            What could not be sent, the number of objects that were sent, and of those that were there.
+            What could not be sent and why, in words, the number of objects sent, and of those that were there.
         """
-        troubles, sent, there = list[Trouble](), 0, 0
-        for places in reversed(self.places(outputs)):  # a listing goes after what it lists, and not without it
-            broken = {out for trouble in troubles for out in trouble.outputs}
-            wanted = [oid for oid, using in places.items() if broken.isdisjoint(out for out, _ in using)]
-            present = set() if again else self.there(wanted)
-            faults = self._faults(self.cache, "this machine's cache", [oid for oid in wanted if oid not in present])
-            self._copy(self.cache, self.remote, [oid for oid, fault in faults.items() if not fault], checked=False)
-            found = [trouble(places[oid], fault) for oid, fault in faults.items() if fault]
-            sent, there = sent + len(faults) - len(found), there + len(present)
-            troubles += found
-        return troubles, sent, there
+        names, tops = self._names(outs), {out.oid for out in outs}
+        faults, sent, there = self._send(names.keys() - tops, again=again)
+        whole = {out.oid for out in outs if faults.keys().isdisjoint(self.objects(out))}
+        more, *counts = self._send(whole, again=again)  # a listing goes after what it lists, and not without it
+        return told(names, faults | more), sent + counts[0], there + counts[1]
 
-    def whole(self, outputs: Sequence[Output]) -> list[Output]:
-        """Those of which the cache has every object."""
-        tops, files = self.places(outputs)
-        here = self.here([*tops, *files])
-        broken = {out for oid, using in (*tops.items(), *files.items()) if oid not in here for out, _ in using}
-        return [out for out in outputs if out not in broken]
+    def whole(self, outs: Iterable[Output]) -> list[Output]:
+        """Outputs of which the cache has every object."""
+        return [out for out in outs if self._here(objects := self.objects(out)) == objects.keys()]
 
-    def here(self, oids: Iterable[str]) -> set[str]:
+    def objects(self, out: Output) -> dict[str, str]:
+        """Object -> the file of an output that it is; those that are listed, once the listing is here."""
+        found = {out.oid: out.path}
+        if out.oid.endswith(LISTING) and self._here(found):
+            files = listed(Path(self.cache.oid_to_path(out.oid)))
+            found |= {oid: f"{out.path}/{name}" for name, oid in files.items()}
+        return found
+
+    def _names(self, outs: Iterable[Output]) -> dict[str, list[str]]:
+        """Object -> the files of outputs that it is."""
+        found: dict[str, list[str]] = {}
+        for oid, path in (pair for out in outs for pair in self.objects(out).items()):
+            found.setdefault(oid, []).append(path)
+        return found
+
+    def _here(self, oids: Iterable[str]) -> set[str]:
         """Those that the cache has."""
         return set(self.cache.oids_exist(list(oids)))
 
-    def there(self, oids: Collection[str]) -> set[str]:
+    def _there(self, oids: Collection[str]) -> set[str]:
         """Those that the remote has, by their names."""
         with self._asking():
             found = set(self.remote.list_oids_exists(oids))
@@ -108,17 +96,13 @@ class Exchange:
                     self.remote.fs.fs.cat_file(self.remote.oid_to_path(next(iter(oids))), end=1)
             return found
 
-    def places(self, outputs: Iterable[Output]) -> tuple[Places, Places]:
-        """Objects that are outputs or list them; objects that are listed (of the listings in the cache)."""
-        tops: dict[str, list[tuple[Output, str]]] = {}
-        files: dict[str, list[tuple[Output, str]]] = {}
-        for out in outputs:
-            tops.setdefault(out.oid, []).append((out, ""))
-        here = self.here(tops)
-        for oid in (oid for oid in tops if oid.endswith(LISTING) and oid in here):
-            for name, file in listed(Path(self.cache.oid_to_path(oid))).items():
-                files.setdefault(file, []).extend((out, name) for out, _ in tops[oid])
-        return tops, files
+    def _send(self, oids: Collection[str], *, again: bool) -> tuple[dict[str, str], int, int]:
+        """Send what is whole: what is the matter with the others, how many were sent, how many were there."""
+        there = set() if again else self._there(oids)
+        found = self._faults(self.cache, "this machine's cache", [oid for oid in oids if oid not in there])
+        faults = {oid: fault for oid, fault in found.items() if fault}
+        self._copy(self.cache, self.remote, found.keys() - faults.keys(), checked=False)
+        return faults, len(found) - len(faults), len(there)
 
     def _copy(self, source: Store, target: Store, oids: Collection[str], *, checked: bool) -> None:
         """Have DVC copy objects over what is there; `checked`: hash them there, and drop those that are damaged."""
@@ -162,10 +146,14 @@ class Exchange:
             ) from error
 
 
-def trouble(using: Sequence[tuple[Output, str]], fault: str) -> Trouble:
-    """An object's fault, told of everything that it is used in."""
-    named = ", ".join(f"{out.path}{f'/{file}' if file else ''}" for out, file in using)
-    return Trouble(tuple(out for out, _ in using), f"{named}: {fault}")
+def has(paths: Iterable[str], suffixes: tuple[str, ...]) -> bool:
+    """Whether one of some files has one of the endings."""
+    return any(path.endswith(suffixes) for path in paths)
+
+
+def told(names: Mapping[str, Sequence[str]], faults: Mapping[str, str]) -> list[str]:
+    """Objects' faults by the files that they are."""
+    return sorted(f"{', '.join(names[oid])}: {fault}" for oid, fault in faults.items())
 
 
 @contextmanager
@@ -205,9 +193,8 @@ def fetch(root: Path, outputs: Sequence[Output], suffixes: tuple[str, ...]) -> N
     if outputs and has_remote(root):
         try:
             with opened(root, None, "fetch") as (_, exchange):
-                troubles, _ = exchange.fetch(outputs, suffixes)
+                lacking, _ = exchange.fetch(outputs, suffixes)
         except InputError as error:
-            log.warning("%s", error)
-        else:
-            for each in troubles:
-                log.warning("%s", each.message)
+            lacking = [str(error)]
+        for line in lacking:
+            log.warning("%s", line)
