@@ -73,6 +73,9 @@ class Clone:
 
         local = ConfigObj(str(self.root / ".dvc" / "config.local"))
         local["cache"] = {**local.get("cache", {}), "dir": str(cache_of(self.root))}
+        for remote in remotes(self.root):  # what DVC pulls for a stage is held to its hash, too
+            section = f'remote "{remote}"'
+            local[section] = {**local.get(section, {}), "verify": True}
         local.filename = str(new / ".dvc" / "config.local")
         local.write()
         share_inboxes(self.root, new)
@@ -129,3 +132,11 @@ def cache_of(root: Path) -> Path:
 
     with Repo(str(root)) as repo:
         return Path(repo.cache.local.path).parents[1]  # DVC 3 keeps files under `files/md5`
+
+
+def remotes(root: Path) -> list[str]:
+    """Names of a checkout's DVC remotes."""
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        return list(repo.config["remote"])
