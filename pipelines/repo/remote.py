@@ -196,5 +196,5 @@ def fetch(root: Path, outputs: Sequence[Output], suffixes: tuple[str, ...]) -> N
                 lacking, _ = exchange.fetch(outputs, suffixes)
         except InputError as error:
             lacking = [str(error)]
-        for line in lacking:
-            log.warning("%s", line)
+        if lacking:
+            log.warning("the DVC remote does not give %d objects, e.g. %s", len(lacking), lacking[0])
