@@ -77,7 +77,7 @@ class Clone:
             for name, each in repo.config["remote"].items():  # what DVC pulls for a stage is held to its hash, too
                 local["remote"][name] = {**local["remote"].get(name, {}), "url": each["url"], "verify": True}
         share_inboxes(self.root, new)
-        if self.lock is not None and self.lock.exists():
+        if self.lock is not None and recorded_stages(self.lock.parent):
             shutil.copy2(self.lock, new / "dvc.lock")
         if self.everything and (new / "dvc.lock").exists():
             dvc(new, "checkout", "--quiet", "--force", "--allow-missing")
