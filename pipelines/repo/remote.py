@@ -39,18 +39,24 @@ class Exchange:
         faults, fetched, names = dict[str, str](), 0, dict[str, list[str]]()
         for _ in range(2):  # listings first: they say what else there is
             names = self._names(outs)
-            asked = [oid for oid in names.keys() - faults.keys() if oid.endswith(LISTING) or has(names[oid], suffixes)]
-            lacking = sorted(set(asked) - self._here(asked))
+            asked = {
+                oid
+                for oid, paths in names.items()
+                if oid.endswith(LISTING) or any(path.endswith(suffixes) for path in paths)
+            }
+            lacking = sorted(asked - faults.keys() - self._here(asked))
             there = self._there(lacking)
             try:
                 self._copy(self.remote, self.arriving, there, checked=True)
             finally:  # what has come stays, also where one is stopped
                 whole = self.arriving.oids_exist(there)
+                for oid in filter(self.cache.exists, whole):  # damaged, or it would be here
+                    self.cache.delete(oid)
                 self.cache.add([*map(self.arriving.oid_to_path, whole)], self.cache.fs, whole, hardlink=True)
             found = self._faults(self.remote, "the remote", [oid for oid in lacking if oid not in whole])
             faults |= {oid: fault or "came damaged" for oid, fault in found.items()}
             fetched += len(whole)
-        return told(names, faults), fetched
+        return worded(names, faults), fetched
 
     def send(self, outs: Sequence[Output], *, again: bool) -> tuple[list[str], int, int]:
         """Bring outputs to the remote, with `again` over what is there.
@@ -62,7 +68,7 @@ class Exchange:
         faults, sent, there = self._send(names.keys() - tops, again=again)
         whole = {out.oid for out in outs if faults.keys().isdisjoint(self.objects(out))}
         more, *counts = self._send(whole, again=again)  # a listing goes after what it lists, and not without it
-        return told(names, faults | more), sent + counts[0], there + counts[1]
+        return worded(names, faults | more), sent + counts[0], there + counts[1]
 
     def whole(self, outs: Iterable[Output]) -> list[Output]:
         """Outputs of which the cache has every object."""
@@ -84,8 +90,16 @@ class Exchange:
         return found
 
     def _here(self, oids: Iterable[str]) -> set[str]:
-        """Those that the cache has."""
-        return set(self.cache.oids_exist(list(oids)))
+        """Those that the cache has whole; what it has not hashed since it was written is hashed."""
+        from dvc_data.hashfile.hash import hash_file
+
+        found = set[str]()
+        for oid in oids:
+            with suppress(FileNotFoundError):
+                _, content = hash_file(self.cache.oid_to_path(oid), self.cache.fs, "md5", self.cache.state)
+                if str(content.value).removesuffix(LISTING) == oid.removesuffix(LISTING):
+                    found.add(oid)
+        return found
 
     def _there(self, oids: Collection[str]) -> set[str]:
         """Those that the remote has, by their names."""
@@ -105,16 +119,16 @@ class Exchange:
         return faults, len(found) - len(faults), len(there)
 
     def _copy(self, source: Store, target: Store, oids: Collection[str], *, checked: bool) -> None:
-        """Have DVC copy objects over what is there; `checked`: hash them there, and drop those that are damaged."""
+        """Have DVC copy objects over what is there; `checked`: what is there whole stays, what comes damaged goes."""
         from fsspec.callbacks import Callback
 
         progress = Progress(self.command)
-        told = Callback(hooks={"told": lambda size, value, **_: progress.show(value, size, "objects")})
+        shown = Callback(hooks={"shown": lambda size, value, **_: progress.show(value, size, "objects")})
         with self._asking():
             paths = [source.oid_to_path(oid) for oid in oids]
-            target.add(paths, source.fs, list(oids), verify=checked, check_exists=checked, callback=told)
+            target.add(paths, source.fs, list(oids), verify=checked, check_exists=checked, callback=shown)
 
-    def _faults(self, store: Store, told: str, oids: Collection[str]) -> dict[str, str]:
+    def _faults(self, store: Store, where: str, oids: Collection[str]) -> dict[str, str]:
         """What is the matter with objects by their content, empty for those that are whole."""
         from dvc_data.hashfile.hash import file_md5
 
@@ -123,8 +137,8 @@ class Exchange:
             try:
                 found = file_md5(store.oid_to_path(oid), store.fs)
             except FileNotFoundError:
-                return f"not in {told} ({address})"
-            return "" if found == oid.removesuffix(LISTING) else f"damaged in {told} ({address} has the MD5 {found})"
+                return f"not in {where} ({address})"
+            return "" if found == oid.removesuffix(LISTING) else f"damaged in {where} ({address} has the MD5 {found})"
 
         with self._asking(), ThreadPoolExecutor(store.fs.jobs) as pool:
             return dict(zip(oids, pool.map(fault, oids), strict=True))
@@ -146,13 +160,8 @@ class Exchange:
             ) from error
 
 
-def has(paths: Iterable[str], suffixes: tuple[str, ...]) -> bool:
-    """Whether one of some files has one of the endings."""
-    return any(path.endswith(suffixes) for path in paths)
-
-
-def told(names: Mapping[str, Sequence[str]], faults: Mapping[str, str]) -> list[str]:
-    """Objects' faults by the files that they are."""
+def worded(names: Mapping[str, Sequence[str]], faults: Mapping[str, str]) -> list[str]:
+    """Objects' faults, by the files that they are."""
     return sorted(f"{', '.join(names[oid])}: {fault}" for oid, fault in faults.items())
 
 
