@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.catalog.test_sets import TEST_SETS
-from components.report.curves import Figure, precision_recall
+from components.report.charts import scatter
+from components.report.curves import Figure, precision_recall, styled
 from components.report.measured import MeasuredSet, measured
 from components.report.paired import DISTILLED
 from components.report.records import RunRecord
-from components.report.scatter import scatter
 from components.report.sheets import Photographs
 from components.report.strips import Strip, compared, most_different, worst_and_best
 from components.report.tables import Filling
@@ -50,7 +50,7 @@ def lead(test_set: str, fillings: Sequence[Filling], photographs: Sequence[Photo
     extremes = worst_and_best(shown, lowest, test_set) if shown and lowest and lowest.run in shown.runs else None
     return Lead(
         found,
-        tuple(precision_recall(records, [test_set])),
+        tuple(precision_recall(styled(records), [test_set])),
         tuple(distilled(records, shown, test_set)),
         lowest.title if lowest else "",
         extremes,

@@ -12,7 +12,8 @@ from markupsafe import Markup
 from components.catalog.test_sets import TEST_SETS, is_rendered
 from components.common.storage import atomic_dir, read_json
 from components.recipe import Recipe
-from components.report.curves import fig7_bars, precision_recall, styles, training_figures
+from components.report.charts import interval
+from components.report.curves import fig7_bars, precision_recall, styled, training_figures
 from components.report.datasets import duplicates_across, facts_of, open_sets
 from components.report.departures import departures_table
 from components.report.depth_sheet import CARD, copy_sheet, read_depth_teacher
@@ -27,7 +28,6 @@ from components.report.provenance import StageFacts, stages_of
 from components.report.records import PublishedMaps, RunRecord, read_published_maps, read_run, scored_test_sets
 from components.report.rendering import NOT_COMPARABLE, pretty, readable_provenance, render
 from components.report.sheets import Photographs, photographs_of, write_sheets
-from components.report.svg import interval
 from components.report.table7 import table7
 from components.report.tables import RULES, SOURCES, Filling, Ground, Table, count_within, fill, runs_table
 from components.report.tables_latex import as_latex
@@ -197,13 +197,13 @@ def run_context(records: list[RunRecord], test_sets: list[str], tables: Sequence
 
 def curves_context(records: list[RunRecord], test_sets: list[str]) -> dict[str, Any]:
     """Figures and their legends."""
-    chosen = styles(records)
+    every = styled(records)
     return {
-        "runs_drawn": [(record.run, record.title, chosen[record.run]) for record in records if record.curves],
-        "precision_recall": precision_recall(records, test_sets),
-        "bars": fig7_bars(records, test_sets),
-        "training": training_figures(records),
-        "trained": [(r.run, r.title, chosen[r.run]) for r in records if r.history],
+        "runs_drawn": [(each.record.run, each.name, each.classes) for each in every if each.record.curves],
+        "precision_recall": precision_recall(every, test_sets),
+        "bars": fig7_bars(every, test_sets),
+        "training": training_figures(every),
+        "trained": [(each.record.run, each.name, each.classes) for each in every if each.record.history],
     }
 
 
