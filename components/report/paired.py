@@ -47,8 +47,9 @@ class Difference:
 
     @property
     def p(self) -> float:
-        """Two-sided sign test."""
-        return sign_test(self.fewer, self.more)
+        """Two-sided sign test, exact; images without a difference are left out."""
+        tosses, least = self.fewer + self.more, min(self.fewer, self.more)
+        return float(min(1.0, 2 * sum(math.comb(tosses, k) for k in range(least + 1)) / 2**tosses))
 
     @property
     def verdict(self) -> str:
@@ -80,14 +81,6 @@ class Pair:
     after: str
     what: str
     changes: tuple[Change, ...]
-
-
-def sign_test(fewer: int, more: int) -> float:
-    """Two-sided p of a fair coin that falls `fewer` and `more` times on its sides, exact; images without a
-    difference are left out."""
-    tosses, least = fewer + more, min(fewer, more)
-    tail = sum(math.comb(tosses, k) for k in range(least + 1))
-    return float(min(1.0, 2 * tail / 2**tosses))
 
 
 def difference(before: Scores, after: Scores, key: str) -> Difference | None:

@@ -26,10 +26,8 @@ def render(comparison: Comparison, pictures: Pictures) -> str:
     )
     environment.filters |= {"number": number, "signed": signed, "stage_words": stage_words, "codes": report.codes}
     drawn = [run for run in comparison.moved if run in comparison.before.records and run in comparison.after.records]
-    every, tests = (
-        sides(comparison, drawn),
-        dict.fromkeys(test for run in drawn for test in comparison.after.records[run].curves),
-    )
+    every = sides(comparison, drawn)
+    tests = dict.fromkeys(test for run in drawn for test in comparison.after.records[run].curves)
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
         pictures=[(each, data_uri(each)) for each in pictures.most],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.report.paired import change, compare_pairs, difference, gains, pairs_of, sign_test
+from components.report.paired import Difference, change, compare_pairs, difference, gains, pairs_of
 from components.report.records import RunRecord
 from components.scoring.intervals import mean_interval
 
@@ -73,7 +73,7 @@ def test_a_listed_pair_comes_once_although_its_card_names_the_teacher():
 )
 def test_sign_test_by_hand(fewer, more, p):
     """9 tosses, 1 or fewer on a side: (1 + 9) / 512, twice."""
-    assert sign_test(fewer, more) == pytest.approx(p)
+    assert Difference(0, 0, 0, 0, fewer, more).p == pytest.approx(p)
 
 
 def test_a_region_is_compared_on_the_images_that_have_it():
