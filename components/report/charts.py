@@ -20,6 +20,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from components.report.paired import Difference
+from components.report.records import RunRecord
+
 Values = NDArray[np.float64]
 Range = tuple[float, float]
 
@@ -47,24 +50,16 @@ TICKS = np.array((0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0))
 
 
 @dataclass(frozen=True)
-class Line:
-    """One run's line: `x`, `y` float (n,), NaN where there is no value."""
+class Drawn:
+    """A run as charts show it: `classes` are those of its line."""
 
-    run: str
+    record: RunRecord
     name: str
     classes: str
-    x: Values
-    y: Values
 
 
-@dataclass(frozen=True)
-class Bars:
-    """One run's bars: a value in [0, 1] for each group, NaN where there is none."""
-
-    run: str
-    name: str
-    classes: str
-    values: tuple[float, ...]
+Line = tuple[Drawn, Values, Values]
+"""One run's line: x, y float (n,), NaN where there is no value."""
 
 
 def gid(classes: str, run: str = "", names: Sequence[str] = ("",)) -> str:
@@ -138,22 +133,22 @@ def line_chart(
 
     def draw(axes: Axes) -> None:
         axes.locator_params(nbins=5)
-        for line in lines:
-            axes.plot(line.x, line.y, clip_on=False, gid=gid(f"line {line.classes}", line.run, [line.name]))
+        for each, x, y in lines:
+            axes.plot(x, y, clip_on=False, gid=gid(f"line {each.classes}", each.record.run, [each.name]))
         axes.set(xlabel=x_label, ylabel=y_label, xlim=x_range, ylim=y_range)
 
     return chart(draw, described)
 
 
-def bar_chart(bars: Sequence[Bars], groups: Sequence[str], *, described: str) -> str:
-    """Bars beside each other in groups, on an axis from 0 to 1; no bar where there is no value."""
+def bar_chart(bars: Sequence[tuple[Drawn, Sequence[float]]], groups: Sequence[str], *, described: str) -> str:
+    """Each run's value in [0, 1] for each group, beside each other; no bar where it is NaN."""
     width = 0.86 / len(bars)
 
     def draw(axes: Axes) -> None:
-        for i, each in enumerate(bars):
-            for group, value in enumerate(each.values):
+        for i, (each, values) in enumerate(bars):
+            for group, value in enumerate(values):
                 if np.isfinite(value):
-                    known = gid(f"column {each.classes}", each.run, [f"{each.name}: {value:.3f}"])
+                    known = gid(f"column {each.classes}", each.record.run, [f"{each.name}: {value:.3f}"])
                     axes.bar(group + (i + 0.5) * width - 0.43, value, width * 0.9, gid=known)
         axes.grid(visible=False, axis="x")
         axes.set(xlim=(-0.5, len(groups) - 0.5), ylim=(0, 1), xticks=range(len(groups)), xticklabels=groups)
@@ -188,14 +183,14 @@ def span(values: Values) -> Range:
     return (float(low), float(high)) if low < high else (float(low) / 2, float(high) * 2)
 
 
-def interval(mean: float, low: float, high: float, reach: float, verdict: str) -> str:
+def interval(found: Difference, reach: float) -> str:
     """A mean and its interval on an axis from -`reach` to `reach`, with a line at zero."""
-    left, dot, right = (90 + 86 * value / reach for value in (low, mean, high))
+    left, dot, right = (90 + 86 * value / (reach or 1) for value in (found.low, found.mean, found.high))
     return (
         '<svg class="interval" viewBox="0 0 180 18" aria-hidden="true">'
         '<line class="zero" x1="90" x2="90" y1="0" y2="18"/>'
-        f'<line class="bar {verdict}" x1="{left:.1f}" x2="{right:.1f}" y1="9" y2="9"/>'
-        f'<circle class="dot {verdict}" cx="{dot:.1f}" cy="9" r="3.6"/></svg>'
+        f'<line class="bar {found.verdict}" x1="{left:.1f}" x2="{right:.1f}" y1="9" y2="9"/>'
+        f'<circle class="dot {found.verdict}" cx="{dot:.1f}" cy="9" r="3.6"/></svg>'
     )
 
 

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from components.report.charts import Bars, Line, Range, bar_chart, line_chart
+from components.report.charts import Drawn, Line, Range, bar_chart, line_chart
 from components.report.records import RunRecord
 
 COLOURS = 10
@@ -34,15 +35,6 @@ class Figure:
     svg: str
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A run as charts show it: `classes` are those of its line."""
-
-    record: RunRecord
-    name: str
-    classes: str
-
-
 def family(record: RunRecord, runs: Sequence[str]) -> str:
     """The run that this one learnt from, if it is among `runs`; else the run itself."""
     teacher = str(record.card.get("teacher"))
@@ -66,9 +58,9 @@ def precision_recall(drawn: Sequence[Drawn], test_sets: Sequence[str]) -> list[F
     """One figure a test set, every run that has a curve on it; blurred region positive."""
     figures = []
     for test_set in test_sets:
-        curves = [(each, each.record.curves[test_set].T) for each in drawn if test_set in each.record.curves]
-        if lines := [Line(each.record.run, each.name, each.classes, *points) for each, points in curves]:
-            described = f"Precision over recall on {test_set}: {', '.join(line.name for line in lines)}"
+        lines = [(each, *each.record.curves[test_set].T) for each in drawn if test_set in each.record.curves]
+        if lines:
+            described = f"Precision over recall on {test_set}: {names(lines)}"
             labels = {"x_label": "Recall", "y_label": "Precision"}
             svg = line_chart(lines, described=described, **labels, x_range=(0, 1), y_range=y_range(lines))
             figures.append(Figure(test_set, svg))
@@ -80,10 +72,15 @@ def fig7_bars(drawn: Sequence[Drawn], test_sets: Sequence[str]) -> list[Figure]:
     figures = []
     for test_set in test_sets:
         scored = [each for each in drawn if len(each.record.curves.get(test_set, ())) == LEVELS]
-        if bars := [Bars(each.record.run, each.name, each.classes, at_half(each.record, test_set)) for each in scored]:
-            described = f"Precision, recall and F-beta on {test_set}: {', '.join(each.name for each in bars)}"
+        if bars := [(each, at_half(each.record, test_set)) for each in scored]:
+            described = f"Precision, recall and F-beta on {test_set}: {names(bars)}"
             figures.append(Figure(test_set, bar_chart(bars, BARS, described=described)))
     return figures
+
+
+def names(drawn: Sequence[tuple[Drawn, *tuple[Any, ...]]]) -> str:
+    """What is drawn, for a screen reader."""
+    return ", ".join(each[0].name for each in drawn)
 
 
 def at_half(record: RunRecord, test_set: str) -> tuple[float, ...]:
@@ -95,7 +92,7 @@ def at_half(record: RunRecord, test_set: str) -> tuple[float, ...]:
 
 def y_range(lines: Sequence[Line]) -> Range:
     """From the lowest precision, rounded down to a tenth, to 1."""
-    lowest = float(np.nanmin([line.y.min() for line in lines]))
+    lowest = float(min(np.nanmin(y) for _, _, y in lines))
     return min(0.9, math.floor(lowest * 10) / 10), 1.0
 
 
@@ -104,9 +101,9 @@ def histories(drawn: Sequence[Drawn]) -> list[Figure]:
     figures = []
     for column, title in HISTORY_TITLES.items():
         kept = [(each, each.record.history) for each in drawn if column in each.record.history]
-        if lines := [Line(each.record.run, each.name, each.classes, h["epoch"], h[column]) for each, h in kept]:
-            epochs = np.concatenate([line.x for line in lines])
-            described = f"{title} over epochs: {', '.join(line.name for line in lines)}"
+        if lines := [(each, history["epoch"], history[column]) for each, history in kept]:
+            epochs = np.concatenate([x for _, x, _ in lines])
+            described = f"{title} over epochs: {names(lines)}"
             span = None if np.ptp(epochs) == 0 else (float(epochs.min()), float(epochs.max()))
             svg = line_chart(lines, described=described, x_label="Epoch", x_range=span, y_range=zero_based(lines))
             figures.append(Figure(title, svg))
@@ -115,7 +112,7 @@ def histories(drawn: Sequence[Drawn]) -> list[Figure]:
 
 def zero_based(lines: Sequence[Line]) -> Range | None:
     """From 0 to a little above the largest value, or None where a value is negative or none is finite."""
-    values = np.concatenate([line.y for line in lines])
+    values = np.concatenate([y for _, _, y in lines])
     finite = values[np.isfinite(values)]
     if not finite.size or finite.min() < 0 or finite.max() <= 0:
         return None

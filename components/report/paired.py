@@ -1,6 +1,7 @@
 """What one change did: two runs that differ by it, compared image by image, on all of it and region by region."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +82,21 @@ class Pair:
     after: str
     what: str
     changes: tuple[Change, ...]
+
+    @property
+    def reach(self) -> float:
+        """How far the intervals of the whole images are from zero."""
+        return reach([each.whole for each in self.changes])
+
+    @property
+    def reach_inside(self) -> float:
+        """Likewise within the regions; 0 where there are none."""
+        return reach([found for each in self.changes for found in each.regions.values()])
+
+
+def reach(differences: Sequence[Difference]) -> float:
+    """The end of an interval that is the farthest from zero."""
+    return max((max(abs(each.low), abs(each.high)) for each in differences), default=0.0)
 
 
 def difference(before: Scores, after: Scores, key: str) -> Difference | None:

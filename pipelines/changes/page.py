@@ -9,7 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from components.report import rendering as report
-from components.report.curves import COLOURS, Drawn, histories, precision_recall
+from components.report.charts import Drawn
+from components.report.curves import COLOURS, histories, precision_recall
 from pipelines.changes.compare import METRICS, Comparison
 from pipelines.changes.pictures import Picture, Pictures
 from pipelines.changes.text import by_row, legend, number, signed, stage_words, unmoved

@@ -6,8 +6,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from components.report.charts import Line, interval, line_chart
+from components.report.charts import Drawn, interval, line_chart
 from components.report.curves import fig7_bars, precision_recall, styled, training_figures
+from components.report.paired import Difference
 from components.report.records import RunRecord
 
 
@@ -17,7 +18,7 @@ def points(svg, run):
 
 
 def drawn(*values, name="R"):
-    return Line("r", name, "s0 solid", np.arange(len(values), dtype=float), np.array(values))
+    return Drawn(RunRecord("r"), name, "s0 solid"), np.arange(len(values), dtype=float), np.array(values)
 
 
 def test_a_line_breaks_at_a_missing_value_and_a_single_point_is_a_dot():
@@ -29,7 +30,7 @@ def test_a_line_breaks_at_a_missing_value_and_a_single_point_is_a_dot():
 
 
 def test_names_are_escaped():
-    line = Line('a"b', "<b>", "", np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    line = (Drawn(RunRecord('a"b'), "<b>", ""), np.array([0.0, 1.0]), np.array([0.0, 1.0]))
     svg = line_chart([line], described="x & y", x_label="<x>")
     assert "<b>" not in svg
     assert "<title>&lt;b&gt;</title>" in svg
@@ -64,7 +65,7 @@ def test_charts_are_the_same_whatever_matplotlib_was_told(monkeypatch):
 
 
 def test_interval_is_symmetric_about_zero():
-    svg = interval(0.0, -0.5, 1.0, 1.0, "unclear")
+    svg = interval(Difference(3, 0.0, -0.5, 1.0, 1, 2), 1.0)
     assert 'x1="47.0" x2="176.0"' in svg
     assert 'cx="90.0"' in svg
 
