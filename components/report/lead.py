@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+import pandas as pd
 
 from components.catalog.test_sets import TEST_SETS
 from components.report.charts import scatter
@@ -69,9 +69,9 @@ def distilled(records: Sequence[RunRecord], shown: Photographs | None, test_set:
 
 def pair_of(before: RunRecord, after: RunRecord, shown: Photographs | None, test_set: str) -> Distilled:
     """One pair's scatter and pictures."""
-    sides = before.per_image[test_set], after.per_image[test_set]
-    ids = sorted(sides[0].keys() & sides[1].keys())
-    x, y = (np.array([side[each]["mae"] for each in ids]) for side in sides)
+    sides = [each.per_image[test_set]["mae"] for each in (before, after)]
+    errors = pd.concat(sides, axis=1, join="inner").sort_index()
+    ids, (x, y) = list(errors.index), errors.to_numpy().T
     fewer = int((y < x).sum())
     described = f"MAE on {test_set}, photograph by photograph: {after.title} lower on {fewer} of {len(ids)}"
     labels = {"x_label": f"MAE of {before.title}", "y_label": f"MAE of {after.title}"}

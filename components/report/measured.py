@@ -147,8 +147,7 @@ def method(filling: Filling, test_set: str, reference: RunRecord | None, best: M
     record, row = filling.record, printed_row(filling.row, test_set)
     against = None
     if reference is not None and reference.run != record.run:
-        first, second = (each.per_image.get(test_set, {}) for each in (reference, record))
-        against = difference(first, second, "mae")
+        against = difference(reference.images(test_set), record.images(test_set), "mae")
     return Method(
         record.run,
         record.title,

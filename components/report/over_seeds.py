@@ -102,13 +102,12 @@ def per_image(
     before: Mapping[Any, Sample], after: Mapping[Any, Sample], run: str, test_set: str
 ) -> NDArray[np.float64] | None:
     """(seeds, images): the change of each image's MAE, images that every sample is scored on; None without any."""
-    pairs = [(before[seed], after[seed]) for seed in after if seed in before]
-    held = [[each.records[run].per_image.get(test_set, {}) for each in pair if run in each.records] for pair in pairs]
-    scored = [images for pair in held for images in pair]
-    shared = sorted(set.intersection(*(set(images) for images in scored))) if len(scored) == 2 * len(pairs) else []
-    if not shared:
-        return None
-    return np.array([[new[image]["mae"] - old[image]["mae"] for image in shared] for old, new in held])
+    sides = [
+        [each[seed].records.get(run, RunRecord(run)) for each in (before, after)] for seed in after if seed in before
+    ]
+    errors = [[each.images(test_set).reindex(columns=["mae"])["mae"] for each in pair] for pair in sides]
+    changes = pd.concat([new - old for old, new in errors], axis=1).dropna().sort_index()
+    return changes.to_numpy().T if len(changes) else None
 
 
 def interval_of_mean(differences: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:

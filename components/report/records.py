@@ -39,14 +39,14 @@ class RunRecord:
     """Everything the report shows of one run; empty where a stage has not left it.
 
     `summary`: test set -> key -> value, and intervals (see `interval`).
-    `per_image`: test set -> image id -> key -> value.
+    `per_image`: test set -> image ids x keys; NaN where an image has none.
     `curves`: test set -> (256, 2) recall and precision, blurred region positive.
     `history`: column -> (epochs,).
     """
 
     run: str
     summary: Summary = field(default_factory=dict)
-    per_image: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    per_image: dict[str, pd.DataFrame] = field(default_factory=dict)
     curves: dict[str, Column] = field(default_factory=dict)
     history: dict[str, Column] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +61,10 @@ class RunRecord:
     def title(self) -> str:
         """The name to show."""
         return self.name or label(self.run)
+
+    def images(self, test_set: str) -> pd.DataFrame:
+        """`per_image` of a test set; empty where there is none."""
+        return self.per_image.get(test_set, pd.DataFrame(dtype=float))
 
     def values(self, test_set: str, metric: str) -> list[float]:
         """The score of every seed that has one, this run's own first."""
@@ -102,12 +106,10 @@ def read_table(path: Path, *columns: str) -> pd.DataFrame:
     return table
 
 
-def read_per_image(path: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """`per_image.csv` as test set -> image id -> score; NaN where a cell is empty."""
+def read_per_image(path: Path) -> dict[str, pd.DataFrame]:
+    """`per_image.csv` as test set -> image ids x scores; NaN where a cell is empty."""
     table = read_table(path, "test_set", "id", "mae", "iou").set_index("id")
-    return {
-        name: rows.drop(columns="test_set").to_dict("index") for name, rows in table.groupby("test_set", sort=False)
-    }
+    return {name: rows.drop(columns="test_set") for name, rows in table.groupby("test_set", sort=False)}
 
 
 def read_curves(path: Path) -> dict[str, Column]:

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from components.datasets.prepared import PreparedSet
@@ -35,7 +36,7 @@ def record(run, errors, card=None, **more):
     scores = {"mae": mae, "f_beta": 0.9, "f_beta_published": 0.95, "iou": 0.8}
     ends = {key: [value - 0.01, value + 0.01] for key, value in scores.items()}
     summary = {SET: scores | {"images": len(errors), INTERVAL: ends}}
-    per_image = {SET: {f"p{i}": {"mae": each} for i, each in enumerate(errors)}}
+    per_image = {SET: pd.DataFrame({"mae": errors}, index=[f"p{i}" for i in range(len(errors))])}
     return RunRecord(run, summary=summary, per_image=per_image, card=card or {}, **more)
 
 
@@ -144,7 +145,9 @@ def photographs(tmp_path_factory):
 
 def by_id(run, errors, card=CARD):
     made = record(run, errors, card)
-    return replace(made, per_image={SET: {f"p{i:03d}": {"mae": each} for i, each in enumerate(errors)}})
+    return replace(
+        made, per_image={SET: pd.DataFrame({"mae": errors}, index=[f"p{i:03d}" for i in range(len(errors))])}
+    )
 
 
 def ids(strips):
