@@ -11,9 +11,10 @@ from PIL import Image
 from components.report import rendering as report
 from components.report.charts import Drawn
 from components.report.curves import COLOURS, histories, precision_recall
+from components.report.measured_text import signed
 from pipelines.changes.compare import METRICS, Comparison
 from pipelines.changes.pictures import Picture, Pictures
-from pipelines.changes.text import by_row, legend, number, signed, stage_words, unmoved
+from pipelines.changes.text import by_row, legend, number, stage_words, unmoved
 
 
 def render(comparison: Comparison, pictures: Pictures) -> str:
