@@ -18,9 +18,11 @@ NONE = [Path("components/params.py"), Path("pipelines/harness/stage.py"), Path("
 
 
 def table() -> dict[str, set[str]]:
-    """Folder or file of components/ -> the stages of dvc.yaml (before the @) that name it."""
+    """Folder or file of components/ -> the stages (before the @) that name it and that params.yaml has."""
     found: dict[str, set[str]] = {}
-    for stage, words in load(ROOT / "dvc.yaml")["stages"].items():
+    here = {stage.partition("@")[0] for stage in dag.read(ROOT).upstream}
+    listed = {stage: words for stage, words in load(ROOT / "dvc.yaml")["stages"].items() if stage in here}
+    for stage, words in listed.items():
         for dep in words.get("do", words)["deps"]:
             if dep.startswith("components/"):
                 found.setdefault(dep, set()).add(stage)

@@ -46,6 +46,11 @@ class Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "" in args:
+            raise click.UsageError("an empty argument; is a variable not set? Say what is meant, or . for this folder")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; exit code 2 for bad input, 130 for Ctrl-C."""
         try:

@@ -15,7 +15,8 @@ from components.datasets.prepared import PreparedSet
 from components.maps.inference import predict_photo
 from components.models.registry import build_model
 from components.models.run_files import write_run
-from pipelines.cli import main, pictures
+from pipelines.cli import main
+from pipelines.commands.score import pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKBONE = {"channels": [8, 16, 32, 64]}
@@ -311,3 +312,10 @@ def test_real_photographs_from_archive_to_scores(name: str, here: Path, shared: 
     errors = [np.abs(found[row.id] - data.full_label(i)).mean() for i, row in enumerate(data.rows)]
     assert scores["mae"] == pytest.approx(np.mean(errors), abs=1e-9)
     assert scores["images"] == count
+
+
+def test_an_empty_argument_is_no_folder(here: Path) -> None:
+    for words in (["predict", ""], ["predict", "photos", "--out", ""], ["score", "--maps", "", "--labels", "l"]):
+        done = call(*words)
+        assert (done.exit_code, "Error: an empty argument; is a variable not set?" in done.stderr) == (2, True), words
+    assert not (here / "maps").exists()

@@ -22,7 +22,7 @@ from components.common.availability import NotAvailableError
 from components.common.errors import InputError
 from components.datasets.loader import Jitter, TrainingSet, Views
 from components.datasets.prepared import IndexRow, PreparedSet
-from components.models.run_files import CARD, WEIGHTS, EpochRecord, write_run
+from components.models.run_files import CARD, HISTORY, WEIGHTS, EpochRecord, write_run
 from components.models.runtime import Device, set_up
 from components.params import Params, parse_params
 from components.train import experiment, teachers
@@ -33,7 +33,7 @@ from tests.test_training import CPU, schedule, tensors, tiny, toy
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parent.parent
 INBOX = Path("no-inbox")
-FILES = (WEIGHTS, experiment.HISTORY, CARD)
+FILES = (WEIGHTS, HISTORY, CARD)
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.test_experiment", "timm"])
 

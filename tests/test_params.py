@@ -3,6 +3,7 @@
 import io
 import math
 from copy import deepcopy
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +142,11 @@ def test_a_recipe_decides_every_departure_and_a_named_choice_overrides_it(shippe
     assert (published.teacher_mode, published.teacher_batchnorm) == ("online", "batch")
     silent = ("gradient_clip", "upsample", "iou", "ebd_iou_size")
     assert [getattr(paper, point) for point in silent] == [0.5, "nearest", "pooled", "network"]
-    differing = {point for point, value in paper.model_dump().items() if getattr(published, point) != value}
-    assert differing == set(paper.model_dump()) - set(silent) - {"precision", "jitter"}
+    differing = {point for point, value in asdict(paper).items() if getattr(published, point) != value}
+    assert differing == set(asdict(paper)) - set(silent) - {"precision", "jitter"}
     assert (paper.precision, paper.jitter) == ("float32", "0.1, 0.1, 0.1, in shuffled order")
     chosen = parse_params(changed(shipped, "departures.gradient_clip", 0.0), "p").resolved
-    assert chosen == paper.model_copy(update={"gradient_clip": 0.0})
+    assert chosen == replace(paper, gradient_clip=0.0)
 
 
 def test_training_splits_are_read_as_set_and_split() -> None:

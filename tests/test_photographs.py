@@ -134,6 +134,35 @@ def test_maps_of_ours_may_be_written_over_and_nothing_else(here: Path) -> None:
     assert refused(["d.jpg"], "elsewhere", "maps/B.png").startswith("maps/B.png: not made by this command")
 
 
+def test_a_map_of_another_photograph_is_not_written_over(here: Path) -> None:
+    Path("maps").mkdir()
+    Path("maps/a.png").write_bytes(encode_map(np.eye(4, dtype=np.uint8), "a.png"))
+    assert len(plan_maps([Path("first")], Path("maps")).maps) == 2
+    Path("maps/a.png").write_bytes(encode_map(np.eye(4, dtype=np.uint8), "a.jpg"))
+    assert refused(["first"], "maps").startswith("maps/a.png: not made by this command, or changed since")
+    Path("maps/a.png").write_bytes(encode_map(np.eye(4, dtype=np.uint8)))  # made before maps said of what they are
+    assert len(plan_maps([Path("first")], Path("maps")).maps) == 2
+
+
+def test_overwriting_spares_pictures_in_colour(here: Path) -> None:
+    Path("maps").mkdir()
+    colour = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(colour).save("maps/a.png")
+    with pytest.raises(InputError, match=r"^maps/a\.png: a picture in colour is there, and a map would replace it; "):
+        plan_maps([Path("first")], Path("maps"), overwrite=True)
+    Image.fromarray(colour[..., 0]).convert("RGB").save("maps/a.png")  # a map, saved by a painting program
+    assert len(plan_maps([Path("first")], Path("maps"), overwrite=True).maps) == 2
+
+
+def test_a_name_that_is_not_utf_8_gets_its_map_too(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    for each in (name, "z.jpg"):
+        Image.new("RGB", (40, 32), "white").save(tmp_path / each)
+    done = CliRunner().invoke(main, ["predict", str(tmp_path), "--out", str(tmp_path / "maps"), "--model", "lbp"])
+    assert (done.exit_code, done.stdout) == (0, f"2 maps in {tmp_path}/maps (white = in focus)\n"), done.output
+    assert sorted(os.listdir(tmp_path / "maps")) == sorted([os.fsdecode(b"caf\xe9.png"), "z.png"])
+
+
 def test_overwriting_never_means_a_photograph(here: Path) -> None:
     Path("maps").mkdir()
     Path("maps/a.png").symlink_to(here / "first/a.png")
@@ -147,7 +176,7 @@ def test_overwriting_never_means_a_photograph(here: Path) -> None:
     [
         (lambda path: None, "no such file or folder; name photographs (.bmp, "),
         (lambda path: path.symlink_to("nowhere.jpg"), "a link to a file that is not there; name photographs (.bmp, "),
-        (lambda path: path.mkdir(), "no picture in it; expected .bmp, .jpeg, "),
+        (lambda path: path.mkdir(), "no picture in it; expected .bmp, .gif, .jpeg, "),
     ],
     ids=["nothing", "broken link", "empty folder"],
 )

@@ -29,7 +29,7 @@ def commands(name: str) -> list[str]:
 
 def test_they_fit_githubs_schema(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
-    assert set(WORKFLOWS) == {"change", "comment", "paper"}
+    assert set(WORKFLOWS) == {"change", "comment", "paper", "tests"}
     done = subprocess.run([*command, *FOLDER.glob("*.yml")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     (tmp_path / "wrong.yml").write_text((FOLDER / "change.yml").read_text().replace("runs-on", "run-on"))

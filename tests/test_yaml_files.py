@@ -84,6 +84,28 @@ def test_a_name_of_nothing_is_refused_before_a_stage_starts(tmp_path: Path, root
         check_params(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            "backbone: resnet10t",
+            "backbone: resnet99t",
+            r"`depth_teacher`: the backbone 'resnet99t' is no model of timm; nearest names: resnet",
+        ),
+        ("lbp:lbp", "lbp:lpb", r"`baselines\.lbp\.function`: .*lbp\.py has no function 'lpb'; did you mean lbp\?"),
+    ],
+)
+def test_what_the_code_does_not_have_is_refused_before_a_stage_starts(
+    tmp_path: Path, root: Path, before: str, after: str, message: str
+) -> None:
+    text = (root / "presets/miniature.yaml").read_text(encoding="utf-8")
+    assert before in text
+    (tmp_path / "params.yaml").write_text(text.replace(before, after))
+    (tmp_path / "components").symlink_to(root / "components")
+    with pytest.raises(InputError, match=r"params\.yaml: " + message):
+        check_params(tmp_path)
+
+
 @pytest.mark.parametrize("data", [b"\xef\xbb\xbfa: caf\xc3\xa9\nb: 1\n", b"a: caf\xc3\xa9\r\nb: 1\r\n"])
 def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.yaml").write_bytes(data)

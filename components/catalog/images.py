@@ -20,6 +20,8 @@ MEGAPIXELS = 512
 kilobytes may state any number of them."""
 FINE = 4
 """A JPEG that is reduced while it is decoded keeps this many times the pixels that are asked for, a side."""
+DARK = 4096
+"""Of 65536 levels: a photograph of 16 bits that is darker everywhere fills 8, 10 or 12 of them."""
 ORIENTATION = 0x0112
 """EXIF tag; values of 5 and above swap height and width."""
 
@@ -159,6 +161,29 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values / 257).astype(np.uint8))
 
 
+def is_deep(path: Path) -> bool:
+    """Whether the file at `path` holds colours of 16 bits a channel."""
+    with opened(path) as image:
+        return any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+
+
+def rgb_of(path: Path, image: Image.Image) -> Image.Image:
+    """The photograph `image` of the file at `path`, RGB, 8 bits a channel, alpha dropped.
+
+    Raises:
+        InputError: it fills the lowest 12 bits of 16 alone, so that it would be taken for black.
+        ValueError: see `to_eight_bits`.
+    """
+    found, grey = to_eight_bits(image).convert("RGB"), image.mode.startswith("I")
+    brightest = int(np.asarray(image).max()) if grey else 257 * int(np.asarray(found).max())
+    if 0 < brightest < DARK and (grey or is_deep(path)):
+        raise InputError(
+            f"{path}: 16 bits a channel, and the brightest is {brightest} of 65535; expected the whole range: save it "
+            "with 8 bits, or its values stretched"
+        )
+    return found
+
+
 def read_photograph(path: Path) -> Image.Image:
     """The photograph at `path`, upright, RGB, alpha dropped.
 
@@ -167,7 +192,7 @@ def read_photograph(path: Path) -> Image.Image:
     """
     image = open_upright(path)
     with reading(path):
-        return to_eight_bits(image).convert("RGB")
+        return rgb_of(path, image)
 
 
 def read_reduced(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
@@ -182,7 +207,7 @@ def read_reduced(path: Path, side: int) -> tuple[Image.Image, tuple[int, int]]:
         full, turned = image.size, image.getexif().get(ORIENTATION, 1) >= 5
         image.draft(image.mode, (FINE * side, FINE * side))
         reduced = image.size != full
-        photograph = to_eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
+        photograph = rgb_of(path, ImageOps.exif_transpose(image))
     if not reduced:
         return photograph, (photograph.height, photograph.width)
     return photograph, full if turned else full[::-1]

@@ -4,6 +4,7 @@ A mask names two classes, so two values name them, whatever they are: 0 and 1, 0
 palette; the greater (brighter) is white. What is in doubt is refused or said, never guessed in silence.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.catalog.images import open_upright, opened, reading, to_eight_bits
+from components.catalog.images import is_deep, open_upright, reading, to_eight_bits
 from components.common.errors import InputError
 
 GREY = (26, 229)
 """Darkest and brightest level of 0..255 that is neither black nor white: between 10 % and 90 %."""
+ONE_GREY = 0.03
+"""Share of pixels of one grey, where there is no other, beyond which it is no edge but a class."""
+COLOURED = (32, 0.01)
+"""Levels that a pixel's channels lie apart, and the share of such pixels, beyond which a map is in colour."""
 APART = 26
 """Levels of 255 that two values must lie apart to be two classes, unless the lesser is 0."""
 FULL = {"b1": 1, "u1": 255, "u2": 65535, "i4": 65535, "f4": 1}
@@ -81,7 +86,13 @@ def read_mask(path: Path, grey_tolerance: float) -> Mask:
             f"(0 and {full}), or any two values: rescale it"
         )
     dark = float(((values > 0) & (levels < GREY[0])).mean())
-    numbers = found[found < full]  # as 0 and 1 are beside 255; a lossy file's levels are not so even
+    middle = np.unique(levels[(levels >= GREY[0]) & (levels <= GREY[1])])
+    if len(middle) == 1 and ONE_GREY < grey < 1:
+        raise InputError(
+            f"{path}: {counted(found)}, and {grey:.1%} of its pixels have the one grey {middle[0]}: a third class, or "
+            "undecided? Expected two values: make these pixels black or white"
+        )
+    numbers = found[found < (full if grey else GREY[0] * full / 255)]  # as 0 and 1 are beside 255 or 254
     if len(numbers) > 1 and np.array_equal(numbers, np.arange(len(numbers))) and dark > grey_tolerance:
         raise InputError(
             f"{path}: {counted(found)}, {dark:.1%} of its pixels darker than 10 % of white and yet not 0; are these "
@@ -110,15 +121,28 @@ def counted(found: Values) -> str:
     return f"{len(found)} value{'s' if len(found) > 1 else ''} ({some}{', …' if len(found) > 4 else ''})"
 
 
-def read_map(path: Path) -> Map:
-    """The map at `path`; one of 0 and 1 alone is a mask, and 1 is white.
+def of_numbers(paths: Iterable[Path]) -> bool:
+    """Whether maps, all of those that belong together, hold 0 and 1 alone, so that 1 is white.
 
     Raises:
-        InputError: it cannot be read, is drawn in its transparency alone, or fills the lowest 8 of 16 bits.
+        InputError: see `read_levels`.
     """
-    image = read_levels(path)
+    return all(np.asarray(read_levels(path)).max() <= 1 for path in paths)
+
+
+def read_map(path: Path, *, numbers: bool) -> Map:
+    """The map at `path`, grey; one of 0 and 1 is a mask whose 1 is white, if `numbers` (see `of_numbers`).
+
+    Raises:
+        InputError: it cannot be read, is in colour, is drawn in its transparency alone, or fills the lowest 8 of 16
+            bits.
+    """
+    image = read_bands(path)
+    if image.mode == "RGB" and is_coloured(image):
+        raise InputError(f"{path}: in colour, as a heat map is; expected grey levels: save it without a colour scale")
+    image = greyed(image)
     values = np.asarray(image)
-    if values.max() == 1 and values.dtype.kind in "iu" and values.min() == 0:
+    if numbers and values.max() == 1 and values.dtype.kind in "iu" and values.min() == 0:
         return Map(values.astype(np.uint8) * np.uint8(255), "values 0 and 1, 1 is white")
     if values.dtype.itemsize > 1 and values.dtype.kind in "iu" and 0 < values.max() <= 255:
         raise InputError(
@@ -140,8 +164,24 @@ def eight_bits(path: Path, image: Image.Image) -> NDArray[np.uint8]:
         raise InputError(f"{path}: {error}; save it with one of these") from error
 
 
+def is_coloured(image: Image.Image) -> bool:
+    """Whether more than a few pixels of an RGB image are of no grey."""
+    values = np.asarray(image)
+    apart, share = COLOURED
+    return bool((values.max(axis=2).astype(int) - values.min(axis=2) > apart).mean() > share)
+
+
 def read_levels(path: Path) -> Image.Image:
-    """The image at `path` with one band, in its own depth: colours and palettes greyed, transparency dropped.
+    """The image at `path` with one band, in its own depth: colours greyed; for the rest see `read_bands`."""
+    return greyed(read_bands(path))
+
+
+def greyed(image: Image.Image) -> Image.Image:
+    return image.convert("L") if image.mode == "RGB" else image
+
+
+def read_bands(path: Path) -> Image.Image:
+    """The image at `path` as RGB or with one band, in its own depth: palettes resolved, transparency dropped.
 
     Raises:
         InputError: it cannot be read, or its colour is the same everywhere and its transparency is not.
@@ -155,7 +195,7 @@ def read_levels(path: Path) -> Image.Image:
             drawn = is_flat(image) and not is_flat(alpha)
         else:
             drawn = False
-            image = image if len(image.getbands()) == 1 else image.convert("L")
+            image = image if len(image.getbands()) == 1 else image.convert("RGB")
     if drawn:
         raise InputError(
             f"{path}: one colour everywhere, and the picture is in its transparency alone; flatten it onto black, so "
@@ -166,13 +206,7 @@ def read_levels(path: Path) -> Image.Image:
             f"{path}: colours of 16 bits a channel, of which the upper 8 are read, and they are the same everywhere; "
             "save it as grey, or with 8 bits a channel"
         )
-    return image.convert("L") if image.mode == "RGB" else image
-
-
-def is_deep(path: Path) -> bool:
-    """Whether the file at `path` holds colours of 16 bits a channel."""
-    with opened(path) as image:
-        return any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    return image
 
 
 def is_flat(image: Image.Image) -> bool:

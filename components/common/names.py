@@ -5,9 +5,11 @@ import unicodedata
 from fnmatch import fnmatch
 from pathlib import Path
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 """Of images that are read."""
-UNREAD = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2"})
+OTHERS = ".heic .heif .avif .jxl .jp2 .ppm .pgm .pnm .tga .psd .exr .hdr"
+RAW = ".dng .cr2 .cr3 .nef .arw .raf .rw2 .orf .pef"
+UNREAD = frozenset(f"{OTHERS} {RAW}".split())
 """Of photographs that are not: whoever leaves one out says so."""
 JUNK = (
     ".*",  # .DS_Store, ._photo.jpg of macOS, .directory, an editor's .photo.jpg.swp and .#photo

@@ -87,7 +87,8 @@ def make_parent(path: Path) -> None:
 def make_way(path: Path) -> str:
     """Make the folder of `path`, rid of what killed processes left there of it; the prefix of temporary names."""
     make_parent(path)
-    known = path.name if len(path.name.encode()) <= LONG_NAME else hashlib.sha256(path.name.encode()).hexdigest()[:32]
+    name = os.fsencode(path.name)
+    known = path.name if len(name) <= LONG_NAME else hashlib.sha256(name).hexdigest()[:32]
     ours = re.compile(rf"\.{re.escape(known)}\.(\d{{1,7}})\.\w{{8}}(\.\w+)?")
     for entry in path.parent.iterdir():
         if (left := ours.fullmatch(entry.name)) and not is_alive(int(left[1])):

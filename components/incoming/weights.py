@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from components.acquire.obtain import known_hashes
 from components.acquire.sources import BACKBONES, CHECKPOINTS, MIDAS
@@ -71,6 +72,11 @@ def import_weights(item: str, path: Path, inbox: Path, *, anyway: bool) -> str:
     return f"{inbox / archive.file}, sha256 {found[:16]}...{why}"
 
 
+def plain(value: Tensor) -> Tensor:
+    """A copy of a tensor, dense, its real numbers in float32."""
+    return (value.float() if value.is_floating_point() else value).clone().contiguous()
+
+
 def import_backbone(name: str, path: Path, inbox: Path, *, anyway: bool) -> str:
     """Bring in ImageNet weights of a backbone by its timm name, as safetensors; what is said of it.
 
@@ -80,7 +86,8 @@ def import_backbone(name: str, path: Path, inbox: Path, *, anyway: bool) -> str:
         InputError: the file does not hold this backbone's weights, or is not the published one (unless `anyway`).
     """
     check_there(path)
-    tensors = {key: value.clone().contiguous() for key, value in read_tensors(path).items()}  # none shares another's
+    # Copies, as safetensors takes none that shares another's memory; float32, as a network computes.
+    tensors = {key: plain(value) for key, value in read_tensors(path).items()}
     known = [] if is_safetensors(path) else [BACKBONES[name]] * (name in BACKBONES)
     target = inbox / BACKBONES_FOLDER / f"{name}.safetensors"
     with atomic_path(target) as temporary, named_as({temporary: path}):

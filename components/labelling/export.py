@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.catalog.images import find_images, upright_size
-from components.catalog.masks import read_map
+from components.catalog.masks import of_numbers, read_map
 from components.catalog.pictures import encode_map, is_ours
 from components.common.errors import InputError
 from components.common.storage import atomic_path
@@ -78,12 +78,12 @@ def drawn(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         InputError: it is no LabelMe file, of another size, or holds a shape that is not known here or has no area.
     """
     contents = read_hand_made(path)
-    try:
-        found = (int(contents["imageHeight"]), int(contents["imageWidth"]))
-        shapes = [(shape["label"], shape.get("shape_type", "polygon"), shape["points"]) for shape in contents["shapes"]]
-        outlines = [outline_of(points) for _, _, points in shapes]
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path}: not a file of LabelMe ({error!r}); open it and save it again there") from error
+    check_labelme(path, contents)
+    found = (contents["imageHeight"], contents["imageWidth"])
+    shapes = [(shape["label"], shape.get("shape_type", "polygon"), shape["points"]) for shape in contents["shapes"]]
+    outlines = [np.asarray(points, dtype=np.float64).reshape(-1, 2) for _, _, points in shapes]
+    if (named := Path(str(contents.get("imagePath") or path.name).replace("\\", "/"))).stem != path.stem:
+        raise InputError(f"{path}: its `imagePath` is {named.name}, of another photograph; rename one of the two")
     if found != size:
         raise InputError(f"{path}: of {found[1]}x{found[0]} pixels, the photograph has {size[1]}x{size[0]}; replace it")
     mask = np.full(size, UNDECIDED, dtype=np.uint8)
@@ -94,17 +94,35 @@ def drawn(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     return mask
 
 
-def outline_of(points: list[list[float]]) -> NDArray[np.float64]:
-    """Points (n, 2) of a shape.
+def check_labelme(path: Path, contents: Any) -> None:  # noqa: ANN401 (whatever the file holds)
+    """Check that a file is one of LabelMe.
 
     Raises:
-        ValueError: one is no pair of numbers.
+        InputError: a key is not there, or holds something else; a shape is told by its number.
     """
-    for point in points:
-        x, y = point
-        if not all(type(each) in {int, float} for each in (x, y)):
-            raise ValueError(f"the point {point}, expected two numbers")
-    return np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    if not isinstance(contents, dict):
+        raise InputError(f"{path}: not a file of LabelMe: found {type(contents).__name__}, expected an object")
+    for key, kind in (("imageHeight", int), ("imageWidth", int), ("shapes", list)):
+        if not isinstance(contents.get(key), kind):
+            found = json.dumps(contents[key])[:40] if key in contents else "nothing"
+            raise InputError(f"{path}: not a file of LabelMe: `{key}`: found {found}; open it and save it again there")
+    for number, shape in enumerate(contents["shapes"], start=1):
+        if reason := no_shape(shape):
+            raise InputError(f"{path}: shape {number} of {len(contents['shapes'])}: {reason}; draw it again")
+
+
+def no_shape(shape: Any) -> str:  # noqa: ANN401 (whatever the file holds)
+    """What keeps an entry of `shapes` from being one; empty if nothing does."""
+    if not isinstance(shape, dict) or not isinstance(shape.get("points"), list):
+        return "it has no list of `points`"
+    if not isinstance(shape.get("label"), str):
+        return "it has no `label`"
+    for point in shape["points"]:
+        if not (isinstance(point, list) and len(point) == 2 and all(type(each) in {int, float} for each in point)):
+            return f"the point {json.dumps(point)[:40]}, expected two numbers"
+        if any(isinstance(each, int) and each.bit_length() > 64 for each in point):
+            return f"the point {json.dumps(point)[:40]} lies outside every photograph"
+    return ""
 
 
 def not_drawn(name: object, kind: object, outline: NDArray[np.float64], size: tuple[int, int]) -> str:
@@ -120,8 +138,9 @@ def not_drawn(name: object, kind: object, outline: NDArray[np.float64], size: tu
     if outside.any():
         x, y = outline[outside][0]
         return f"the point ({x:g}, {y:g}) lies outside the photograph of {width}x{height} pixels; move it"
-    area = cv2.contourArea(outline.astype(np.float32))
-    return "" if area > 0 else "its points lie on one line, and enclose nothing; draw it again"
+    filled = cv2.fillPoly(np.zeros(size, np.uint8), [np.rint(outline).astype(np.int32)], 1)
+    inside = filled.sum() > cv2.polylines(np.zeros(size, np.uint8), [np.rint(outline).astype(np.int32)], True, 1).sum()
+    return "" if inside else "its points lie on one line, and enclose nothing; draw it again"
 
 
 def read_hand_made(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
@@ -209,7 +228,7 @@ def painted_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     Raises:
         InputError: it cannot be read, or has another size than the photograph.
     """
-    mask = read_map(path).levels
+    mask = read_map(path, numbers=of_numbers([path])).levels
     if mask.shape != size:
         raise InputError(
             f"{path}: of {mask.shape[1]}x{mask.shape[0]} pixels, the photograph has {size[1]}x{size[0]}; replace it"

@@ -1,5 +1,6 @@
 """Encoders by their timm name: four levels of features, each half the size of the one below."""
 
+import logging
 import os
 import socket
 import urllib.request
@@ -69,6 +70,7 @@ def _create(
     if pretrained is True and not _hub_is_near():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else the hub is asked again and again, for a minute
     timm = import_timm()
+    logging.getLogger("timm").setLevel(logging.ERROR)  # what does not fit is told by `check_start`
     if not timm.is_model(name):
         near = ", ".join(get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)) or "none"
         raise InputError(f"backbone {name!r}: timm {timm.__version__} has no such model; nearest names: {near}")

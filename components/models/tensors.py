@@ -134,7 +134,7 @@ def read_torch(path: Path) -> object:
             return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         if not (other := re.search(r"GLOBAL ([\w.]+)", str(error))):
-            raise
+            raise InputError(f"{path}: a pickle, but none that `torch.save` wrote; {ALONE}") from error
         raise InputError(
             f"{path}: not a file of weights alone: an object {other[1]} is in it, which could run anything and was not "
             f"opened; {ALONE}"

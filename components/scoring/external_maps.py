@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.catalog.images import find_images, upright_size
-from components.catalog.masks import read_map as read_levels
+from components.catalog.masks import of_numbers, read_map
 from components.catalog.test_sets import TEST_SETS, is_rendered
 from components.common.availability import Gap, NotAvailableError, require
 from components.common.errors import InputError
@@ -32,6 +32,17 @@ class FoundMaps:
     """Maps of another size than their label."""
     surplus: int
     """Maps of photographs that `labels` does not have."""
+    numbers: bool
+    """See `components.catalog.masks.of_numbers`."""
+
+    def read(self, image: str) -> NDArray[np.uint8]:
+        """The map (h, w) of an image, 255 = in focus.
+
+        Raises:
+            InputError: it cannot be read, or is in colour.
+        """
+        levels = read_map(self.paths[image], numbers=self.numbers).levels
+        return levels if self.method.white == "in_focus" else 255 - levels
 
 
 def find_maps(method: Method, test_set: str, prepared: Path) -> FoundMaps:
@@ -57,7 +68,8 @@ def find_maps(method: Method, test_set: str, prepared: Path) -> FoundMaps:
             f"{folder}: {name_some(resized, 'map')} of another size than the label; "
             "fetch the originals, or say in method.yaml how they are to be resized (resize: bilinear or nearest)"
         )
-    return FoundMaps(method, test_set, labels, rows, paths, len(resized), len(found) - len(paths))
+    surplus, numbers = len(found) - len(paths), of_numbers(paths.values())
+    return FoundMaps(method, test_set, labels, rows, paths, len(resized), surplus, numbers)
 
 
 def open_labels(folder: Path, test_set: str) -> PreparedSet:
@@ -96,13 +108,3 @@ def name_some(things: Sequence[str], kind: str) -> str:
     """How many, and up to three of them by name: `5 maps (1, 2, 3 and 2 more)`."""
     more = f" and {len(things) - 3} more" if len(things) > 3 else ""
     return f"{len(things)} {kind}{'s' if len(things) > 1 else ''} ({', '.join(things[:3])}{more})"
-
-
-def read_map(path: Path, white: str) -> NDArray[np.uint8]:
-    """A map (h, w), 255 = in focus, from an image of 1, 8 or 16 bits; colours are greyed, alpha is dropped.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    grey = read_levels(path).levels
-    return grey if white == "in_focus" else 255 - grey

@@ -16,7 +16,7 @@ from components.common.availability import Gap, NotAvailableError
 from components.common.errors import InputError
 from components.common.storage import atomic_dir, write_json
 from components.scoring.evaluation import SetScores, score_set, write_scores
-from components.scoring.external_maps import FoundMaps, find_maps, read_map
+from components.scoring.external_maps import FoundMaps, find_maps
 from components.scoring.external_methods import INDEX, METHOD, Method
 from components.scoring.metrics import IouReduction
 
@@ -54,7 +54,7 @@ def scored_or_gap(found: FoundMaps, *, iou_size: int | None, iou: IouReduction, 
 
     def read(image: str) -> NDArray[np.uint8]:
         seen()
-        return read_map(found.paths[image], method.white)
+        return found.read(image)
 
     scores = score_set(
         read,

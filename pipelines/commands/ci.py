@@ -34,11 +34,11 @@ def command() -> None:
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown.")
 def plan(*, base: str, head: str, preset: str | None, as_markdown: bool) -> None:
     """Which stages rerun between two revisions, why, and what they cost last time. Needs git alone, no data."""
-    from pipelines.changes import plan
+    from pipelines.changes import plan as plans
     from pipelines.repo.revisions import repository
 
-    found = plan.make_plan(repository(), base, head, preset)
-    click.echo("\n".join((plan.markdown if as_markdown else plan.told)(found)))
+    found = plans.make_plan(repository(), base, head, preset)
+    click.echo("\n".join((plans.markdown if as_markdown else plans.told)(found)))
 
 
 @command.command("run")
@@ -49,15 +49,16 @@ def plan(*, base: str, head: str, preset: str | None, as_markdown: bool) -> None
 @click.option("--push", is_flag=True, help="Push what came out to the default DVC remote.")
 def run(*, base: str | None, head: str, preset: str | None, jobs: int | None, push: bool) -> None:
     """Make a revision's result: pull what exists, run what is missing. The workspace stays as it is."""
-    from pipelines.changes import run
+    from pipelines.changes.run import Asked
+    from pipelines.changes.run import run as make
     from pipelines.repo.revisions import repository
     from pipelines.system.stopping import Stop, by_signals
 
-    stop, asked, root = Stop(), run.Asked(preset, jobs, push), repository()
+    stop, asked, root = Stop(), Asked(preset, jobs, push), repository()
     with by_signals(stop):
-        if base and run.run(root, base, asked, stop=stop):
+        if base and make(root, base, asked, stop=stop):
             click.echo(f"{base}: no result to compare with", err=True)
-        code = stop.code if stop.is_set() else run.run(root, head, asked, stop=stop)
+        code = stop.code if stop.is_set() else make(root, head, asked, stop=stop)
     sys.exit(code)
 
 
@@ -72,7 +73,7 @@ def run(*, base: str | None, head: str, preset: str | None, jobs: int | None, pu
 @click.option("--overwrite", is_flag=True, help="Write over files that are there.")
 def comment(*, base: str, head: str | None, preset: str | None, link: str | None, out: Path, overwrite: bool) -> None:
     """Write the comment of a pull request: params, stages, metrics before and after, pictures that changed most."""
-    from pipelines.changes import plan
+    from pipelines.changes import plan as plans
     from pipelines.changes.compare import compare
     from pipelines.changes.pictures import changed_most
     from pipelines.changes.text import markdown
@@ -91,7 +92,7 @@ def comment(*, base: str, head: str | None, preset: str | None, link: str | None
         MARKER.format(preset or "params"),
         f"## dbdflow: {found.before.short} → {found.after.short}\n",
         "### Plan\n",
-        *plan.markdown(plan.make_plan(root, base, head or "HEAD", preset)),
+        *plans.markdown(plans.make_plan(root, base, head or "HEAD", preset)),
         "",
         *markdown(found, pictures, lambda name: f"`pictures/{name}`" if name in written else ""),
         "",

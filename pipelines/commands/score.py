@@ -83,10 +83,11 @@ def read_pairs(
     read_as: Counter[tuple[Path, str]],
 ) -> Iterator[tuple[str, "NDArray[np.uint8]", "NDArray[np.uint8]"]]:
     """Each (file, map with 255 = in focus, label with 1 = in focus); `read_as` counts what files were taken for."""
-    from components.catalog.masks import read_map, read_mask
+    from components.catalog.masks import of_numbers, read_map, read_mask
 
+    numbers = of_numbers(maps.values())
     for stem, path in maps.items():
-        found, label = read_map(path), read_mask(labels[stem], GREY_TOLERANCE)
+        found, label = read_map(path, numbers=numbers), read_mask(labels[stem], GREY_TOLERANCE)
         read_as.update([(path.parent, found.read_as), (labels[stem].parent, label.read_as)])
         yield (
             str(path),

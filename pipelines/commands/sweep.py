@@ -1,5 +1,6 @@
 """`dbdflow sweep`: values of parameters, every combination of them, shared stages run once."""
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from components.common.yaml_files import parse_yaml
 if TYPE_CHECKING:
     from pipelines.running.reproduction import Summary
     from pipelines.running.sweep import Sweep
+
+MOST = 1000
+"""Values and combinations of one sweep."""
 
 
 @click.command("sweep")
@@ -76,12 +80,16 @@ def read_axes(words: Sequence[str]) -> dict[str, list[Any]]:
         if not sign or not key or not text:
             raise InputError(f"{word}: expected key=value,value or key=first..last, e.g. stage2.beta=1,3,5 seed=0..4")
         try:
-            values = list(range(int(first), int(last) + 1)) if dots else parse_yaml(f"[{text}]", word)
+            values = range(int(first), int(last) + 1) if dots else parse_yaml(f"[{text}]", word)
         except ValueError as error:
             raise InputError(f"{word}: {text!r} is neither whole numbers first..last nor YAML values") from error
+        if values[MOST:]:
+            raise InputError(f"{word}: expected at most {MOST} values; sweep a part of them")
         if key in axes or not values or any(value in values[:place] for place, value in enumerate(values)):
             raise InputError(f"{word}: expected each key once, with values that differ; found {told_values(values)}")
-        axes[key] = values
+        axes[key] = list(values)
+    if (points := math.prod(map(len, axes.values()))) > MOST:
+        raise InputError(f"{points} combinations, expected at most {MOST}; sweep a part of them")
     return axes
 
 

@@ -76,7 +76,7 @@ class Clone:
         local.filename = str(new / ".dvc" / "config.local")
         local.write()
         share_inboxes(self.root, new)
-        if self.lock is not None and self.lock.exists():
+        if self.lock is not None and recorded_stages(self.lock.parent):
             shutil.copy2(self.lock, new / "dvc.lock")
         if self.everything and (new / "dvc.lock").exists():
             dvc(new, "checkout", "--quiet", "--force", "--allow-missing")

@@ -106,10 +106,12 @@ class Pipeline:
         return None
 
     def content(self, path: str) -> str:
-        """Hash of a dependency: what dvc.lock has for the output that it is or lies in, else of its content."""
+        """Hash of a dependency: what dvc.lock has for the output that it is, lies in or holds, else of its content."""
         for candidate in (PurePosixPath(path), *PurePosixPath(path).parents):
             if str(candidate) in self.outs:
                 return self.outs[str(candidate)]
+        if held := {out: md5 for out, md5 in self.outs.items() if PurePosixPath(out).is_relative_to(path)}:
+            return digest(sorted(held.items()))
         return content_hash(self.folder / path)
 
     def values(self, params: list[Any]) -> dict[str, Any]:

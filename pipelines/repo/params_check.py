@@ -3,13 +3,19 @@
 The check imports pydantic and reads the file in 0.3 s, so that what it found right last is remembered by its hash.
 """
 
+import ast
 import hashlib
+import re
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from components.common.errors import InputError
 from components.common.storage import atomic_path
 
 SCHEMA = Path("components", "params.py")
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+MODEL = re.compile(r"^@register_model\ndef (\w+)\(", re.MULTILINE)
 
 
 def check_params(root: Path) -> None:
@@ -38,5 +44,41 @@ def check_params(root: Path) -> None:
                 find_item(name)
             except InputError as error:
                 raise InputError(f"{files[0]}: `{key}`: {error}") from None
+    for name, method in params.baselines.items():
+        check_function(files[0], f"baselines.{name}.function", method.function, root)
+    named = {name: run.backbone for name, run in (params.first_runs | params.published).items()}
+    for name, backbone in ({"depth_teacher": params.depth_teacher.backbone} | named).items():
+        check_backbone(files[0], name, backbone)
     with atomic_path(seen) as path:
         path.write_text(digest, encoding="utf-8")
+
+
+def check_function(file: Path, key: str, function: str, root: Path) -> None:
+    """Make sure that a method's function is there, without importing it.
+
+    Raises:
+        InputError: its module lies in the checkout, and has no function of this name.
+    """
+    module, _, wanted = function.partition(":")
+    source = root / (module.replace(".", "/") + ".py")
+    if source.is_file():
+        names = {node.name for node in ast.parse(source.read_text(encoding="utf-8")).body if isinstance(node, FUNCTION)}
+        if wanted not in names:
+            near = get_close_matches(wanted, names, n=1, cutoff=0.0)
+            raise InputError(f"{file}: `{key}`: {source} has no function {wanted!r}; did you mean {', '.join(near)}?")
+
+
+def check_backbone(file: Path, run: str, backbone: str) -> None:
+    """Make sure that timm has a network of this name, without importing it (3 s): its models are functions.
+
+    Raises:
+        InputError: it has none.
+    """
+    spec = find_spec("timm")
+    if spec is None or spec.origin is None:
+        return
+    sources = [path.read_text(encoding="utf-8") for path in Path(spec.origin).parent.glob("models/*.py")]
+    known = {name for text in sources for name in MODEL.findall(text)}
+    if backbone.partition(".")[0] not in known:
+        near = ", ".join(get_close_matches(backbone, known, n=3, cutoff=0.4)) or "none"
+        raise InputError(f"{file}: `{run}`: the backbone {backbone!r} is no model of timm; nearest names: {near}")

@@ -72,6 +72,8 @@ def unknown(name: str) -> InputError:
 
     if gap := gap_of(seen_from_here(MODELS) / name):
         return InputError(f"--model {name}: {gap}")
+    if Path(name).is_dir():
+        return InputError(f"--model {name}: a folder without model.safetensors; name another, or a file of weights")
     runs = (path.parent.name for path in seen_from_here(MODELS).glob("*/model.safetensors"))
     shipped = SHIPPED.glob("*.safetensors")
     return InputError(

@@ -88,7 +88,7 @@ def changed_params(root: Path, request: Request) -> str:
     from components.params import parse_params
 
     source = root / "presets" / f"{request.preset}.yaml" if request.preset else root / "params.yaml"
-    if not source.is_file():
+    if not source.is_file() or (request.preset and Path(request.preset).name != request.preset):
         known = ", ".join(sorted(path.stem for path in (root / "presets").glob("*.yaml")))
         raise InputError(f"{source}: no such preset; presets: {known}")
     params = read_commented(source)

@@ -47,7 +47,7 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
     Raises:
         InputError: none there, two whose maps would have one name, or something would be written over.
     """
-    from components.catalog.pictures import is_ours
+    from components.catalog.pictures import is_ours, is_photograph
 
     plan = Plan(alone=len(photos) == 1 and not is_folder(photos[0]))
     check_folder(out)
@@ -59,7 +59,10 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
         raise InputError(f"--out {out}: the photographs lie there, and maps would replace them; name another folder")
     check_names(plan)
     outputs = [*plan.maps.values(), *([sheet] if sheet else [])]
-    check_places(outputs, plan.maps, overwrite=overwrite, ours=is_ours)
+    of = {place: path.name for path, place in plan.maps.items()}
+    check_places(outputs, plan.maps, overwrite=overwrite, ours=lambda path: is_ours(path, of.get(path, "")))
+    if photograph := next(filter(is_photograph, of), None):
+        raise InputError(f"{photograph}: a picture in colour is there, and a map would replace it; name another place")
     return plan
 
 
@@ -117,7 +120,8 @@ def check_names(plan: Plan) -> None:
         other = maps.setdefault(same_name(path.stem), path)
         if other is not path:
             raise InputError(
-                f"{other} and {path}: their maps would have one name in {place.parent}; predict them one by one"
+                f"{other} and {path}: their maps would have one name in {place.parent}; predict them one by one, each "
+                "with an --out of its own"
             )
         longest = longest_name(place.parent)
         if (length := len(os.fsencode(place.name))) > longest:
@@ -156,5 +160,5 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
             plan.left_out[photograph] = str(error).removeprefix(f"{photograph}: ")
         else:
             with atomic_path(out) as temporary:
-                temporary.write_bytes(encode_map(found))
+                temporary.write_bytes(encode_map(found, photograph.name))
         yield photograph

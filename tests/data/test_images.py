@@ -5,13 +5,22 @@ import struct
 import zlib
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.catalog.images import find_images, natural_key, open_upright, read_grey, read_photograph, upright_size
+from components.catalog.images import (
+    find_images,
+    natural_key,
+    open_upright,
+    read_grey,
+    read_photograph,
+    read_reduced,
+    upright_size,
+)
 from components.catalog.masks import GREY
 from components.catalog.sets import CTCUG, EBD
 from components.common.errors import InputError
@@ -146,3 +155,21 @@ def test_a_folder_in_the_place_of_a_photograph(tmp_path):
     photograph(tmp_path / "b.jpg")
     with pytest.raises(InputError, match=r"a\.jpg: not a readable image"):
         upright_size(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("brightest", [255, 4080])
+def test_a_photograph_in_the_lowest_of_sixteen_bits_is_refused(tmp_path, brightest):
+    path, ramp = tmp_path / "a.png", np.linspace(0, brightest, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(ramp).save(path)
+    for read in (read_photograph, lambda path: read_reduced(path, 32)):
+        with pytest.raises(InputError, match=f"a.png: 16 bits a channel, and the brightest is {brightest} of 65535"):
+            read(path)
+    Image.fromarray(ramp * 16 + 15).save(path) if brightest > 255 else Image.fromarray(ramp * 257).save(path)
+    assert np.asarray(read_photograph(path)).max() in {254, 255}
+
+
+def test_a_colour_photograph_in_the_lowest_of_sixteen_bits_is_refused(tmp_path):
+    path, values = tmp_path / "a.png", np.full((8, 8, 3), 255 * 4, np.uint16)
+    cv2.imwrite(str(path), values)
+    with pytest.raises(InputError, match=r"a\.png: 16 bits a channel, and the brightest is 771 of 65535"):
+        read_photograph(path)

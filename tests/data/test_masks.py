@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.catalog.masks import read_map, read_mask
+from components.catalog.masks import of_numbers, read_map, read_mask
 from components.common.errors import InputError
 from pipelines.cli import main
 
@@ -76,6 +76,15 @@ REFUSED = {
     "classes 0 and 1, 255 for what is neither": (
         lambda: Image.fromarray(np.where(np.eye(12, 20, dtype=bool), 255, TRUTH).astype(np.uint8)),
         "3 values (0, 1, 255), 33.3% of its pixels darker than 10 % of white and yet not 0; are these numbers of class",
+    ),
+    "classes 0 and 1, 254 for what is neither": (
+        lambda: Image.fromarray(np.where(np.eye(12, 20, dtype=bool), 254, TRUTH).astype(np.uint8)),
+        "3 values (0, 1, 254), 33.3% of its pixels darker than 10 % of white and yet not 0; are these numbers of class",
+    ),
+    "undecided pixels": (
+        lambda: Image.fromarray(np.where(np.eye(12, 20, dtype=bool), 128, TRUTH * 255).astype(np.uint8)),
+        "3 values (0, 128, 255), and 5.0% of its pixels have the one grey 128: a third class, or undecided? Expected "
+        "two values: make these pixels black or white",
     ),
     "one value": (lambda: of(1, 1, "u1"), "1 value (1), the brightest 0.4% of white; "),
     "one grey": (lambda: of(127, 127, "u1"), "1 value (127), and 100.0% of its pixels are neither black nor white; "),
@@ -173,7 +182,7 @@ def test_a_mask_of_a_lossy_file_is_cut_at_half(tmp_path: Path) -> None:
 )
 def test_maps(tmp_path: Path, values: NDArray[np.uint16], expected: list[list[int]]) -> None:
     Image.fromarray(values).save(tmp_path / "a.png")
-    found = read_map(tmp_path / "a.png")
+    found = read_map(tmp_path / "a.png", numbers=of_numbers([tmp_path / "a.png"]))
     assert found.levels.tolist() == expected
     assert found.read_as == ("values 0 and 1, 1 is white" if expected == [[0, 255]] else "")
 
@@ -181,7 +190,24 @@ def test_maps(tmp_path: Path, values: NDArray[np.uint16], expected: list[list[in
 def test_eight_bits_in_sixteen_are_no_map(tmp_path: Path) -> None:
     Image.fromarray(np.uint16([[0, 9, 255]])).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="16 bits a pixel, and the brightest is 255 of 65535; expected 0 to 65535"):
-        read_map(tmp_path / "a.png")
+        read_map(tmp_path / "a.png", numbers=False)
+
+
+def test_a_map_with_little_in_it_among_others_is_one_of_theirs(tmp_path: Path) -> None:
+    for name, values in {"0": [[0, 1]], "1": [[0, 200]]}.items():
+        Image.fromarray(np.uint8(values)).save(tmp_path / f"{name}.png")
+    assert not of_numbers([tmp_path / "0.png", tmp_path / "1.png"])
+    assert read_map(tmp_path / "0.png", numbers=False).levels.tolist() == [[0, 1]]
+
+
+def test_a_heat_map_is_no_map(tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.applyColorMap(ramp, cv2.COLORMAP_JET))
+    with pytest.raises(InputError, match=r"a\.png: in colour, as a heat map is; expected grey levels"):
+        read_map(tmp_path / "a.png", numbers=False)
+    grey = np.stack([ramp, ramp, np.minimum(ramp, 250)], axis=-1)  # as a JPEG saved in colour
+    Image.fromarray(grey).save(tmp_path / "b.png")
+    assert np.abs(read_map(tmp_path / "b.png", numbers=False).levels.astype(int) - ramp).max() <= 1
 
 
 def score(folder: Path) -> tuple[dict[str, float], str]:

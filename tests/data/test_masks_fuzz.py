@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.common.errors import InputError
-from pipelines.cli import pictures, read_pairs
+from pipelines.commands.score import pictures, read_pairs
 
 CASES = 300
 NAMES = ("a", "IMG 0001", "café", "Ångström", "ﬁg", "日本", "x.y", "-v", "Straße", "i̇stanbul")

@@ -1,12 +1,15 @@
 """Which maps belong to which labels, their sizes, and what their files say: 255 = in focus once read."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from components.catalog.masks import of_numbers
 from components.common.availability import Gap, NotAvailableError, mark
 from components.common.errors import InputError
-from components.scoring.external_maps import find_maps, name_some, read_map
+from components.scoring.external_maps import FoundMaps, find_maps, name_some
 from components.scoring.external_methods import find_methods
 from tests.external import data
 
@@ -95,6 +98,12 @@ def test_a_test_set_without_labels_is_not_available(tmp_path):
 
 
 VALUES = np.array([[0, 51, 128, 255]], dtype=np.uint8)
+
+
+def read_map(path, white):
+    """The map at `path` as one of a method's."""
+    method = SimpleNamespace(white=white)
+    return FoundMaps(method, "DUT", None, None, {"1": path}, 0, 0, numbers=of_numbers([path])).read("1")
 
 
 @pytest.mark.parametrize(

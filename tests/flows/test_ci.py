@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from components.common.errors import InputError
+from pipelines.changes import plan as plans
 from pipelines.changes import run
 from pipelines.changes.compare import compare
 from pipelines.changes.pictures import changed_most
@@ -91,13 +92,13 @@ def test_a_changed_param_reruns_what_depends_on_it(history: History) -> None:
 def test_a_changed_readme_reruns_nothing(history: History) -> None:
     plan = make_plan(history.root, history.commits["result"], history.commits["README"])
     assert (plan.to_do, plan.stages, plan.gone, plan.locked) == ({}, 7, [], True)
-    assert list(plan.markdown(plan)) == ["**nothing reruns by this change: all 7 stages stay as they are**"]
+    assert list(plans.markdown(plan)) == ["**nothing reruns by this change: all 7 stages stay as they are**"]
 
 
 def test_what_was_out_of_date_before_is_no_doing_of_the_change(history: History) -> None:
     plan = make_plan(history.root, history.commits["changed"], history.commits["README, late"])
     assert plan.due == frozenset(CHAIN) == plan.to_do.keys()
-    told = list(plan.told(plan))
+    told = list(plans.told(plan))
     end = "nothing reruns by this change: 3 of 7 stages stay as they are; 4 more were out of date before it"
     assert told[0].endswith(end)
     assert told[1].endswith("rates.first: 1.0 -> 2.0  [out of date before this change]")
@@ -146,7 +147,7 @@ def test_a_result_that_the_head_has_is_told(history: History) -> None:
     plan = make_plan(history.root, history.commits["README"], history.commits["changed result"])
     assert list(plan.to_do) == CHAIN
     assert plan.made == frozenset(CHAIN)
-    assert "  report          5 s (CPU)           after evaluate@first  [its result is in dvc.lock]" in plan.told(plan)
+    assert "  report          5 s (CPU)           after evaluate@first  [its result is in dvc.lock]" in plans.told(plan)
 
 
 def test_an_output_made_anew_since_reruns_what_used_it(copy: History) -> None:

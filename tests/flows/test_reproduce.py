@@ -331,6 +331,7 @@ def test_an_interrupted_experiment_goes_on_in_its_clone(project: Checkout) -> No
         (["--set", "stage1.epochs"], "--set stage1.epochs: expected key=value, e.g. stage1.epochs=3"),
         (["--set", "stage1.epochs=many"], "`stage1.epochs` is 'many' (str)"),
         (["--preset", "tiny"], "no such preset; presets: cuhk, cuhk_small, miniature, paper, smoke"),
+        (["--preset", "../params"], "no such preset; presets: cuhk, cuhk_small, miniature, paper, smoke"),
         (["--only", "tyo"], "dvc.yaml has no stage 'tyo'; did you mean toy?"),
     ],
 )

@@ -206,6 +206,17 @@ def test_a_stage_that_dvc_does_not_know_depends_on_everything(checkout: Checkout
     assert found(checkout, None, "third").digest != before.digest
 
 
+def test_a_folder_of_outputs_counts_by_their_hashes_whether_they_are_here_or_not(checkout: Checkout) -> None:
+    checkout.write("dvc.yaml", (checkout.root / "dvc.yaml").read_text().replace("data/in.txt", "data/made"))
+    entry = "schema: '2.0'\nstages:\n  made:\n    cmd: x\n    outs: [{path: data/made/raw, md5: %s.dir}]\n"
+    checkout.write("dvc.lock", entry % ("1" * 32))
+    away = found(checkout)
+    checkout.write("data/made/raw/a.txt", "1")
+    assert found(checkout) == away
+    checkout.write("dvc.lock", entry % ("2" * 32))
+    assert found(checkout) != away
+
+
 LOCK = """
 schema: '2.0'
 stages:

@@ -123,6 +123,11 @@ def test_what_points_share_runs_once_and_a_kill_costs_nothing(small: Checkout) -
         (["stage2.beta"], "stage2.beta: expected key=value,value or key=first..last, e.g. stage2.beta=1,3,5 seed=0..4"),
         (["seed=0..x"], "seed=0..x: '0..x' is neither whole numbers first..last nor YAML values"),
         (["seed=3..1"], "seed=3..1: expected each key once, with values that differ; found none"),
+        (["seed=0..99999999"], "seed=0..99999999: expected at most 1000 values; sweep a part of them"),
+        (
+            ["seed=0..99", "stage2.beta=1,2,3,4,5,6,7,8,9,10,11"],
+            "1100 combinations, expected at most 1000; sweep a part of them",
+        ),
         (["seed=1,1"], "seed=1,1: expected each key once, with values that differ; found 1, 1"),
     ],
 )

@@ -161,7 +161,7 @@ def test_marked_encodings_are_read(folder: Path, encoding: str) -> None:
         (b'{"shapes": [], "shapes": []}', "the key 'shapes' stands twice in one object; keep the one that is meant"),
         (b'{"shapes": [', "not valid JSON (Expecting value: line 1 column 13 (char 12)); correct it there, or save it"),
         (b"", "not valid JSON (Expecting value: line 1 column 1 (char 0)); correct it there, or save it"),
-        (b"[]", "not a file of LabelMe (TypeError("),
+        (b"[]", "not a file of LabelMe: found list, expected an object"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_never_to_be_deleted(folder: Path, data: bytes, message: str) -> None:
@@ -191,11 +191,16 @@ def test_a_file_that_cannot_be_read_is_never_to_be_deleted(folder: Path, data: b
         ),
         ({"shapes": [polygon("in focus", (-3, 1), (9, 9), (9, 1))]}, "the point (-3, 1) lies outside the photograph"),
         ({"shapes": [polygon("in focus", (1, 1), (5, 5), (9, 9))]}, "its points lie on one line, and enclose nothing"),
-        ({"shapes": [polygon("in focus", (1, 1, 1), (5, 5, 1))]}, "not a file of LabelMe (ValueError("),
-        ({"shapes": [polygon("in focus", ("1", "2"), (5, 9), (7, 7))]}, "the point ['1', '2'], expected two numbers"),
+        (
+            {"shapes": [polygon("in focus", (1, 1, 1), (5, 5, 1))]},
+            "shape 1 of 1: the point [1, 1, 1], expected two numbers; draw it again",
+        ),
+        ({"shapes": [polygon("in focus", ("1", "2"), (5, 9), (7, 7))]}, 'the point ["1", "2"], expected two numbers'),
         ({"imageWidth": 81}, "of 81x60 pixels, the photograph has 80x60"),
-        ({"shapes": [{"label": 3}]}, "not a file of LabelMe"),
-        ({"shapes": None}, "not a file of LabelMe"),
+        ({"shapes": [{"label": 3}]}, "shape 1 of 1: it has no list of `points`; draw it again"),
+        ({"shapes": [{"points": []}]}, "shape 1 of 1: it has no `label`; draw it again"),
+        ({"imagePath": "../b.jpg"}, "its `imagePath` is b.jpg, of another photograph; rename one of the two"),
+        ({"shapes": None}, "not a file of LabelMe: `shapes`: found null; open it and save it again there"),
     ],
 )
 def test_a_file_that_labelme_would_not_leave(folder: Path, changes: dict, message: str) -> None:
@@ -215,3 +220,8 @@ def test_a_mask_of_another_size_or_none(folder: Path) -> None:
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"EBD/image: no such folder"):
         import_corrections(tmp_path)
+
+
+def test_a_polygon_that_crosses_itself_is_one(folder: Path) -> None:
+    edit(folder, shapes=[polygon("in focus", (10, 10), (30, 30), (30, 10), (10, 30)), WHOLE])
+    assert import_corrections(folder) == (1, [])

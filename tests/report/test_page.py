@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from dataclasses import fields
 
 import pytest
 
@@ -216,10 +215,12 @@ def test_cards_say_how_teachers_ran():
 
 
 def test_every_departure_of_the_parameters_has_a_row():
+    from dataclasses import fields
+
     from components.recipe import Resolved
 
+    points = [each.name for each in fields(Resolved)]
     known = {row.point for row in departures_table({})}
-    names = [each.name for each in fields(Resolved)]
-    found = departures_table(dict.fromkeys(names, "x"))
+    found = departures_table(dict.fromkeys(points, "x"))
     assert {row.point for row in found} == known
-    assert sum(row.choice == "x" for row in found) == len(names)
+    assert sum(row.choice == "x" for row in found) == len(points)
