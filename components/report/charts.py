@@ -33,6 +33,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 10, 12, 38
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dbdflow",
+    "text.parse_math": False,  # a name may hold dollars
     "font.family": "DejaVu Sans",  # comes with matplotlib: text lands alike on every machine
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -90,19 +91,16 @@ def parts(svg: Element) -> Iterator[str]:
     """All text, and the artists that have a gid, without what the style sheet decides."""
     for each in svg.iter():
         if each.tag.endswith("}text"):
-            anchor = re.search(r"text-anchor: \w+|$", each.get("style", ""))
+            anchor = "".join(re.findall(r"text-anchor: \w+", each.get("style", "")))
             where = f'x="{each.get("x")}" y="{each.get("y")}" transform="{each.get("transform")}"'
-            yield f'<text style="{anchor and anchor[0]}" {tenths(where)}>{escape(each.text or "")}</text>'
+            yield f'<text style="{anchor}" {tenths(where)}>{escape(each.text or "")}</text>'
         elif each.get("id", "").startswith("["):
             classes, run, *names = json.loads(each.get("id", ""))
             whose = f'class="{classes}" data-run="{escape(run)}"' if run else f'class="{classes}"'
             shapes = [*map(circle, each.findall(".//{*}use"))] or [*map(path, each.findall("{*}path"))]
             for shape, name in zip(shapes, names, strict=True):
-                yield (
-                    f"<{shape} {whose}><title>{escape(name)}</title></{shape.split()[0]}>"
-                    if name
-                    else f"<{shape} {whose}/>"
-                )
+                title = f"<title>{escape(name)}</title>" if name else ""
+                yield f"<{shape} {whose}>{title}</{shape.split()[0]}>"
 
 
 def tenths(text: str) -> str:

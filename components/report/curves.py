@@ -92,7 +92,7 @@ def at_half(record: RunRecord, test_set: str) -> tuple[float, ...]:
 
 def y_range(lines: Sequence[Line]) -> Range:
     """From the lowest precision, rounded down to a tenth, to 1."""
-    lowest = float(min(np.nanmin(y) for _, _, y in lines))
+    lowest = float(np.nanmin(np.concatenate([y for _, _, y in lines])))
     return min(0.9, math.floor(lowest * 10) / 10), 1.0
 
 

@@ -29,6 +29,16 @@ def test_a_line_breaks_at_a_missing_value_and_a_single_point_is_a_dot():
     assert 'd="M 198 122 h 0.1"' in svg
 
 
+@pytest.mark.parametrize("values", [(np.nan, np.nan), (np.inf, 1.0), (5e-324, 1e-320), (-1e300, 1e300)])
+def test_any_values_make_a_chart(values):
+    svg = line_chart([drawn(0.0, 1.0), drawn(*values)], described="", x_label="")
+    assert svg.count('class="line s0 solid" data-run="r"><title>R</title></path>') == 2
+
+
+def test_a_label_is_text_whatever_it_holds():
+    assert ">MAE of $a_b$ &amp; $</text>" in line_chart([drawn(0.0, 1.0)], described="", x_label="MAE of $a_b$ & $")
+
+
 def test_names_are_escaped():
     line = (Drawn(RunRecord('a"b'), "<b>", ""), np.array([0.0, 1.0]), np.array([0.0, 1.0]))
     svg = line_chart([line], described="x & y", x_label="<x>")
