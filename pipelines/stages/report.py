@@ -18,7 +18,7 @@ from pipelines.repo.revisions import git
 from pipelines.stages.ranking import ranked, scored_on
 from pipelines.tracking import executions
 
-PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "dvc", "prefect", "mlflow")
+PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "pandas", "matplotlib", "dvc", "prefect", "mlflow")
 
 
 def report(
