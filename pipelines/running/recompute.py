@@ -119,7 +119,7 @@ class Bench:
         self.needs = read_needs()
         self.slots = Slots.of(clone.folder)
         given = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
-        given |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_COURIER": "off"}
+        given |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_MLFLOW": "off"}
         self.launcher = Launcher(clone.folder, new_logs("verify"), stop, given, console.line, OPTIONS)
 
     def check(self, stage: str) -> Verdict | None:

@@ -1,11 +1,13 @@
 """The servers and the worker of `dbdflow up`: one process each, which ends with the one that started it."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+import urllib.request
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +15,8 @@ import click
 
 from components.common.errors import InputError
 from pipelines.system import environment, processes
-from pipelines.system.probe import answers
-from pipelines.tracking.client import database
+from pipelines.system.probe import TIMEOUT, answers
+from pipelines.tracking.client import EXPERIMENT, database, page
 from pipelines.tracking.mlflow_server import HOST
 
 POOL = "dbdflow"
@@ -31,7 +33,7 @@ class Service:
         command: its words.
         environment: of its own, over the caller's.
         health: address that answers when it is well.
-        address: of its pages, None for the worker.
+        address: of its pages, None for the worker; `entry` makes of it, once it answers, where a person begins.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Service:
     environment: dict[str, str]
     health: str
     address: str | None = None
+    entry: Callable[[str], str] = str
     process: "subprocess.Popen[bytes] | None" = None
     state: str = "not started"
     ended: int = 0
@@ -63,7 +66,7 @@ class Service:
             return self._restart(code)
         if self.state == "starting" and answers(self.health):
             self.state = "running"
-            return f"{self.name}: {self.address or 'runs'}"
+            return f"{self.name}: {self.entry(self.address) if self.address else 'runs'}"
         if self.state == "running" and time.monotonic() - self.begun > STEADY:
             self.ended = 0
         return None
@@ -150,7 +153,17 @@ def mlflow_server(port: int) -> Service:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])),
     }
     command = [sys.executable, "-P", "-m", "pipelines.tracking.mlflow_server", str(port)]
-    return Service("MLflow", command, own, f"{address}/health", address)
+    return Service("MLflow", command, own, f"{address}/health", address, runs_page)
+
+
+def runs_page(address: str) -> str:
+    """The page of the project's runs on an MLflow server, which else opens on traces of language models."""
+    asked = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name={EXPERIMENT}"
+    try:
+        with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
+            return page(address, json.load(answer)["experiment"]["experiment_id"])
+    except OSError:
+        return address
 
 
 def prefect_worker(api: str, port: int) -> Service:

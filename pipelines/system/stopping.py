@@ -84,3 +84,18 @@ def signals() -> AbstractContextManager[None]:
         raise Terminated
 
     return handling(handle, signal.SIGTERM)
+
+
+@contextmanager
+def later() -> Iterator[None]:
+    """What of SIGINT and SIGTERM arrives inside the block comes after it (main thread only)."""
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        with handling(lambda number, frame: arrived.append(number), signal.SIGINT, signal.SIGTERM):
+            yield
+    finally:
+        for number in arrived:
+            signal.raise_signal(number)

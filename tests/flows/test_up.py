@@ -16,7 +16,7 @@ import pytest
 
 from pipelines.servers import services
 from pipelines.servers.services import port_at, ports
-from pipelines.tracking.client import Tracker
+from pipelines.tracking.client import Store
 from tests.flows.conftest import (
     PROJECT,
     Checkout,
@@ -94,8 +94,9 @@ def test_everything_answers_and_says_where(up: Running) -> None:
     taken = re.fullmatch(r"Prefect: port (\d+) is taken, (\d+) is free", up.lines[0])
     assert taken
     assert api == f"http://127.0.0.1:{taken[2]}/api"
+    runs = f"{pages}/#/experiments/1?workflowType=machine_learning"
     assert sorted(up.lines[1:]) == sorted(
-        [f"Prefect: {api.removesuffix('/api')}", f"MLflow: {pages}", "Prefect worker: runs", "Ctrl-C ends all"]
+        [f"Prefect: {api.removesuffix('/api')}", f"MLflow: {runs}", "Prefect worker: runs", "Ctrl-C ends all"]
     )
     assert urllib.request.urlopen(f"{pages}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=9).status == 200
     for address in written["services"].values():
@@ -128,7 +129,7 @@ def test_a_second_one_is_refused(up: Running) -> None:
 def test_the_server_takes_a_reproduction_twice(up: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(up.checkout.root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (up.state / "mlflow_url").read_text())
-    check_a_whole_reproduction(Tracker(), tmp_path / "files")
+    check_a_whole_reproduction(Store(), tmp_path / "files")
 
 
 def test_a_service_that_is_killed_comes_back_where_it_was(up: Running) -> None:
@@ -137,7 +138,7 @@ def test_a_service_that_is_killed_comes_back_where_it_was(up: Running) -> None:
     server.kill()
     assert "MLflow: ended with code -9, is started again" in up.read_until("MLflow: ended")
     assert up.check()[0] == 1
-    assert up.read_until("MLflow: http") == f"MLflow: {pages}"
+    assert up.read_until("MLflow: http").startswith(f"MLflow: {pages}/#/experiments/")
     assert answers(f"{pages}/health")
 
 
@@ -175,7 +176,7 @@ def test_tables_are_made_once_by_many_at_once(tmp_path: Path, monkeypatch: pytes
     (tmp_path / ".dvc").mkdir()
     for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    checkout, code = Checkout(tmp_path), "from pipelines.tracking.mlflow_server import make_tables; make_tables()"
+    checkout, code = Checkout(tmp_path), "from pipelines.tracking.client import Store; Store()"
     starters = [checkout.start(sys.executable, "-c", code) for _ in range(3)]
     errors = [starter.communicate(timeout=120)[1] for starter in starters]
     assert [starter.returncode for starter in starters] == [0, 0, 0], errors
