@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.labelling.align import Pixels
-from components.labelling.geometry import Homography
+from components.labelling.align import Homography, Pixels
 from components.render.miniature import RenderSettings, generator
 from components.render.optics import Floats, ThinLens, compose, to_srgb
 from components.render.scenes import build_scene

@@ -150,13 +150,8 @@ def ready(method: Method, fitted: Path | None) -> Callable[[NDArray[np.uint8]], 
 
 
 def make_map(method: Method, fitted: Path | None, photograph: Path, out: Path) -> None:
-    """Write a method's map of one photograph, at its size, as `encode_values` makes it; whole or not at all.
-
-    Raises:
-        InputError: see `find_map`.
-    """
-    encoded = encode_values(find_map(method, fitted, photograph))
-    write_whole(out, encoded)
+    """Write a method's map of one photograph (see `find_map`) as `encode_values` makes it, whole or not at all."""
+    write_whole(out, encode_values(find_map(method, fitted, photograph)))
 
 
 def find_map(method: Method, fitted: Path | None, photograph: Path) -> NDArray[np.floating[Any]]:

@@ -74,7 +74,7 @@ def test_on_a_terminal_a_bar_stands_below_the_lines(monkeypatch: pytest.MonkeyPa
     console.line("train@a", progress_lines("train@a")[0])
     shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue()).splitlines()[-2:]
     assert [line.split() for line in shown] == [
-        ["train@a", "━" * 12 + "╺" + "━" * 11, "epoch", "1"],
+        ["train@a", "━" * 12 + "╺" + "━" * 11, "5/10", "epoch", "1"],
         ["train@[b]", "━" * 24],
     ]
     for stage in ("train@a", "train@[b]"):

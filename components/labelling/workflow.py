@@ -10,18 +10,28 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.catalog.images import read_grey, read_photograph
+from components.catalog.images import find_images, read_grey, read_photograph
 from components.common.errors import InputError
 from components.common.storage import NoRoomError, atomic_path, file_hash, read_json, write_json
 from components.labelling.align import AlignmentError
 from components.labelling.checks import MISALIGNED
 from components.labelling.export import DONE, IMAGES, PROPOSALS, proposed_masks, write_labelme
-from components.labelling.pairs import ScenePair
 from components.labelling.propose import IN_FOCUS, UNDECIDED, Proposal, propose
 from components.labelling.review import Pixels, Reviewed, pictures_of, write_page, write_sheet
 
+LAYOUTS = (("wide", "shallow"), ("original", "bokeh"))
+"""Folders of the wide (f/16) and the shallow (f/1.8) photographs; the second pair is EBB!'s own."""
 FIGURES = ("decided", "in_focus", "blur_px", "matches", "correlation", "shift_px", "turn_deg")
 CONFIDENCE, ALIGNED = "confidence", "wide_aligned"
+
+
+@dataclass(frozen=True)
+class ScenePair:
+    """Two photographs of one scene."""
+
+    stem: str
+    wide: Path
+    shallow: Path
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,38 @@ class Outcome:
     stem: str
     figures: dict[str, float]
     failed: str
+
+
+def find_scenes(folder: Path) -> list[ScenePair]:
+    """The pairs of a folder, in natural order of their stems; suffixes and the case of letters may differ.
+
+    Raises:
+        InputError: no such folders, nothing in them, or a photograph without its partner.
+    """
+    for layout in LAYOUTS:
+        wide, shallow = (folder / name for name in layout)
+        if wide.is_dir() and shallow.is_dir():
+            return paired(wide, shallow)
+    layouts = " or ".join(f"{wide}/ and {shallow}/" for wide, shallow in LAYOUTS)
+    raise InputError(f"{folder}: expected the folders {layouts} in it, with one name for both photographs of a scene")
+
+
+def paired(wide: Path, shallow: Path) -> list[ScenePair]:
+    """The pairs of two folders.
+
+    Raises:
+        InputError: a photograph has no partner, or there are none.
+    """
+    sharp, blurred = find_images(wide), find_images(shallow)
+    if alone := sorted(sharp.keys() ^ blurred.keys()):
+        where = wide if alone[0] in blurred else shallow
+        raise InputError(
+            f"{where}: no photograph named {alone[0]!r} ({len(alone)} without a partner in {wide} and {shallow}); "
+            "add what is missing, or take its partner away"
+        )
+    if not sharp:
+        raise InputError(f"{wide}: no photographs in it; expected one for each in {shallow}")
+    return [ScenePair(blurred[stem].stem, sharp[stem], blurred[stem]) for stem in blurred]
 
 
 def made_from(pair: ScenePair, coc_limit: float) -> str:

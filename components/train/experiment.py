@@ -15,7 +15,6 @@ import torch
 from components.common import ledger
 from components.common.errors import InputError
 from components.common.storage import file_hash
-from components.datasets.crops import Crops
 from components.datasets.loader import Flips, Jitter, TrainingSet, Views, load_rows
 from components.datasets.prepared import PreparedSet, require_photographs
 from components.models.checkpoints import check_start, load_published
@@ -24,7 +23,7 @@ from components.models.registry import build_model
 from components.models.runtime import Device, memory_format
 from components.params import Best1, DepthTeacher, Params, Stage1Run, Stage2Run, Training
 from components.recipe import TrainingSplit, training_splits
-from components.train.best import Best, Overlap
+from components.train.best import Best, Crops, Overlap
 from components.train.objectives import Distilled, Projectors, StageOne, StageOneWithDepth, StageTwo, Supervision
 from components.train.schedules import distillation_weight
 from components.train.teacher_cache import TeacherFeatures
@@ -50,15 +49,10 @@ def course_of(params: Params, name: str, run: Stage1Run | Stage2Run, *, views: i
         run: of stage 1 or stage 2.
         views: of an image that its cached teachers saw, 0 = it has none.
     """
-    match run.training:
-        case "best1":
-            return best_of(params, name, params.best1)
-        case "best2":
-            return best_of(params, name, params.best2)
-        case "stage1":
-            return schedule_of(params, name, params.stage1, views=views)
-        case "stage2":
-            return schedule_of(params, name, params.stage2, views=views)
+    training: Training | Best1 = getattr(params, run.training)
+    if isinstance(training, Best1):
+        return best_of(params, name, training)
+    return schedule_of(params, name, training, views=views)
 
 
 def best_of(params: Params, run: str, training: Best1) -> Best:

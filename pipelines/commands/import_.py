@@ -106,11 +106,7 @@ def check_backbone(item: str) -> None:
 
 
 def only(paths: tuple[Path, ...]) -> Path:
-    """The one path.
-
-    Raises:
-        InputError: there are more.
-    """
+    """The one path; more are refused."""
     if len(paths) > 1:
         raise InputError(f"{paths[1]}: one path too many; name one file or folder")
     return paths[0]

@@ -17,7 +17,7 @@ from components.common.errors import InputError
 from components.common.storage import read_json
 from components.models.run_files import CARD, HISTORY, WEIGHTS
 from components.params import load_params
-from components.report.summaries import find_summaries, rows_of
+from components.report.summaries import find_summaries, text_of
 from pipelines.harness import options
 from pipelines.harness.context import Stage
 from pipelines.repo import dag
@@ -106,7 +106,7 @@ def watched_params(words: list[str], recorded: dict[str, Any], outs: list[Path])
 
 def log_output(stage: Stage, out: Path) -> None:
     """Log the curves, the scores and the weights that a folder holds."""
-    for row in rows_of(out / HISTORY):
+    for row in text_of(out / HISTORY).to_dict("records"):
         stage.metrics({key: float(value) for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
     for path in sorted(out.rglob("summary.json")):
         prefix = "" if path.parent == out else f"{path.parent.relative_to(out)}/"

@@ -1,5 +1,6 @@
 """What a person at the console sees of a reproduction: who began, how far it is, how it ended."""
 
+import atexit
 import logging
 import re
 import sys
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.system\.progress: (.*: ([\d.]+)/([\d.e+]+) (.*))$")
+PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.system\.progress: (.*: (([\d.]+)/([\d.e+]+) .*))$")
 NEWS = re.compile(r"error|warning|tried again|interrupted|going on after", re.IGNORECASE)
 """Lines of a stage that are shown as they come; everything is in its log."""
 MARKS = {"ran": "done", "restored": "from the run cache", "unchanged": "up to date"}
@@ -29,7 +30,9 @@ def bars() -> "Progress":
     from rich.progress import BarColumn, Progress, TextColumn
 
     name, note = (TextColumn(f"{{task.{each}}}", markup=False) for each in ("description", "fields[note]"))
-    return Progress(name, BarColumn(24), note, transient=True, auto_refresh=False)
+    shown = Progress(name, BarColumn(24), note, transient=True, auto_refresh=False)
+    atexit.register(shown.live.stop)  # however the command ends, the cursor comes back
+    return shown
 
 
 class Console:
@@ -55,8 +58,8 @@ class Console:
         with self._lock:
             if found := PROGRESS.match(line):
                 if self.bars and stage in self.running:
-                    done, total = float(found[2]), float(found[3])
-                    self.bars.update(self.running[stage], completed=done, total=total, note=found[4])
+                    done, total = float(found[3]), float(found[4])
+                    self.bars.update(self.running[stage], completed=done, total=total, note=found[2])
                 self._say(None if self.bars else found[1])
             elif line.startswith(NOT_AT_HAND):
                 self.gaps[stage] = line

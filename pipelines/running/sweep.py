@@ -17,7 +17,6 @@ from typing import Any
 
 from components.common.storage import atomic_dir, write_whole
 from components.common.yaml_files import dump_yaml
-from components.report.over_seeds import SEED, Sample, settings, tables
 from pipelines.repo import costs, recovery
 from pipelines.repo.clone import Say, share_inboxes
 from pipelines.repo.fingerprint import digest, load
@@ -116,6 +115,8 @@ class Sweep:
 
     def finish(self) -> None:
         """Write what is about all points, as far as it is not there, and let go of the clones."""
+        from components.report.over_seeds import SEED, Sample, settings, tables
+
         samples = [Sample(point.values, self.kept(point) / "scores") for point in self.points]
         tables(samples, self.folder, f"Sweep {axes_text(self.axes)}")
         for setting, seeds in settings(samples):

@@ -19,7 +19,7 @@ from pipelines.repo.lock_file import recorded_stages
 from pipelines.repo.revisions import git
 from pipelines.stages.ranking import ranked, scored_on
 
-PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "dvc", "prefect", "mlflow")
+PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "pandas", "matplotlib", "dvc", "prefect", "mlflow")
 
 
 def report(
