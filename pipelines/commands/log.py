@@ -24,7 +24,6 @@ from pipelines.repo import dag
 from pipelines.repo.fingerprint import Fingerprint, Pipeline, flatten, load
 from pipelines.repo.lock_file import recorded_stages
 from pipelines.repo.revisions import repository
-from pipelines.stages import report
 from pipelines.tracking.client import Store
 from pipelines.tracking.run import Run
 
@@ -87,7 +86,7 @@ def log(store: Store, depends_on: Fingerprint, recorded: dict[str, Any]) -> None
     for out in outs:
         log_output(stage, out)
     if stage.function == "report":
-        log_whole(stage, **options.parse(report.report, stage.arguments))
+        log_whole(stage)
     stage.run.end("FINISHED", moment=moment)
     if stage.run.store is None:
         raise InputError(f"{stage.name}: not logged, as MLflow fails; put it right and say it again")
@@ -118,8 +117,10 @@ def log_output(stage: Stage, out: Path) -> None:
         stage.model(out / WEIGHTS, name=card.get("run", out.name), experiment=experiment, train=card.get("train", ""))
 
 
-def log_whole(stage: Stage, *, scores: Path, models: Path, out: Path, **_: Path) -> None:
+def log_whole(stage: Stage) -> None:
     """Log on the run above what the stage `report` says of the reproduction."""
-    params = load_params()
-    found = find_summaries(scores, params.evaluated)
-    report.tell(stage, params, found, report.stages(Path()), models=models, page=out)
+    from pipelines.stages import report
+
+    params, given = load_params(), options.parse(report.report, stage.arguments)
+    found = find_summaries(given["scores"], params.evaluated)
+    report.tell(stage, params, found, report.stages(Path()), models=given["models"], page=given["out"])
