@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +65,7 @@ class Detector:
         cls,
         model: str | os.PathLike[str] = DEFAULT,
         *,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
+        device: str = "auto",
         fitted: Path | None = None,
     ) -> "Detector":
         """A detector, ready to use.
@@ -75,7 +74,7 @@ class Detector:
             model: "small" (the weights that ship), "dbdf", "lbp" or "hifst" (classical methods of the paper's Table
                 I), a folder of a trained run, a file of weights (.safetensors), or a checkpoint that the paper's
                 authors published (.pt, .pth).
-            device: of networks; auto: CUDA where there is one. Classical methods run on the CPU.
+            device: auto (CUDA where there is one), cpu or cuda, of networks. Classical methods run on the CPU.
             fitted: what "dbdf" has learned, if not what ships.
 
         Raises:
@@ -182,6 +181,8 @@ def network(path: Path, device: str) -> tuple[int, Find]:
     Raises:
         InputError: the file is broken or holds a depth teacher, the side of its input is nowhere, or no such device.
     """
+    import torch
+
     from components.maps.inference import at_full_size, probabilities, to_full_size
     from components.models import DETECTOR_NAMES
     from components.models.checkpoints import is_described, load_model, open_published
@@ -200,7 +201,7 @@ def network(path: Path, device: str) -> tuple[int, Find]:
         sizes = [size for _, size in photos]
         return [
             Found(partial(at_full_size, found, size), partial(to_full_size, found, size))
-            for found, size in zip(maps.split(1), sizes, strict=True)
+            for found, size in zip(torch.split(maps, 1), sizes, strict=True)
         ]
 
     return side, find

@@ -90,7 +90,7 @@ def probabilities(
 
 
 def at_full_size(found: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
-    """A map, float32 (1, 1, h, w) in [0, 1], brought bilinearly to (H, W): to be looked at and used, not to be scored."""
+    """A map, float32 (1, 1, h, w) in [0, 1], brought bilinearly to (H, W): to be used, not to be scored."""
     return np.asarray(F.interpolate(found, size, mode="bilinear")[0, 0].cpu().numpy())
 
 
