@@ -16,7 +16,7 @@ from dbdflow.detector import WEIGHTS
 from pipelines.cli import main
 from pipelines.repo import lock_file, recovery
 from pipelines.repo.lock_file import recorded_stages
-from pipelines.repo.remote import Output, fits, recorded
+from pipelines.repo.outputs import Output, fits, recorded
 from pipelines.repo.revisions import repository
 from pipelines.running.detectors import unknown, weights_of
 from pipelines.system import environment

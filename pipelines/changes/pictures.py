@@ -15,7 +15,8 @@ from components.common.errors import InputError
 from components.datasets.prepared import read_index
 from components.maps.files import MapArchive, grey
 from pipelines.changes.snapshot import PREDICTIONS, PREPARED, Snapshot
-from pipelines.repo.outputs import Outputs, fetch
+from pipelines.repo.outputs import Outputs
+from pipelines.repo.remote import fetch
 
 MAPS = (".zip",)
 SIDE, GAP = 192, 6  # pixels of a panel, and between two
@@ -57,9 +58,8 @@ class Pictures:
 
 def changed_most(root: Path, before: Snapshot, after: Snapshot, most: int) -> Pictures:
     """Compare the maps that both revisions have, those of outputs with another hash; strips of the first `most`."""
-    paths = [path for path, md5 in after.outputs.hashes.items() if is_other(path, md5, before.outputs)]
-    for side in (before, after):
-        fetch(root, side.commit, [path for path in paths if side.outputs.lacking(path, MAPS)])
+    paths = [path for path in after.outputs.below(PREDICTIONS) if is_other(path, before.outputs, after.outputs)]
+    fetch(root, [side.outputs.outs[path] for side in (before, after) for path in paths], MAPS)
     gaps: list[str] = []
     found: list[tuple[float, Pair, str]] = []
     for path in paths:
@@ -73,10 +73,9 @@ def changed_most(root: Path, before: Snapshot, after: Snapshot, most: int) -> Pi
     return Pictures(tuple(strips), sum(value > 0 for value, _, _ in found), len(found), tuple(gaps))
 
 
-def is_other(path: str, md5: str, before: Outputs) -> bool:
-    """Whether an output holds maps, and others than before."""
-    maps = PurePosixPath(path).parent == PurePosixPath(PREDICTIONS)
-    return maps and before.hashes.get(path, md5) != md5
+def is_other(path: str, before: Outputs, after: Outputs) -> bool:
+    """Whether both have an output, and not the same."""
+    return path in before.outs and before.outs[path].oid != after.outs[path].oid
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def pairs(path: str, before: Outputs, after: Outputs) -> Iterator[Pair]:
     """The archives of one output that differ, their content verified."""
     for new in after.files(path):
         old = before.file(path, new.path.name)
-        if new.path.suffix in MAPS and old is not None and old.md5 != new.md5:
+        if new.path.suffix in MAPS and old is not None and old.oid != new.oid:
             yield Pair(PurePosixPath(path).name, new.path.stem, old.checked(), new.checked())
 
 

@@ -15,7 +15,7 @@ from pipelines.repo import dag
 from pipelines.repo.clone import Clone, share_inboxes
 from pipelines.repo.dag import Dag
 from pipelines.repo.lock_file import recorded_stages
-from pipelines.repo.outputs import has_remote
+from pipelines.repo.remote import has_remote
 from pipelines.repo.revisions import commit_of, dvc, experiment_commit, git
 from pipelines.running.reproduction import reproduce
 from pipelines.system import environment

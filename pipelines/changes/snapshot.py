@@ -13,7 +13,8 @@ from components.report.records import RunRecord, read_published_maps, read_run
 from pipelines.repo.clone import cache_of
 from pipelines.repo.fingerprint import Pipeline, flatten, load, resolve
 from pipelines.repo.lock_file import recorded_stages
-from pipelines.repo.outputs import Outputs, fetch
+from pipelines.repo.outputs import Outputs, outputs_of
+from pipelines.repo.remote import fetch
 from pipelines.repo.revisions import checked_out, commit_of, short
 from pipelines.running.console import brief
 
@@ -52,7 +53,7 @@ class Snapshot:
 
     def without_result(self, why: str) -> "Snapshot":
         """The same revision, nothing of whose result counts."""
-        return replace(self, stages={}, records={}, outputs=Outputs({}, self.outputs.cache), gaps=(why,))
+        return replace(self, stages={}, records={}, outputs=Outputs((), self.outputs.cache), gaps=(why,))
 
 
 def take(root: Path, name: str | None) -> Snapshot:
@@ -69,9 +70,9 @@ def take(root: Path, name: str | None) -> Snapshot:
         entries = recorded_stages(folder)  # of stages that are gone, too
         stages = {stage: entries[stage] for stage in pipeline.stages() if stage in entries}
         gaps = list(doubts(told, pipeline, stages))
-    outputs = Outputs(stages, cache_of(root))
+    outputs = Outputs(outputs_of(stages), cache_of(root))
     asked = [*outputs.below(SCORES), *outputs.below(MODELS)]
-    fetch(root, commit, [path for path in asked if outputs.lacking(path, SMALL)])
+    fetch(root, [outputs.outs[path] for path in asked], SMALL)
     with laid_out(outputs, asked, gaps, told) as folder:
         records = read_records(outputs, folder, params.get("evaluated", []))
     return Snapshot(told, commit, flatten(params), stages, records, outputs, tuple(gaps))

@@ -6,7 +6,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from components.common.errors import InputError
-from pipelines.running.photographs import plan_maps, predict_maps, told
+from pipelines.running.photographs import plan_maps, predict_maps, without_map
 from pipelines.system import environment, processes
 
 
@@ -32,4 +32,4 @@ def predict(photos: list[str], model: str = "small", out: str = "maps", device: 
     create_table_artifact(rows, key="maps-written", description="white = in focus")
     log.info("%d maps in %s (white = in focus)", len(plan.done), out)
     if plan.left_out:
-        raise InputError(told(plan.left_out))
+        raise InputError(without_map(plan.left_out))

@@ -69,12 +69,13 @@ class Clone:
 
     def _share(self, new: Path) -> None:
         """Give the clone DVC's cache and what git ignores in the inboxes; check out what the cache has."""
-        from configobj import ConfigObj  # DVC's own format; `dvc config` takes a second
+        from dvc.repo import Repo
 
-        local = ConfigObj(str(self.root / ".dvc" / "config.local"))
-        local["cache"] = {**local.get("cache", {}), "dir": str(cache_of(self.root))}
-        local.filename = str(new / ".dvc" / "config.local")
-        local.write()
+        with Repo(str(self.root)) as repo, Repo(str(new)) as other, other.config.edit("local") as local:
+            local.update(repo.config.read("local"))
+            local["cache"]["dir"] = str(cache_of(self.root))
+            for name, each in repo.config["remote"].items():  # what DVC pulls for a stage is held to its hash, too
+                local["remote"][name] = {**local["remote"].get(name, {}), "url": each["url"], "verify": True}
         share_inboxes(self.root, new)
         if self.lock is not None and recorded_stages(self.lock.parent):
             shutil.copy2(self.lock, new / "dvc.lock")

@@ -1,137 +1,172 @@
 """What goes to a DVC remote and comes back, every object held to its hash.
 
-DVC's own `push` and `pull` go by the names of objects (docs/sharing.md says what becomes of a damaged one). Here an
-object is hashed on its way, before it is in the cache, and what is damaged or missing is named.
+DVC carries the objects, several at once, and hashes what arrives. Its own `push` and `pull` trust the names of objects
+and do not say which one is damaged (docs/sharing.md): here it is named, and kept out of the cache and of the remote.
 """
 
-import os
+import logging
 import shutil
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import chdir, contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import InputError
-from pipelines.repo.lock_file import LOCK, broken, recorded_stages
-from pipelines.repo.objects import LISTING, listed, md5
+from pipelines.repo.outputs import LISTING, Output, listed
 from pipelines.system.progress import Progress
 
-MODE = 0o444  # DVC takes an object with these rights for whole
+log = logging.getLogger(__name__)
+
+Store = Any
+"""DVC's cache or a remote, `dvc_data.hashfile.db.HashFileDB`; DVC is untyped."""
 
 
-@dataclass(frozen=True)
-class Output:
-    """An output as `dvc.lock` records it: its stage, its path in the checkout, its object's name (MD5, `.dir`)."""
-
-    stage: str
-    path: str
-    oid: str
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """An object that could not be had or sent: the outputs that it belongs to, and what is the matter in words."""
-
-    outputs: tuple[Output, ...]
-    message: str
-
-
-Places = Mapping[str, Sequence[tuple[Output, str]]]
-"""Object's name -> the outputs that it belongs to, each with the file in it ('' for the output itself)."""
-
-
-def recorded(root: Path, words: Sequence[str] = ()) -> list[Output]:
-    """The outputs in `dvc.lock`; with `words` those of that path, below it, or of that stage.
-
-    Raises:
-        InputError: no `dvc.lock`; a word that fits no output.
-    """
-    stages = recorded_stages(root)
-    if not stages:
-        raise InputError(
-            f"{root / 'dvc.lock'}: no such file, or no stage in it; it says which outputs belong to this commit: "
-            "whoever reproduced has to commit it (`git add dvc.lock`), or reproduce here (`dbdflow reproduce`)"
-        )
-    made = [(stage, out) for stage, told in stages.items() for out in told.get("outs", ())]
-    if lacking := [out["path"] for _, out in made if "md5" not in out]:
-        raise broken(root / LOCK, f"no hash of {lacking[0]}")
-    outs = [Output(stage, out["path"], out["md5"]) for stage, out in made]
-    for word in words:
-        if not any(fits(out, word, root) for out in outs):
-            raise InputError(f"{word}: no output or stage of dvc.lock, e.g. {outs[-1].path} or {outs[-1].stage}")
-    return [out for out in outs if not words or any(fits(out, word, root) for word in words)]
-
-
-def fits(out: Output, word: str, root: Path) -> bool:
-    """Whether a word names the output's stage, or a path, relative to the working folder, that it is or lies in."""
-    path = root / out.path
-    return word in (out.stage, out.stage.partition("@")[0]) or Path(os.path.abspath(word)) in (path, *path.parents)
-
-
-class Store:
+class Exchange:
     """The cache of a checkout and one of its remotes."""
 
-    def __init__(self, repo: Any, name: str | None, command: str) -> None:  # noqa: ANN401 (DVC is untyped)
-        self.remote = repo.cloud.get_remote_odb(name, command)
-        self.cache = repo.cache.local
-        self.arriving = Path(self.cache.path).parents[1] / "arriving"
-        self.jobs = self.remote.fs.jobs
+    def __init__(self, repo: Any, name: str | None, command: str) -> None:  # noqa: ANN401
+        self.remote, self.cache, self.command = repo.cloud.get_remote_odb(name, command), repo.cache.local, command
+        folder = Path(self.cache.path).parents[1] / "arriving"
+        self.arriving = type(self.cache)(self.cache.fs, str(folder), hash_name="md5")
 
-    def address(self, oid: str) -> str:
-        return str(self.remote.fs.unstrip_protocol(self.remote.oid_to_path(oid)))
+    def fetch(self, outs: Sequence[Output], suffixes: tuple[str, ...] = ("",)) -> tuple[list[str], int]:
+        """Bring what the cache lacks of outputs' files with these endings into it.
 
-    def here(self, oid: str) -> Path:
-        return Path(self.cache.oid_to_path(oid))
+        Returns:
+            What could not be had and why, in words, and the number of objects that came.
+        """
+        faults, fetched, names = dict[str, str](), 0, dict[str, list[str]]()
+        for _ in range(2):  # listings first: they say what else there is
+            names = self._names(outs)
+            asked = {
+                oid
+                for oid, paths in names.items()
+                if oid.endswith(LISTING) or any(path.endswith(suffixes) for path in paths)
+            }
+            lacking = sorted(asked - faults.keys() - self._here(asked))
+            there = self._there(lacking)
+            try:
+                self._copy(self.remote, self.arriving, there, checked=True)
+            finally:  # what has come stays, also where one is stopped
+                whole = self.arriving.oids_exist(there)
+                for oid in filter(self.cache.exists, whole):  # damaged, or it would be here
+                    self.cache.delete(oid)
+                self.cache.add([*map(self.arriving.oid_to_path, whole)], self.cache.fs, whole, hardlink=True)
+            found = self._faults(self.remote, "the remote", [oid for oid in lacking if oid not in whole])
+            faults |= {oid: fault or "came damaged" for oid, fault in found.items()}
+            fetched += len(whole)
+        return worded(names, faults), fetched
 
-    def has(self, oid: str) -> bool:
-        return self.here(oid).exists()
+    def send(self, outs: Sequence[Output], *, again: bool) -> tuple[list[str], int, int]:
+        """Bring outputs to the remote, with `again` over what is there.
 
-    def present(self, oids: Iterable[str]) -> set[str]:
+        Returns:
+            What could not be sent and why, in words, the number of objects sent, and of those that were there.
+        """
+        names, tops = self._names(outs), {out.oid for out in outs}
+        faults, sent, there = self._send(names.keys() - tops, again=again)
+        whole = {out.oid for out in outs if faults.keys().isdisjoint(self.objects(out))}
+        more, *counts = self._send(whole, again=again)  # a listing goes after what it lists, and not without it
+        return worded(names, faults | more), sent + counts[0], there + counts[1]
+
+    def whole(self, outs: Iterable[Output]) -> list[Output]:
+        """Outputs of which the cache has every object."""
+        return [out for out in outs if self._here(objects := self.objects(out)) == objects.keys()]
+
+    def objects(self, out: Output) -> dict[str, str]:
+        """Object -> the file of an output that it is; those that are listed, once the listing is here."""
+        found = {out.oid: out.path}
+        if out.oid.endswith(LISTING) and self._here(found):
+            files = listed(Path(self.cache.oid_to_path(out.oid)))
+            found |= {oid: f"{out.path}/{name}" for name, oid in files.items()}
+        return found
+
+    def _names(self, outs: Iterable[Output]) -> dict[str, list[str]]:
+        """Object -> the files of outputs that it is."""
+        found: dict[str, list[str]] = {}
+        for oid, path in (pair for out in outs for pair in self.objects(out).items()):
+            found.setdefault(oid, []).append(path)
+        return found
+
+    def _here(self, oids: Iterable[str]) -> set[str]:
+        """Those that the cache has whole; what it has not hashed since it was written is hashed."""
+        from dvc_data.hashfile.hash import hash_file
+
+        found = set[str]()
+        for oid in oids:
+            with suppress(FileNotFoundError):
+                _, content = hash_file(self.cache.oid_to_path(oid), self.cache.fs, "md5", self.cache.state)
+                if str(content.value).removesuffix(LISTING) == oid.removesuffix(LISTING):
+                    found.add(oid)
+        return found
+
+    def _there(self, oids: Collection[str]) -> set[str]:
         """Those that the remote has, by their names."""
-        with asking(self):
-            return set(self.remote.oids_exist(list(oids), jobs=self.jobs))
+        with self._asking():
+            found = set(self.remote.list_oids_exists(oids))
+            if oids and not found:  # over HTTP a server that fails has nothing, too: reading tells
+                with suppress(FileNotFoundError):
+                    self.remote.fs.fs.cat_file(self.remote.oid_to_path(next(iter(oids))), end=1)
+            return found
 
-    def fetch(self, oid: str) -> str | None:
-        """Bring an object into the cache; what is the matter with it, if anything."""
-        arrived = self.arriving / f"{oid}.{threading.get_ident()}"
+    def _send(self, oids: Collection[str], *, again: bool) -> tuple[dict[str, str], int, int]:
+        """Send what is whole: what is the matter with the others, how many were sent, how many were there."""
+        there = set() if again else self._there(oids)
+        found = self._faults(self.cache, "this machine's cache", [oid for oid in oids if oid not in there])
+        faults = {oid: fault for oid, fault in found.items() if fault}
+        self._copy(self.cache, self.remote, found.keys() - faults.keys(), checked=False)
+        return faults, len(found) - len(faults), len(there)
+
+    def _copy(self, source: Store, target: Store, oids: Collection[str], *, checked: bool) -> None:
+        """Have DVC copy objects over what is there; `checked`: what is there whole stays, what comes damaged goes."""
+        from fsspec.callbacks import Callback
+
+        progress = Progress(self.command)
+        shown = Callback(hooks={"shown": lambda size, value, **_: progress.show(value, size, "objects")})
+        with self._asking():
+            paths = [source.oid_to_path(oid) for oid in oids]
+            target.add(paths, source.fs, list(oids), verify=checked, check_exists=checked, callback=shown)
+
+    def _faults(self, store: Store, where: str, oids: Collection[str]) -> dict[str, str]:
+        """What is the matter with objects by their content, empty for those that are whole."""
+        from dvc_data.hashfile.hash import file_md5
+
+        def fault(oid: str) -> str:
+            address = store.fs.unstrip_protocol(store.oid_to_path(oid))
+            try:
+                found = file_md5(store.oid_to_path(oid), store.fs)
+            except FileNotFoundError:
+                return f"not in {where} ({address})"
+            return "" if found == oid.removesuffix(LISTING) else f"damaged in {where} ({address} has the MD5 {found})"
+
+        with self._asking(), ThreadPoolExecutor(store.fs.jobs) as pool:
+            return dict(zip(oids, pool.map(fault, oids), strict=True))
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Each kind of remote has errors of its own; here they are all one message.
+
+        Raises:
+            InputError: the remote cannot be reached, lets nobody in, or fails.
+        """
         try:
-            self.remote.fs.get_file(self.remote.oid_to_path(oid), str(arrived))
-        except FileNotFoundError:
-            return f"not in the remote ({self.address(oid)})"
-        if (found := md5(arrived)) != oid.removesuffix(LISTING):
-            arrived.unlink()
-            return f"damaged in the remote ({self.address(oid)} has the MD5 {found})"
-        self.here(oid).parent.mkdir(parents=True, exist_ok=True)
-        arrived.chmod(MODE)
-        os.replace(arrived, self.here(oid))
-        return None
+            yield
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            raise InputError(
+                f"{self.remote.fs.unstrip_protocol(self.remote.path)} does not do what is asked ({message}); look at "
+                "its address (`dvc remote list`), the network, and the credentials in your environment"
+            ) from error
 
-    def send(self, oid: str) -> str | None:
-        """Bring an object to the remote; what is the matter with it, if anything."""
-        if not self.has(oid):
-            return "not in this machine's cache"
-        if (found := md5(self.here(oid))) != oid.removesuffix(LISTING):
-            return f"damaged in this machine's cache ({self.here(oid)} has the MD5 {found}); not sent"
-        self.remote.add(str(self.here(oid)), self.cache.fs, oid, check_exists=False)
-        return None
 
-    def places(self, outputs: Iterable[Output]) -> tuple[Places, Places]:
-        """Objects that are outputs or list them; objects that are listed (of the listings in the cache)."""
-        tops: dict[str, list[tuple[Output, str]]] = {}
-        files: dict[str, list[tuple[Output, str]]] = {}
-        for out in outputs:
-            tops.setdefault(out.oid, []).append((out, ""))
-            if out.oid.endswith(LISTING) and self.has(out.oid):
-                for name, file in listed(self.here(out.oid)).items():
-                    files.setdefault(file, []).append((out, name))
-        return tops, files
+def worded(names: Mapping[str, Sequence[str]], faults: Mapping[str, str]) -> list[str]:
+    """Objects' faults, by the files that they are."""
+    return sorted(f"{', '.join(names[oid])}: {fault}" for oid, fault in faults.items())
 
 
 @contextmanager
-def opened(root: Path, name: str | None, command: str) -> Iterator[tuple[Any, Store]]:
+def opened(root: Path, name: str | None, command: str) -> Iterator[tuple[Any, Exchange]]:
     """DVC on a checkout, and its remote `name` (by default the default one).
 
     Raises:
@@ -142,75 +177,33 @@ def opened(root: Path, name: str | None, command: str) -> Iterator[tuple[Any, St
 
     try:
         with chdir(root), Repo(str(root), _wait_for_lock=True) as repo:  # DVC takes paths from where one is
-            store = Store(repo, name, command)
+            exchange = Exchange(repo, name, command)
             try:
-                yield repo, store
+                yield repo, exchange
             finally:
-                shutil.rmtree(store.arriving, ignore_errors=True)
+                shutil.rmtree(exchange.arriving.path, ignore_errors=True)
     except DvcException as error:
         raise InputError(f"{command}: {' '.join(str(error).split())} (docs/sharing.md shows how)") from error
 
 
-@contextmanager
-def asking(store: Store) -> Iterator[None]:
-    """Each kind of remote has errors of its own; here they are all one message.
+def has_remote(root: Path) -> bool:
+    """Whether a checkout has a default DVC remote."""
+    from dvc.repo import Repo
 
-    Raises:
-        InputError: the remote cannot be reached, lets nobody in, or fails.
+    with Repo(str(root)) as repo:
+        return bool(repo.config["core"].get("remote"))
+
+
+def fetch(root: Path, outputs: Sequence[Output], suffixes: tuple[str, ...]) -> None:
+    """Bring outputs' files with these endings from the default remote, if there is one, into the cache.
+
+    What cannot be had is warned of: whoever reads it next says that it is missing.
     """
-    try:
-        yield
-    except Exception as error:
-        message = f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{store.remote.fs.unstrip_protocol(store.remote.path)} does not do what is asked ({message}); look at its "
-            "address (`dvc remote list`), the network, and the credentials in your environment"
-        ) from error
-
-
-def check_out(repo: Any, paths: Iterable[str], *, force: bool) -> None:  # noqa: ANN401
-    """Put outputs in place as `dvc.lock` has them (targets of DVC's own checkout are looked for from where one is).
-
-    Raises:
-        InputError: what is in place is nowhere else, and `force` is not given.
-        DvcException: an object is not in the cache.
-    """
-    from dvc.exceptions import ConfirmRemoveError
-
-    wanted = {str(Path(repo.root_dir, path)) for path in paths}
-    with repo.lock:
-        for out in repo.index.outs:
-            if out.fs_path in wanted:
-                try:
-                    out.checkout(force=force)
-                except ConfirmRemoveError as error:
-                    raise InputError(
-                        f"{out.fs_path}: it was changed, and what is there is nowhere else; keep a copy of it, then "
-                        "`--force` puts the recorded one in its place"
-                    ) from error
-
-
-def transfer(store: Store, places: Places, move: Callable[[str], str | None], told: str) -> list[Trouble]:
-    """Fetch or send objects, several at once; what could not be had."""
-    found: list[Trouble] = []
-    store.arriving.mkdir(parents=True, exist_ok=True)
-    progress = Progress(told)
-    with asking(store):
-        for done, (oid, message) in enumerate(at_once(move, places, store.jobs), 1):
-            progress.show(done, len(places), "objects")
-            if message:
-                named = ", ".join(f"{out.path}{f'/{file}' if file else ''}" for out, file in places[oid])
-                found.append(Trouble(tuple(out for out, _ in places[oid]), f"{named}: {message}"))
-    return found
-
-
-def at_once(move: Callable[[str], str | None], oids: Iterable[str], jobs: int) -> Iterator[tuple[str, str | None]]:
-    """Each object with what came of it, as they end; what has not begun is dropped when one of them raises."""
-    with ThreadPoolExecutor(jobs, thread_name_prefix="object") as pool:
-        running = {pool.submit(move, oid): oid for oid in oids}
+    if outputs and has_remote(root):
         try:
-            for future in as_completed(running):
-                yield running[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            with opened(root, None, "fetch") as (_, exchange):
+                lacking, _ = exchange.fetch(outputs, suffixes)
+        except InputError as error:
+            lacking = [str(error)]
+        if lacking:
+            log.warning("the DVC remote does not give %d objects, e.g. %s", len(lacking), lacking[0])

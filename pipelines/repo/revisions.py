@@ -76,16 +76,15 @@ def commit_of(root: Path, name: str) -> str:
     Raises:
         InputError: there is no such revision here.
     """
-    word = f"{name}^{{commit}}"
-    command = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", word]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    found = done.stdout.strip() if done.returncode == 0 else experiment_commit(root, name)
-    if not found:
+    try:
+        return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+    except InputError as error:
+        if found := experiment_commit(root, name):
+            return found
         raise InputError(
             f"{name!r}: no such revision in {root}; expected a branch, tag, commit or DVC experiment (`git log`, "
             "`dvc exp list`; in CI check out the whole history, `fetch-depth: 0`)"
-        )
-    return found
+        ) from error
 
 
 def short(name: str) -> str:
@@ -121,12 +120,9 @@ def changed_lines(root: Path, base: str, head: str) -> dict[str, str]:
 def git_commit() -> tuple[str | None, bool]:
     """The commit that is checked out and whether tracked files differ from it (dvc.lock apart: a run changes it)."""
     try:
-        commit = _git("rev-parse", "HEAD")
-        return commit, bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock"))
-    except (OSError, subprocess.SubprocessError):
+        commit = git(Path(), "rev-parse", "HEAD").strip()
+        return commit, bool(
+            git(Path(), "--no-optional-locks", "status", "--porcelain", "-uno", "--", ".", ":!dvc.lock")
+        )
+    except InputError:
         return None, False
-
-
-def _git(*words: str) -> str:
-    command = ["git", "--no-optional-locks", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()

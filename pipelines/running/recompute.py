@@ -13,19 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from components.common.errors import InputError
 from components.common.yaml_files import read_text
 from pipelines.repo import dag
 from pipelines.repo.clone import Clone, cache_of, changed_files
 from pipelines.repo.fingerprint import load, overlap
-from pipelines.repo.objects import LISTING, listed, md5, place
-from pipelines.repo.remote import Output, check_out, recorded
+from pipelines.repo.outputs import Output, Outputs, md5, recorded
 from pipelines.repo.revisions import git
 from pipelines.running.console import Console
 from pipelines.running.launch import Launcher
 from pipelines.running.numbers import SAME, Apart, apart
 from pipelines.running.reproduction import child_environment, new_logs
-from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.running.resources import Lease, Slots, read_needs, stage_need
 from pipelines.running.walk import Done
 from pipelines.system import environment, locks
 from pipelines.system.stopping import Stop
@@ -102,10 +100,8 @@ def alone() -> Iterator[Path]:
     """The folder for the clone, empty; removed in the end."""
     folder = environment.state() / "verify"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = locks.take(environment.state() / "verify.lock")
-    if lock is None:
-        raise InputError(f"{environment.root()}: another `dbdflow verify` runs here; wait for it, or end it")
-    with lock:
+    busy = f"{environment.root()}: another `dbdflow verify` runs here; wait for it, or end it"
+    with locks.held(environment.state() / "verify.lock", busy):
         shutil.rmtree(folder)  # what one that was killed has left
         try:
             yield folder
@@ -118,15 +114,13 @@ class Bench:
 
     def __init__(self, clone: Clone, console: Console, stop: Stop, tolerance: float) -> None:
         self.root, self.console, self.stop, self.tolerance = clone.folder, console, stop, tolerance
-        self.cache = cache_of(clone.root) / "files" / "md5"
         self.lock = (clone.folder / "dvc.lock").read_bytes()
-        self.outputs = recorded(clone.folder)
+        self.recorded = Outputs(recorded(clone.folder), cache_of(clone.root))
         self.needs = read_needs()
-        threads, device = runtime_of(load(clone.folder / "params.yaml"))
-        self.slots = Slots(Machine.here(), threads=threads, device=device)
-        told = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
-        told |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_COURIER": "off"}
-        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, told, console.line, OPTIONS)
+        self.slots = Slots.of(clone.folder)
+        given = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
+        given |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_MLFLOW": "off"}
+        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, given, console.line, OPTIONS)
 
     def check(self, stage: str) -> Verdict | None:
         """Compute one stage again; None when stopped."""
@@ -150,12 +144,14 @@ class Bench:
         from dvc.repo import Repo
 
         entry = load(self.root / "dvc.lock")["stages"][stage]
-        inputs = [out for out in self.outputs if any(overlap(out.path, dep["path"]) for dep in entry.get("deps", ()))]
-        if lacking := [out.path for out in inputs if not self.kept(out.oid).exists()]:
+        deps = [dep["path"] for dep in entry.get("deps", ())]
+        inputs = [path for path in self.recorded.outs if any(overlap(path, dep) for dep in deps)]
+        if lacking := [path for path in inputs if not self.recorded.top(path).place.exists()]:
             return f"its input {lacking[0]} is not in the cache; `dbdflow pull {lacking[0]}` fetches it"
         try:
             with Repo(str(self.root), _wait_for_lock=True) as repo:
-                check_out(repo, [out.path for out in inputs], force=True)
+                if inputs:
+                    repo.checkout([str(self.root / path) for path in inputs], force=True)
                 (known,) = [each for each in repo.index.stages if dag.named(each.addressing) == stage] or [None]
                 with repo.lock:
                     status = known.status() if known else {stage: [f"dvc.yaml has no stage {stage}"]}
@@ -163,9 +159,6 @@ class Bench:
             return str(error).replace("\n", " ").strip()
         entries = [each for found in status.values() for each in found if set(each) != {"changed outs"}]
         return f"out of date: {', '.join(dag.reasons(entries, entry, self.root))}" if entries else None
-
-    def kept(self, oid: str) -> Path:
-        return place(self.cache, oid)
 
     def _run(self, stage: str) -> Done | None:
         need = stage_need(stage, self.needs)
@@ -179,8 +172,8 @@ class Bench:
             lease.release()
 
     def _compare(self, stage: str) -> Verdict:
-        now = {out.path: out.oid for out in recorded(self.root) if out.stage == stage}
-        changed = [out for out in self.outputs if out.stage == stage and now[out.path] != out.oid]
+        now = {out.path: out.oid for out in recorded(self.root)}
+        changed = [out for out in self._outs(stage) if now[out.path] != out.oid]
         if not changed:
             return Verdict(stage, "same bytes")
         found = sorted((each for out in changed for each in self._differences(out)), reverse=True)
@@ -192,39 +185,30 @@ class Bench:
 
     def _differences(self, out: Output) -> Iterator[Apart]:
         """For each file of an output that has other bytes now, how far it is from the recorded one."""
-        if not self.kept(out.oid).exists():
+        try:
+            before = {str(file.path): file for file in self.recorded.files(out.path)}
+        except InputError:
             yield Apart(float("inf"), f"{out.path}: other bytes; the recorded ones are not in the cache to compare")
             return
-        before, now = self._listed(out), files(self.root / out.path)
-        for name in sorted(before.keys() | now.keys()):
-            path = f"{out.path}/{name}" if name else out.path
-            if name not in now or name not in before:
-                yield Apart(float("inf"), f"{path} is {'gone' if name in before else 'new'}")
-            elif md5(now[name]) != before[name]:
-                found = apart(self.kept(before[name]), now[name], PurePosixPath(path).suffix)
+        top = self.root / out.path
+        now = {file.relative_to(self.root).as_posix(): file for file in (top, *top.rglob("*")) if file.is_file()}
+        for path in sorted(before.keys() | now.keys()):
+            if path not in now or path not in before:
+                yield Apart(float("inf"), f"{path} is {'gone' if path in before else 'new'}")
+            elif md5(now[path]) != before[path].oid:
+                found = apart(before[path].place, now[path], PurePosixPath(path).suffix)
                 yield Apart(found.size, f"{path}: {found.where}" if found != SAME else f"{path}: layout only")
 
-    def _listed(self, out: Output) -> dict[str, str]:
-        """File of a recorded output ('' for itself) -> its object."""
-        if not out.oid.endswith(LISTING):
-            return {"": out.oid}
-        return listed(self.kept(out.oid))
+    def _outs(self, stage: str) -> list[Output]:
+        return [out for out in self.recorded.outs.values() if out.stage == stage]
 
     def _clear(self, stage: str) -> None:
         """Take what came out away, so that the next stage gets the recorded one."""
-        for out in self.outputs:
-            if out.stage == stage:
-                path = self.root / out.path
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for out in self._outs(stage):
+            path = self.root / out.path
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         (self.root / "dvc.lock").write_bytes(self.lock)
 
 
 REPORTING = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID")
 """What tells a stage of servers; one that is only checked reports to none."""
-
-
-def files(path: Path) -> dict[str, Path]:
-    """Name in an output ('' for a file that is one) -> the file."""
-    if not path.is_dir():
-        return {"": path}
-    return {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}

@@ -17,6 +17,7 @@ from pipelines.changes.snapshot import take
 from pipelines.cli import main
 from pipelines.commands.ci import MARKER
 from pipelines.repo import costs
+from pipelines.repo.clone import Clone
 from pipelines.repo.costs import Cost
 from pipelines.repo.fingerprint import load
 from pipelines.repo.revisions import clone_at, commit_of
@@ -220,7 +221,7 @@ def test_diff_writes_text_markdown_and_a_page(history: History, tmp_path: Path) 
     assert "+1.0000" in page
     assert page.count("data:image/png;base64,") == 1
     assert "http" not in page.replace("http-equiv", "")
-    assert page.count('<path class="line s0 dashed"') == page.count('<path class="line s0 solid" data-run') == 2
+    assert page.count('class="line s0 dashed" data-run') == page.count('class="line s0 solid" data-run') == 2
 
 
 def test_what_the_cache_lacks_is_told_and_the_rest_is_compared(copy: History) -> None:
@@ -285,6 +286,24 @@ def test_a_fresh_clone_pulls_what_its_stages_need(copy: History, tmp_path: Path)
     assert there >= {"models/first", "models/second", "predictions/first", "predictions/second"}
     (tmp_path / "poor/.dvc/config").write_text("")
     assert len(run.pulled(tmp_path / "poor", ()).to_do()) == 7
+
+
+def test_a_clone_takes_nothing_damaged_from_a_remote(copy: History, tmp_path: Path) -> None:
+    copy.call("dvc", "remote", "add", "--default", "store", "../store")
+    copy.call("dvc", "push", "--quiet")
+    whole, spoilt = (copy.cached(f"data/scores/{name}", "summary.json") for name in ("second", "first"))
+    kept = tmp_path / "store" / spoilt.relative_to(copy.root / ".dvc/cache")
+    kept.chmod(0o644)
+    kept.write_bytes(b"spoilt")
+    kept.chmod(0o444)
+    for path in (whole, spoilt):
+        path.unlink()
+    clone = Clone(copy.root, tmp_path / "far/away/clone", copy.commit("with a remote"), everything=False)
+    clone.make(print)
+    run.pull(clone.folder, ["evaluate@first", "evaluate@second"])
+    assert (whole.exists(), spoilt.exists()) == (True, False)
+    assert (clone.folder / "data/scores/second/summary.json").is_file()
+    assert not run.has_outputs(clone.folder, "evaluate@first")
 
 
 def test_ci_run_makes_a_result_beside_the_workspace(copy: History, tmp_path: Path) -> None:

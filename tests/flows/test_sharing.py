@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from dvc.repo import Repo
 
 from pipelines.cli import main
+from pipelines.system.progress import Progress
 from tests.flows.conftest import Checkout, free_port, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's, of its own library
@@ -187,6 +188,16 @@ def test_what_is_damaged_in_a_folder_is_named_and_put_right(
     assert called(shared_by, monkeypatch, "push")[1].startswith("0 objects sent, 4 were there")
 
     here = shared_by.root / ".dvc/cache" / object_of(b"1 2 3")
+    here.chmod(0o644)
+    here.write_bytes(FLIPPED)
+    here.chmod(0o444)
+    shutil.rmtree(shared_by.root / "data/out")
+    code, said = called(shared_by, monkeypatch, "push", "--again")
+    assert (code, f"error: data/out/a: damaged in this machine's cache ({here} has the MD5 " in said) == (1, True)
+    code, said = called(shared_by, monkeypatch, "pull")
+    assert (code, said.startswith("2 outputs in place, 1 objects fetched and checked")) == (0, True)
+    assert (shared_by.root / "data/out/a").read_bytes() == b"1 2 3"
+
     here.unlink()
     code, said = called(shared_by, monkeypatch, "push", "--again")
     assert (code, "error: data/out/a: not in this machine's cache" in said) == (1, True)
@@ -201,6 +212,7 @@ def test_what_is_damaged_in_a_folder_is_named_and_put_right(
     [
         (["url = /nowhere"], ["pull", "data/aut"], "data/aut: no output or stage of dvc.lock, e.g. data/total"),
         (["url = /nowhere"], ["pull", "-r", "other"], "pull: config file error: remote 'other' doesn't exist"),
+        (["url = http://127.0.0.1:1/x"], ["push"], "http://127.0.0.1:1/x/files/md5 does not do what is asked (Cl"),
     ],
 )
 def test_what_cannot_be_shared_is_one_message(
@@ -211,3 +223,33 @@ def test_what_cannot_be_shared_is_one_message(
     assert code == 2
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+def test_what_was_changed_here_stays(shared_by: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert called(shared_by, monkeypatch, "push")[0] == 0
+    mine = shared_by.root / "data/out/mine"
+    mine.write_text("nowhere else")
+    code, said = called(shared_by, monkeypatch, "pull")
+    assert code == 2
+    assert said.startswith("error: pull: Can't remove the following unsaved files without confirmation. Use `--force`")
+    assert (str(mine) in said, len(said.splitlines())) == (True, 1)
+    assert mine.read_text() == "nowhere else"
+    assert called(shared_by, monkeypatch, "pull", "--force")[0] == 0
+    assert not mine.exists()
+
+
+def test_what_has_come_stays_where_one_is_stopped(shared_by: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert called(shared_by, monkeypatch, "push")[0] == 0
+    other = clone(shared_by, "other")
+
+    def stop(_: Progress, done: int, total: int, message: str) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "show", stop)
+        code, said = called(other, monkeypatch, "pull")
+    assert (code, said.startswith("interrupted")) == (130, True)
+    assert len([path for path in (other.root / ".dvc/cache").rglob("*") if path.is_file()]) == 1
+    assert not (other.root / "data/total").exists()
+    assert called(other, monkeypatch, "pull")[1].startswith("2 outputs in place, 3 objects fetched and checked")
