@@ -18,7 +18,7 @@ from components.common.errors import InputError
 from components.common.storage import read_json
 from components.models.run_files import CARD, HISTORY, WEIGHTS
 from components.params import load_params
-from components.report.summaries import find_summaries, rows_of
+from components.report.summaries import find_summaries, text_of
 from pipelines.harness import options
 from pipelines.harness.context import Stage
 from pipelines.repo import dag
@@ -99,7 +99,7 @@ def log_output(stage: Stage, out: Path) -> None:
     card: Mapping[str, Any] = read_json(out / CARD) if (out / CARD).exists() else {}
     if card:
         stage.params(card.get("params", {}) | {key: card[key] for key in ("run", "stage", "loss") if key in card})
-    for row in rows_of(out / HISTORY):
+    for row in text_of(out / HISTORY).to_dict("records"):
         stage.metrics({key: float(value) for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
     for path in sorted(out.rglob("summary.json")):
         prefix = "" if path.parent == out else f"{path.parent.relative_to(out)}/"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from components.common.errors import InputError
 from components.common.yaml_files import read_text
 from pipelines.repo import dag
 from pipelines.repo.clone import Clone, cache_of, changed_files
