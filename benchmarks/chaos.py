@@ -1,9 +1,9 @@
 """Kills a random process of a reproduction at a random moment, resumes it, and compares: writes benchmarks/CHAOS.md.
 
-Each round begins with nothing but the smoke preset, kills one process with -9 (the reproduction, DVC, a stage, the
-courier; every fifth round under `dbdflow up` and through a deployment: also the server, the worker, the flow run),
-looks what is left ten seconds later, and reproduces again. In the end dvc.lock and the report's numbers have to be
-those of an undisturbed run, and no process, lock or RUNNING run may be left.
+Each round begins with nothing but the smoke preset, kills one process with -9 (the reproduction, DVC, a stage; every
+fifth round under `dbdflow up` and through a deployment: also the server, the worker, the flow run), looks what is left
+ten seconds later, and reproduces again. In the end dvc.lock and the report's numbers have to be those of an undisturbed
+run, and no process, lock or RUNNING run may be left.
 
     python benchmarks/chaos.py [--rounds 30] [--seed 0]
 """
@@ -34,7 +34,7 @@ WITH_SERVERS = 5  # every so many rounds
 LEFT = 10.0  # seconds after which nothing of a killed reproduction may be left
 LIMIT = 900.0  # seconds for whatever has to end by itself
 OUTS = ("raw", "prepared", "weights", "teacher_cache", "models", "predictions", "scores", "report")
-GO_ON = ("courier", "server", "mlflow")
+GO_ON = ("server", "mlflow")
 """Killed, these do not end the reproduction (and a worker does not end one that it did not start)."""
 
 
@@ -53,7 +53,7 @@ def kind_of(process: psutil.Process) -> str | None:
     words = process.cmdline()[1:6]
     text = " ".join(words)
     for kind, told in (
-        ("courier", "pipelines.tracking.courier"), ("mlflow", "pipelines.tracking.mlflow_server"),
+        ("mlflow", "pipelines.tracking.mlflow_server"),
         ("stage", "-m pipelines.stages."),
         ("dvc", "-m dvc"), ("up", "dbdflow up"), ("reproduce", "dbdflow reproduce"), ("server", "prefect.server"),
         ("worker", "prefect worker"), ("flow", "prefect.flow_engine"), ("flow", "prefect.engine"),
@@ -120,7 +120,7 @@ class Checkout:
     def locks(self) -> list[str]:
         """Locks that are stuck."""
         stuck = []
-        for name in (".dvc/tmp/lock", ".dvc/tmp/rwlock.lock", ".dbdflow/reproduce.lock"):
+        for name in (".dvc/tmp/lock", ".dvc/tmp/rwlock.lock", ".dbdflow/reproduce.lock", ".dbdflow/mlflow.lock"):
             with (self.folder / name).open("a") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

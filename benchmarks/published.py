@@ -13,10 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.models.network import Network
-from components.models.outputs import DefocusOutput
-from components.models.projectors import Projectors
+from components.models.network import DefocusOutput, Network
 from components.train.losses import at_size_of
+from components.train.objectives import Projectors
 
 CLIP = 0.5
 LAMBDA_EDGE = 0.5

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.labelling.align import Pixels
-from components.labelling.geometry import rigid
+from components.labelling.align import Homography, Pixels
 from components.render.miniature import RenderSettings, generator
 from components.render.optics import Floats, ThinLens, compose, to_srgb
 from components.render.scenes import build_scene
@@ -78,6 +77,14 @@ def scene_light(settings: RenderSettings, index: int, size: tuple[int, int], f_n
     inside = np.s_[scene.margin : scene.margin + height, scene.margin : scene.margin + width]
     exposed = light[inside] * np.float32(np.clip(0.2 / max(float(np.median(light[inside])), 1e-3), 0.6, 2.0))
     return np.clip(exposed, 0, 1).astype(np.float32), lens.coc_px(depth[inside])
+
+
+def rigid(size: tuple[int, int], turn_deg: float, shift_px: tuple[float, float]) -> Homography:
+    """Turn about the centre of a picture of `size` (h, w), then shift, as a (3, 3) map of (x, y, 1)."""
+    height, width = size
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turn_deg, 1.0)
+    turn[:, 2] += shift_px
+    return np.vstack([turn, [0, 0, 1]])
 
 
 def render_pair(

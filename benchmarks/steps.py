@@ -29,12 +29,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import machine, timed
 from benchmarks.published import PublishedStep
-from components.datasets.loader import Batch, Jitter, TrainingSet, Views, batches
-from components.models.projectors import Projectors
+from components.datasets.loader import Batch, Flips, Jitter, TrainingSet, Views, batches
 from components.models.registry import build_model
 from components.models.runtime import Device, set_up
 from components.params import Params, load_params
 from components.train import experiment
+from components.train.objectives import Projectors
 from components.train.optimizer import Adam
 from components.train.teacher_cache import CachedFeatures, HeldFeatures, Plan, open_cache, write_cache
 from components.train.teachers import FEATURE_DTYPE, LEVELS
@@ -154,16 +154,9 @@ def endless(params: Params, data: TrainingSet, views: Views | None) -> Iterator[
     augment, epoch = params.stage2.augment, 0
     while True:
         epoch += 1
-        yield from batches(
-            data,
-            batch_size=params.stage2.batch_size,
-            seed=0,
-            epoch=epoch,
-            flip_axis=params.resolved.flip,
-            flip_probability=augment.flip_probability,
-            jitter=Jitter(augment.brightness, augment.contrast, augment.saturation),
-            views=views,
-        )
+        jitter = Jitter(augment.brightness, augment.contrast, augment.saturation)
+        flips = Flips(params.resolved.flip, augment.flip_probability, jitter, views)
+        yield from batches(data, params.stage2.batch_size, seed=0, epoch=epoch, flips=flips)
 
 
 def ours(stage: int, device: Device, params: Params, folder: Path) -> tuple[Side, Iterator[float]]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from components.catalog.images import read_photograph
 from components.common.errors import InputError
-from components.common.storage import atomic_path
+from components.common.storage import atomic_path, write_whole
 from components.datasets.prepared import PreparedSet, require_photographs
 from components.maps.files import encode_values
 
@@ -103,10 +103,10 @@ class Method:
             if missing and f"{name}.".startswith(f"{missing}."):
                 file = f"{name.replace('.', '/')}.py"
                 raise InputError(f"{self}: found no module {name!r}; expected {file} in the checkout") from error
-            raise InputError(f"{self}: module {name!r} cannot be imported; correct this:\n{told(error)}") from error
+            raise InputError(f"{self}: module {name!r} cannot be imported; correct this:\n{shown(error)}") from error
 
 
-def told(error: Exception) -> str:
+def shown(error: Exception) -> str:
     """An error that foreign code raised, from where it was called."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
     lines = traceback.format_list([frame for frame in frames if not frame.filename.startswith("<frozen")])
@@ -126,7 +126,7 @@ def fit(method: Method, splits: Sequence[tuple[str, str]], raw: Path, prepared: 
     except InputError as error:
         raise InputError(f"{method}: {error}") from error
     except Exception as error:
-        raise InputError(f"{method}: `fit` failed; correct this:\n{told(error)}") from error
+        raise InputError(f"{method}: `fit` failed; correct this:\n{shown(error)}") from error
     if not isinstance(fitted, dict) or not all(
         isinstance(key, str) and isinstance(value, np.ndarray) and value.dtype != object
         for key, value in fitted.items()
@@ -150,14 +150,8 @@ def ready(method: Method, fitted: Path | None) -> Callable[[NDArray[np.uint8]], 
 
 
 def make_map(method: Method, fitted: Path | None, photograph: Path, out: Path) -> None:
-    """Write a method's map of one photograph, at its size, as `encode_values` makes it; whole or not at all.
-
-    Raises:
-        InputError: see `find_map`.
-    """
-    encoded = encode_values(find_map(method, fitted, photograph))
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(encoded)
+    """Write a method's map of one photograph (see `find_map`) as `encode_values` makes it, whole or not at all."""
+    write_whole(out, encode_values(find_map(method, fitted, photograph)))
 
 
 def find_map(method: Method, fitted: Path | None, photograph: Path) -> NDArray[np.floating[Any]]:
@@ -172,7 +166,7 @@ def find_map(method: Method, fitted: Path | None, photograph: Path) -> NDArray[n
     try:
         found = detect(image)
     except Exception as error:
-        raise InputError(f"{method}: failed on {photograph}; correct this:\n{told(error)}") from error
+        raise InputError(f"{method}: failed on {photograph}; correct this:\n{shown(error)}") from error
     if wrong := fault(found, size):
         raise InputError(
             f"{method}: of {photograph} it returned {wrong}, expected a NumPy array of floats, "

@@ -1,7 +1,7 @@
 """Stages, what runs them, and what watches (ARCHITECTURE.md has the picture).
 
 A stage that DVC started ends with it from its first moment: importing torch takes seconds, in which a killed DVC would
-leave it behind (later `pipelines.harness.stage` watches in more ways).
+leave it behind (later `pipelines.harness.main` watches in more ways).
 """
 
 import os

@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from components.datasets.crops import Crops
 from components.datasets.loader import Jitter
-from components.models.layout import memory_format
-from components.models.outputs import DefocusOutput
+from components.models.network import DefocusOutput
 from components.models.registry import build_model
-from components.train.best import Best, Overlap, soft_iou
+from components.models.runtime import memory_format
+from components.train.best import Best, Crops, Overlap, soft_iou
 from components.train.objectives import StageOne
 from components.train.training import fit
 from tests.test_training import CPU, LN2, tensors, tiny, toy

@@ -65,9 +65,9 @@ def expected(model: Network, side: int) -> np.ndarray:
 def test_a_run_by_its_name_its_folder_and_its_file(here: Path, model: Network) -> None:
     run(Path("data/models/mine"), model)
     run(Path("elsewhere/other"), model, side=96)
-    assert np.array_equal(made("mine"), expected(model, 64))
-    assert np.array_equal(made("elsewhere/other"), expected(model, 96))
-    assert np.array_equal(made("elsewhere/other/model.safetensors"), expected(model, 96))
+    np.testing.assert_array_equal(made("mine"), expected(model, 64))
+    np.testing.assert_array_equal(made("elsewhere/other"), expected(model, 96))
+    np.testing.assert_array_equal(made("elsewhere/other/model.safetensors"), expected(model, 96))
 
 
 def test_what_ships_is_the_run_in_half_the_bytes_with_its_facts(here: Path, model: Network) -> None:
@@ -82,8 +82,8 @@ def test_what_ships_is_the_run_in_half_the_bytes_with_its_facts(here: Path, mode
     told = {"run": "mine", "train": "CUHK-TR-1", "commit": "c0ffee", "image_size": "64", "best": "no"}
     assert checkpoints.read_metadata(file) == told
     assert {value.dtype for value in checkpoints.load_model(file).parameters()} == {torch.float32}
-    assert np.array_equal(made("small"), expected(deepcopy(model).half().float(), 64))
-    assert np.array_equal(made(str(file)), made("small"))
+    np.testing.assert_array_equal(made("small"), expected(deepcopy(model).half().float(), 64))
+    np.testing.assert_array_equal(made(str(file)), made("small"))
     card = (here / "weights/README.md").read_text()
     assert card.startswith(f"before\n{BEGIN}| | |\n")
     assert "| CUHK-TE-1 | 100 | 0.0457 | 0.9000 | 0.9100 | 0.8500 |\n" + END + "after\n" in card
@@ -109,7 +109,7 @@ def test_a_published_checkpoint(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert recognise(to_published("dffnet", model.state_dict())) == ("dffnet", "resnest101e")
     monkeypatch.setattr(checkpoints, "recognise", lambda keys: ("dffnet", "resnet10t"))
     monkeypatch.setattr(detectors, "PUBLISHED_SIZE", 64)
-    assert np.array_equal(made("theirs.pth"), expected(model, 64))
+    np.testing.assert_array_equal(made("theirs.pth"), expected(model, 64))
 
 
 @pytest.mark.parametrize("name", ["dffnet", "pdnet", "rdffnet", "midas"])
@@ -137,7 +137,7 @@ def test_a_file_of_other_weights_is_named(here: Path) -> None:
 
 @pytest.mark.parametrize("method", [lbp, hifst])
 def test_methods_that_do_not_learn(here: Path, method) -> None:
-    assert np.array_equal(made(method.__name__), (method(PIXELS) * 255).round().astype(np.uint8))
+    np.testing.assert_array_equal(made(method.__name__), (method(PIXELS) * 255).round().astype(np.uint8))
 
 
 def test_a_method_that_learns_takes_this_checkouts_knowledge_before_what_ships(here: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_method_that_learns_takes_this_checkouts_knowledge_before_what_ships(h
         fitted = fit([(smooth, which)])
         Path(path).parent.mkdir(parents=True)
         np.savez(path, **fitted)
-        assert np.array_equal(made("dbdf"), (dbdf(PIXELS, fitted) * 255).round().astype(np.uint8))
+        np.testing.assert_array_equal(made("dbdf"), (dbdf(PIXELS, fitted) * 255).round().astype(np.uint8))
 
 
 def test_an_unknown_name_lists_what_there_is(here: Path, model: Network) -> None:

@@ -58,10 +58,10 @@ def test_losses_and_schedules_follow_the_params(params: Params) -> None:
     assert experiment.supervision_of(params, params.stage1, "bce&el", 1.0) == Supervision(0.5, "mean", 1.0, 1.0)
     assert experiment.supervision_of(params, params.stage1, "bce", 1.1) == Supervision(0.0, "mean", 1.1, 1.0)
     course = experiment.schedule_of(params, "dffnet", params.stage2, views=3)
-    assert (course.epochs, course.flip_axis, course.gradient_clip) == (5, "vertical", 0.5)
-    assert course.jitter == Jitter(0.1, 0.1, 0.1)
-    assert course.views == Views(3, seed=42)
-    assert experiment.schedule_of(params, "dffnet", params.stage2, views=0).views is None
+    assert (course.epochs, course.flips.axis, course.gradient_clip) == (5, "vertical", 0.5)
+    assert course.flips.jitter == Jitter(0.1, 0.1, 0.1)
+    assert course.flips.views == Views(3, seed=42)
+    assert experiment.schedule_of(params, "dffnet", params.stage2, views=0).flips.views is None
 
 
 def test_a_run_has_a_seed_of_its_own(params: Params) -> None:
@@ -71,7 +71,7 @@ def test_a_run_has_a_seed_of_its_own(params: Params) -> None:
     assert len(seeds) == 9
     courses = [experiment.schedule_of(params, run, params.stage1, views=2) for run in ("dffnet", "d_dffnet")]
     assert [course.seed for course in courses] == [experiment.run_seed(42, run) for run in ("dffnet", "d_dffnet")]
-    assert courses[0].views == courses[1].views  # whoever reads a cache sees its views
+    assert courses[0].flips.views == courses[1].flips.views  # whoever reads a cache sees its views
     first = params.stage1_runs["dffnet"]
     card = experiment.run_card(params, "d_dffnet", 2, first, params.stage2, teachers="online")
     assert (card["run_seed"], card["params"]["seed"], card["teachers"]) == (courses[1].seed, 42, "online")

@@ -8,7 +8,7 @@ from torch import nn
 
 from components.datasets.loader import normalise
 from components.maps.inference import by_best, predict_maps, predict_photo, probability
-from components.models.outputs import DefocusOutput
+from components.models.network import DefocusOutput
 from components.models.registry import build_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")

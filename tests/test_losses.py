@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from components.models.network import DefocusOutput
 from components.train.losses import (
     box_difference,
     dbd_loss,
@@ -18,8 +19,8 @@ from components.train.losses import (
     label_edge,
     pairwise_loss,
     soft_edge,
-    supervised_loss,
 )
+from components.train.objectives import Supervision
 
 
 def one_pixel() -> Tensor:
@@ -76,9 +77,8 @@ def test_dbd_loss_without_edges_is_binary_cross_entropy() -> None:
 
 def test_supervised_loss_weighs_the_final_output_and_the_sides() -> None:
     logits, label = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
-    loss = supervised_loss(
-        logits, [logits[..., :2, :2]] * 4, label, lambda_edge=0, reduction="mean", final_weight=1.1, side_weight=0.5
-    )
+    supervision = Supervision(lambda_edge=0, reduction="mean", final_weight=1.1, side_weight=0.5)
+    loss = supervision.loss(DefocusOutput(logits, (logits[..., :2, :2],) * 4, ()), label)
     assert loss.item() == pytest.approx((1.1 + 4 * 0.5) * math.log(2), rel=1e-6)
 
 

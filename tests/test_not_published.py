@@ -1,12 +1,13 @@
 """Where it is told that a run began with a file that is not the published one: its title, the provenance, MLflow."""
 
 from pathlib import Path
+from unittest.mock import Mock, call
 
 from components.common.storage import write_json
 from components.report.page import stand_ins
 from components.report.records import read_run
-from pipelines.harness.stage import Stage
-from pipelines.tracking.journal import Journal
+from pipelines.harness.context import Stage
+from pipelines.repo.fingerprint import Fingerprint
 
 RUN = "published_dffnet_cuhk1"
 NOTE = {"not_published": "w.pth is not the published file (its sha256 starts with abababab)"}
@@ -33,28 +34,10 @@ def test_the_report_tells_it_in_the_title_of_the_run_and_in_the_provenance(tmp_p
     assert stand_ins(tmp_path / "none", records[2:]) == {}
 
 
-class Kept(Journal):
-    """A journal in memory, of tags alone."""
-
-    def __init__(self) -> None:
-        self.tags: dict[str, str] = {}
-
-    def keep(self, *_: object) -> None:
-        """Keep nothing."""
-
-    def write(self, event: str, **facts: object) -> None:
-        """Keep tags."""
-        assert event == "tags"
-        assert isinstance(facts["values"], dict)
-        self.tags |= facts["values"]
-
-
 def test_mlflow_has_it_as_a_tag(tmp_path: Path) -> None:
-    for name, facts, told in (
-        ("theirs", NOTE, {"dbdflow.not_published": NOTE["not_published"]}),
-        ("ours", {}, {}),
-    ):
-        stage = Stage.__new__(Stage)
-        stage.journal = kept = Kept()
+    for name, facts, known in (("theirs", NOTE, NOTE), ("ours", {}, {})):
+        stage, store = Stage("toy", [], Fingerprint(None, "d")), Mock()
+        stage.run.store, stage.run.id = store, "f00"
         stage.model(card(tmp_path / name, **facts) / "model.safetensors", name="run")
-        assert kept.tags == {"dbdflow.model": "run"} | told
+        tags = {"dbdflow.model": "run"} | {f"dbdflow.{key}": value for key, value in known.items()}
+        assert store.log.call_args_list == [call("f00", tags=tags)]

@@ -33,26 +33,25 @@ def samples(tmp_path: Path) -> list[Sample]:
 
 
 def test_mean_spread_and_change_by_hand(samples: list[Sample]) -> None:
-    first, f_beta, second, _ = lines(samples)
-    assert [(line.setting, line.metric, line.values) for line in (first, second)] == [
-        ({"beta": 1}, "mae", pytest.approx((0.2, 0.3))),
-        ({"beta": 5}, "mae", pytest.approx((0.15, 0.2))),
+    found = lines(samples)
+    assert [(setting, metric) for _, setting, _, metric in found.index] == [
+        *((0, "mae"), (0, "f_beta"), (1, "mae"), (1, "f_beta"))
     ]
-    assert first.mean == pytest.approx(0.25)
-    assert first.std == pytest.approx(0.1 / 2**0.5)  # of two values: their distance / sqrt 2
-    assert first.change is None
-    assert f_beta.values == pytest.approx((0.8, 0.7))
-    assert second.change is not None
-    assert second.change.mean == pytest.approx((-0.05 - 0.1) / 2)  # seed by seed
-    assert second.change.std == pytest.approx(0.05 / 2**0.5)
-    low, high = second.change.interval or (0, 0)
-    assert (low, high) == pytest.approx((-0.2, 0.0))  # both draws of image b and seed 1, both of image a
-    assert not second.change.is_clear
+    first, f_beta, second, _ = (line for _, line in found.iterrows())
+    assert (first["seeds"], first["mean"]) == (2, pytest.approx(0.25))
+    assert first["std"] == pytest.approx(0.1 / 2**0.5)  # of two values: their distance / sqrt 2
+    assert first[["change", "change_std", "low", "high"]].isna().all()
+    assert f_beta["mean"] == pytest.approx(0.75)
+    assert second["mean"] == pytest.approx(0.175)
+    assert second["change"] == pytest.approx((-0.05 - 0.1) / 2)  # seed by seed
+    assert second["change_std"] == pytest.approx(0.05 / 2**0.5)
+    assert (second["low"], second["high"]) == pytest.approx((-0.2, 0.0))  # image b of seed 1; image a of both
 
 
 def test_a_seed_without_the_score_leaves_the_line_out(samples: list[Sample]) -> None:
     (samples[3].scores / "run/summary.json").write_text(json.dumps({"EBD": {"mae": 0.2}}))
-    assert [(line.setting["beta"], line.metric) for line in lines(samples)] == [(1, "mae"), (1, "f_beta"), (5, "mae")]
+    found = [(setting, metric) for _, setting, _, metric in lines(samples).index]
+    assert found == [(0, "mae"), (0, "f_beta"), (1, "mae")]
 
 
 def test_the_interval_of_the_mean() -> None:
@@ -76,4 +75,19 @@ def test_the_files(samples: list[Sample], tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
     assert [row["beta"] for row in rows] == ["1", "1", "5", "5"]
     assert float(rows[2]["mean"]) == pytest.approx(0.175, abs=1e-12)
-    assert (rows[0]["change"], rows[3]["low"]) == ("", "")
+    assert (rows[0]["change"], rows[3]["low"], rows[0]["seeds"]) == ("", "", "2")
+
+
+def test_one_point_has_no_spread_and_no_changes(samples: list[Sample], tmp_path: Path) -> None:
+    text = tables(samples[:1], tmp_path, "Sweep").read_text()
+    assert text.endswith("| run | MAE | beta=1 | 0.200 |\n")
+    assert "Changes" not in text
+
+
+def test_runs_and_test_sets_that_a_setting_lacks_are_dashes(samples: list[Sample], tmp_path: Path) -> None:
+    scores = {"ZOO": {"mae": 0.5}, "CTCUG": {"mae": 0.25}}
+    (samples[0].scores / "aaa").mkdir()
+    (samples[0].scores / "aaa/summary.json").write_text(json.dumps(scores))
+    lines_of = tables(samples[:1], tmp_path, "Sweep").read_text().splitlines()
+    assert lines_of[6] == "| run | metric | setting | CTCUG | ZOO | EBD |"
+    assert lines_of[8] == "| aaa | MAE | beta=1 | 0.250 | 0.500 | – |"

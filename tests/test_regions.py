@@ -16,7 +16,7 @@ def ramp(size, step):
 
 @pytest.mark.parametrize("step", [0, 1, 2, 5])
 def test_the_gradient_is_in_levels_a_pixel(step):
-    assert np.allclose(gradient(ramp(40, step))[15:25, 15:25], step)
+    np.testing.assert_allclose(gradient(ramp(40, step))[15:25, 15:25], step)
 
 
 def test_homogeneous_is_below_the_limit_and_textured_the_rest():
@@ -24,7 +24,7 @@ def test_homogeneous_is_below_the_limit_and_textured_the_rest():
     for step, flat in ((FLAT - 1, True), (FLAT, False), (FLAT + 3, False)):
         found = regions(ramp(40, step), label)
         assert found["homogeneous"][20, 20] == flat
-        assert np.array_equal(found["textured"], ~found["homogeneous"])
+        np.testing.assert_array_equal(found["textured"], ~found["homogeneous"])
 
 
 def test_the_edge_band_reaches_a_64th_of_the_side_to_both_sides():
@@ -39,8 +39,8 @@ def test_regions_in_focus_follow_the_label():
     label[:, :32] = 1
     found = regions(np.full((64, 64, 3), 90, np.uint8), label)
     assert found["homogeneous"].all()
-    assert np.array_equal(found["homogeneous_in_focus"], label == 1)
-    assert np.array_equal(found["interior"], ~found["edge"])
+    np.testing.assert_array_equal(found["homogeneous_in_focus"], label == 1)
+    np.testing.assert_array_equal(found["interior"], ~found["edge"])
     assert list(found) == list(REGIONS)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from components.common.errors import InputError
 from components.common.storage import read_json
-from components.datasets.loader import Batch, Jitter, TrainingSet, Views, flip, make_batch
+from components.datasets.loader import Batch, Flips, Jitter, TrainingSet, Views, flip, make_batch
 from components.models.registry import build_model
 from components.train import teacher_cache
 from components.train.losses import feature_loss
@@ -73,9 +73,8 @@ def cached(encode, images, tmp_path: Path) -> Path:
 
 def batch_of(images: torch.Tensor, index: list[int], *, epoch: int = 1, plan: Plan = PLAN, ids=IDS) -> Batch:
     data = TrainingSet(images, torch.zeros(len(images), 1, 64, 64), list(ids))
-    options = {"flip_axis": plan.flip_axis, "flip_probability": 0.5, "jitter": plan.jitter}
-    options["views"] = Views(2, plan.seed)
-    return make_batch(data, np.array(index), seed=2, epoch=epoch, **options)
+    flips = Flips(plan.flip_axis, 0.5, plan.jitter, Views(2, plan.seed))
+    return make_batch(data, np.array(index), seed=2, epoch=epoch, flips=flips)
 
 
 def apart(one, other) -> float:

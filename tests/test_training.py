@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from components.common.errors import InputError
-from components.datasets.loader import Batch, Jitter, TrainingSet, normalise
-from components.models.outputs import DefocusOutput, DepthOutput
+from components.datasets.loader import Batch, Flips, Jitter, TrainingSet, normalise
+from components.models.network import DefocusOutput, DepthOutput
 from components.models.registry import build_model
 from components.models.run_files import write_run
 from components.models.runtime import Device
@@ -56,10 +56,7 @@ def schedule(**changed) -> Schedule:
         "poly_power": 0.9,
         "poly_rule": "paper",
         "gradient_clip": 0.5,
-        "flip_axis": "vertical",
-        "flip_probability": 0.5,
-        "jitter": Jitter(0.2, 0.2, 0.2),
-        "views": None,
+        "flips": Flips("vertical", 0.5, Jitter(0.2, 0.2, 0.2)),
         "seed": 0,
     }
     return Schedule(**options | changed)
@@ -108,7 +105,7 @@ class Slope:
 
 def test_the_loss_goes_down_on_what_can_be_learned(tmp_path: Path) -> None:
     model = tiny()
-    course = schedule(epochs=6, jitter=Jitter(0, 0, 0))
+    course = schedule(epochs=6, flips=Flips("vertical", 0.5, Jitter(0, 0, 0)))
     records = list(fit(model, StageOne(PLAIN), toy(), course, device=CPU, checkpoint=tmp_path / "c.pt"))
     assert [(record.epoch, record.epochs) for record in records] == [(epoch, 6) for epoch in range(1, 7)]
     losses = [record.values["loss"] for record in records]

@@ -14,10 +14,9 @@ from torch import Tensor
 from benchmarks.published import PublishedStep
 from components.datasets.loader import Batch
 from components.models.network import Network
-from components.models.projectors import Projectors
 from components.models.registry import build_model
 from components.models.runtime import Device
-from components.train.objectives import Distilled, StageOne, StageTwo, Supervision
+from components.train.objectives import Distilled, Projectors, StageOne, StageTwo, Supervision
 from components.train.optimizer import Adam
 from components.train.schedules import poly_learning_rate
 from components.train.teacher_cache import OnlineFeatures, named

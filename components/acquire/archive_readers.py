@@ -7,13 +7,14 @@ import stat
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
-from components.common.errors import InputError
+from components.common.errors import InputError, one_message
 from components.common.storage import NO_ROOM
 
 CHUNK = 2**20
@@ -54,26 +55,20 @@ class Sink(Protocol):
         """Take the end."""
 
 
-class Reader(Protocol):
-    """An open archive."""
+class Reader(ABC):
+    """An open archive; `file` is the library's."""
 
+    file: Any
+
+    @abstractmethod
     def members(self, size: int, count: int) -> list[Member]:
         """Members in the order of the archive; none beyond the first with which they exceed `size` bytes or `count`."""
 
+    @abstractmethod
     def extract(self, wanted: Sequence[Member], sink: Callable[[Member], Sink]) -> None:
         """Write each of the members that are wanted to the sink that is opened for it."""
 
     def close(self) -> None:
-        """Close the archive's file."""
-
-
-class FileReader:
-    """What the readers share: the library's open archive."""
-
-    file: Any
-
-    def close(self) -> None:
-        """Close the archive's file."""
         self.file.close()
 
 
@@ -85,25 +80,19 @@ def kind_of(path: Path) -> str | None:
     return next((kind for kind, magics in MAGIC.items() if start.startswith(magics)), plain_tar)
 
 
-@contextmanager
-def damage(path: Path) -> Iterator[None]:
+def damage(path: Path) -> AbstractContextManager[None]:
     """Whatever a library raises on a damaged archive, as one message; a full disk goes through as it is.
 
     Raises:
         InputError: the archive cannot be read.
     """
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise
-        reason = (str(error).splitlines() or [""])[0]
-        raise InputError(
-            f"{path}: damaged, cut short, or of a kind that is not read here ({type(error).__name__}: {reason}); "
-            "get it again, or unpack it by hand and name the folder"
-        ) from error
+    return one_message(
+        lambda error: (
+            f"{path}: damaged, cut short, or of a kind that is not read here ({type(error).__name__}: "
+            f"{str(error).partition(chr(10))[0]}); get it again, or unpack it by hand and name the folder"
+        ),
+        but=NO_ROOM,
+    )
 
 
 def copy(file: IO[bytes], sink: Sink) -> None:
@@ -125,7 +114,7 @@ def zip_count(path: Path) -> int:
     return int(count)
 
 
-class ZipReader(FileReader):
+class ZipReader(Reader):
     """By the standard library."""
 
     def __init__(self, path: Path) -> None:
@@ -160,7 +149,7 @@ class BoundedTarInfo(tarfile.TarInfo):
         return info
 
 
-class TarReader(FileReader):
+class TarReader(Reader):
     """By the standard library, plain or compressed by gzip, bzip2 or xz."""
 
     def __init__(self, path: Path) -> None:
@@ -200,7 +189,7 @@ class TarReader(FileReader):
                 copy(file, sink(member))
 
 
-class RarReader(FileReader):
+class RarReader(Reader):
     """By rarfile; members that are compressed need a tool: unrar, unar, 7z or bsdtar."""
 
     def __init__(self, path: Path) -> None:

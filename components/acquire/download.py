@@ -6,12 +6,12 @@ first; the rest is fetched, in the order of `components.acquire.sources`.
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.acquire.archives import unpack
 from components.acquire.layout import FoundPart, describe_layouts, find_parts, holds_any, place, stems_of_maps
-from components.acquire.obtain import Inbox, Progress, by_hand, obtained, way_out
+from components.acquire.obtain import Inbox, by_hand, obtained, way_out
 from components.acquire.sources import BY_HAND, MAPS, SET_ARCHIVES, TE2, TE2_MAPS
 from components.catalog.sets import CUHK, DataSet, find_set
 from components.common.availability import Gap, NotAvailableError
@@ -41,7 +41,9 @@ def fetch_set(name: str, raw: Path, inbox: Inbox) -> None:
         shutil.rmtree(folder / UNPACKED, ignore_errors=True)
         if not any(folder.iterdir()):
             raise NotAvailableError(nothing_of(dataset, inbox.without))
-        copy_lists(dataset, folder, inbox.folder)
+        for file in [each.file for each in (*dataset.listed, dataset.shallow) if each]:
+            if (inbox.folder / file).exists():
+                shutil.copyfile(inbox.folder / file, folder / file)
         if dataset is CUHK and not (folder / f"{TE2}.txt").exists():
             te2_from_maps(folder, inbox)
 
@@ -52,11 +54,7 @@ def nothing_of(dataset: DataSet, without: Sequence[str]) -> Gap:
     if dataset.name in without:
         remedy = f"take it out there, or {by_hand(dataset.name)}"
         return Gap(dataset.title, f"{dataset.name} is among `download.without`, and nothing was imported", remedy)
-    return Gap(
-        dataset.title,
-        f"it cannot be fetched without a person ({places})",
-        by_hand(dataset.name),
-    )
+    return Gap(dataset.title, f"it cannot be fetched without a person ({places})", by_hand(dataset.name))
 
 
 def fetched_parts(dataset: DataSet, imported: Sequence[FoundPart], unpacked: Path, inbox: Inbox) -> list[FoundPart]:
@@ -69,9 +67,13 @@ def fetched_parts(dataset: DataSet, imported: Sequence[FoundPart], unpacked: Pat
     wanted = [part for part in lacking if part.name not in BY_HAND.get(dataset.name, {})]
     if not wanted or dataset.name in inbox.without:
         return []
+
+    def in_megabytes(done: int, total: int) -> None:
+        inbox.progress(round(done / 1e6, 1), total / 1e6, "MB unpacked")
+
     for archive in SET_ARCHIVES[dataset.name]:
         with obtained(archive, dataset.name, inbox) as path:
-            unpack(path, unpacked / archive.name, progress=in_megabytes(inbox.progress))
+            unpack(path, unpacked / archive.name, progress=in_megabytes)
             if not holds_any(dataset, wanted, unpacked / archive.name):
                 raise InputError(f"{path}: no folder of {dataset.name} inside; {describe_layouts(dataset, wanted)}")
     found = [each for each in find_parts(dataset, [unpacked]) if each.part in wanted]
@@ -82,19 +84,6 @@ def fetched_parts(dataset: DataSet, imported: Sequence[FoundPart], unpacked: Pat
             f"delete the file, and {way_out(dataset.name)}"
         )
     return found
-
-
-def in_megabytes(progress: Progress) -> Callable[[int, int], None]:
-    """Progress of unpacking, from bytes."""
-    return lambda done, total: progress(round(done / 1e6, 1), total / 1e6, "MB unpacked")
-
-
-def copy_lists(dataset: DataSet, raw: Path, inbox: Path) -> None:
-    """Copy the lists of splits that lie in the inbox."""
-    lists = [listed.file for listed in dataset.listed] + ([dataset.shallow.file] if dataset.shallow else [])
-    for file in lists:
-        if (inbox / file).exists():
-            shutil.copyfile(inbox / file, raw / file)
 
 
 def te2_from_maps(raw: Path, inbox: Inbox) -> None:

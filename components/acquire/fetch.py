@@ -3,14 +3,14 @@
 What has come stays beside the file, hidden, one partial file an address, and the next try goes on from there.
 """
 
-import fcntl
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from components.common.errors import InputError, TryAgainError
 from components.common.storage import check_room, file_hash, make_parent, room_for, sync, usual_mode
@@ -92,33 +92,20 @@ def fetch(
         else:
             sync(path.parent)
             return got
-    told = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
+    refusals = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
     error = TryAgainError if again else InputError
-    raise error(f"{path.name} could not be fetched ({told}). Try again later, or {advice}")
+    raise error(f"{path.name} could not be fetched ({refusals}). Try again later, or {advice}")
 
 
 @contextmanager
 def alone(staged: Path) -> Iterator[None]:
     """Fetch a file in one process at a time."""
-    lock = staged.with_name(f"{staged.name}.lock")
-    while True:
-        with lock.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not is_at(lock, file.fileno()):
-                continue  # the process that held it has removed it meanwhile
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-            return
-
-
-def is_at(path: Path, handle: int) -> bool:
-    """Whether `path` still names the file that is open as `handle`."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
+    path = staged.with_name(f"{staged.name}.lock")
+    with FileLock(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # while it is held: who waits for it makes a new one
 
 
 def parts(staged: Path) -> list[Path]:
@@ -243,15 +230,15 @@ def checking_room(path: Path, progress: Progress | None) -> Progress:
     return report
 
 
-def drive_refusal(address: str, told: str) -> RefusedError:
+def drive_refusal(address: str, page: str) -> RefusedError:
     """What Google Drive's page means; gdown tells only a part of it, so that it is looked at once more."""
     import requests  # noqa: PLC0415
 
     with suppress(requests.RequestException), requests.get(address, timeout=TIMEOUT_S, stream=True) as answer:
         if answer.status_code in TRANSIENT or "Content-Disposition" in answer.headers:  # it has come round since
             return RefusedError(f"no file, and then HTTP {answer.status_code}", again=True)
-        told += next(answer.iter_content(2**16), b"").decode(errors="replace")
-    text = " ".join(told.lower().split())
+        page += next(answer.iter_content(2**16), b"").decode(errors="replace")
+    text = " ".join(page.lower().split())
     if any(words in text for words in QUOTA):
         return RefusedError("Google Drive's quota: this file was fetched too often today; it answers again in a day")
     return RefusedError("Google Drive gives no such file: it was removed, or is not shared with everybody")

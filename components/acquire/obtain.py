@@ -29,11 +29,7 @@ class Inbox:
     progress: Progress
 
     def __post_init__(self) -> None:
-        """Refuse to go without what there is not.
-
-        Raises:
-            InputError: one of `without` is no item.
-        """
+        """Refuse to go without what is no item."""
         for item in self.without:
             find_item(item)
 

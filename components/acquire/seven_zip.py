@@ -8,7 +8,7 @@ from typing import Any
 import py7zr
 from py7zr.io import Py7zIO, WriterFactory
 
-from components.acquire.archive_readers import FileReader, Member, Sink
+from components.acquire.archive_readers import Member, Reader, Sink
 
 
 class SinkIO(Py7zIO):
@@ -49,7 +49,7 @@ class SinkFactory(WriterFactory):
         return SinkIO(self.sink(self.members[filename]))
 
 
-class SevenZipReader(FileReader):
+class SevenZipReader(Reader):
     """By py7zr; it is given an open file, as it would read a path in several threads at once."""
 
     def __init__(self, path: Path) -> None:

@@ -83,16 +83,15 @@ def reading(path: Path) -> AbstractContextManager[None]:
     Raises:
         InputError: the block raised anything.
     """
-    return one_message(lambda error: unreadable(path, error))
 
+    def message(error: Exception) -> str:
+        unknown = isinstance(error, UnidentifiedImageError)
+        if unknown and (reason := not_read(path)):
+            return f"{path}: {reason}"
+        what = "of no known format" if unknown else error
+        return f"{path}: not a readable image ({what}); get the file again, or take it away"
 
-def unreadable(path: Path, error: Exception) -> str:
-    """What is said of an image that cannot be read."""
-    unknown = isinstance(error, UnidentifiedImageError)
-    if unknown and (reason := not_read(path)):
-        return f"{path}: {reason}"
-    what = "of no known format" if unknown else error
-    return f"{path}: not a readable image ({what}); get the file again, or take it away"
+    return one_message(message)
 
 
 @contextmanager
@@ -109,11 +108,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def check_megapixels(path: Path, pixels: int) -> None:
-    """Compare an image's pixels, as its header states them, with the most that are read.
-
-    Raises:
-        InputError: they are more.
-    """
+    """Refuse an image with more pixels, as its header states them, than are read."""
     if pixels > _largest[0] * 1e6:
         raise InputError(
             f"{path}: {pixels / 1e6:.0f} megapixels, and at most {_largest[0]} are read; decoded they take "

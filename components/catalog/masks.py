@@ -75,8 +75,8 @@ def read_mask(path: Path, grey_tolerance: float) -> Mask:
     found, full = np.unique(values), FULL[values.dtype.kind + str(values.dtype.itemsize)]
     if not np.isfinite(found).all() or found[0] < 0:
         raise InputError(f"{path}: {counted(found)}; expected values from 0, all of them numbers: save it as 0 and 255")
-    if len(found) == 2 and (told := two(found, full)) is not None:
-        return Mask(values == found[1], 0.0, told)
+    if len(found) == 2 and (note := two(found, full)) is not None:
+        return Mask(values == found[1], 0.0, note)
     levels = eight_bits(path, image)
     grey = float(((levels >= GREY[0]) & (levels <= GREY[1])).mean())
     brightest = levels.max()

@@ -1,6 +1,6 @@
 """The exception for what a user can put right, and its kind that time may put right."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,10 @@ class TryAgainError(InputError):
 
 
 @contextmanager
-def one_message(told: Callable[[Exception], str]) -> Iterator[None]:
-    """Whatever a library raises on a file, as the one message that `told` makes of it; ours pass as they are.
+def one_message(message: Callable[[Exception], str], but: Container[int] = ()) -> Iterator[None]:
+    """Whatever a library raises on a file, as the one message that `message` makes of it.
+
+    Ours pass as they are, and the system's with an error number that is in `but`.
 
     Raises:
         InputError: the block raised anything.
@@ -29,7 +31,9 @@ def one_message(told: Callable[[Exception], str]) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(told(error)) from error
+        if isinstance(error, OSError) and error.errno in but:
+            raise
+        raise InputError(message(error)) from error
 
 
 @contextmanager

@@ -3,16 +3,15 @@
 It is meant to be committed, so that others are held to the same bytes. Several stages may write it at one time.
 """
 
-import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from ruamel.yaml.comments import CommentedMap
 
 from components.common.errors import InputError
-from components.common.storage import atomic_path, make_parent
+from components.common.storage import make_parent, write_whole
 from components.common.yaml_files import dump_yaml, read_commented
 
 FILE = "sources.yaml"
@@ -90,19 +89,10 @@ def _load(path: Path) -> Any:  # noqa: ANN401 (ruamel's own mapping, which keeps
     return ledger
 
 
-@contextmanager
-def _alone(inbox: Path) -> Iterator[None]:
-    """Keep other processes from changing the ledger."""
-    lock = inbox / f".{FILE}.lock"
-    make_parent(lock)
-    with lock.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _change(inbox: Path, change: Callable[[Any], object]) -> None:
-    with _alone(inbox):
+    """Change the ledger while no other process does."""
+    make_parent(inbox / FILE)
+    with FileLock(inbox / f".{FILE}.lock"):
         ledger = _load(inbox / FILE)
         change(ledger)
-        with atomic_path(inbox / FILE) as temporary:
-            temporary.write_text(dump_yaml(ledger), encoding="utf-8")
+        write_whole(inbox / FILE, dump_yaml(ledger))

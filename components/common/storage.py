@@ -45,11 +45,7 @@ def room_for(path: Path) -> Iterator[None]:
 
 
 def check_room(path: Path, size: int) -> None:
-    """Make sure that `size` bytes fit on the disk of the folder that `path` lies or will lie in.
-
-    Raises:
-        InputError: they do not.
-    """
+    """Refuse `size` bytes that do not fit on the disk of the folder that `path` lies or will lie in."""
     make_parent(path)
     free = shutil.disk_usage(path.parent).free
     if size > free:
@@ -170,11 +166,19 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def write_whole(path: Path, contents: str | bytes | memoryview) -> None:
+    """Write a file, text in UTF-8, whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written to, or there is no room.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write `value` as JSON with sorted keys, whole or not at all; NaN is refused."""
-    text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_whole(path, json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)

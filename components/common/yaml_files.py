@@ -75,12 +75,9 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: expected a file; it is in or is a folder") from error
     except UnicodeDecodeError as error:
         wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
-        found = "UTF-16" if wide else f"byte 0x{error.object[error.start]:02x} in line {_line(error)}"
+        line = error.object[: error.start].count(b"\n") + 1
+        found = "UTF-16" if wide else f"byte 0x{error.object[error.start]:02x} in line {line}"
         raise InputError(f"{path}: not UTF-8 (found {found}); save it as UTF-8") from error
-
-
-def _line(error: UnicodeDecodeError) -> int:
-    return error.object[: error.start].count(b"\n") + 1
 
 
 def _refused(source: str, error: Exception) -> str:
@@ -99,19 +96,13 @@ def _refused(source: str, error: Exception) -> str:
 
 def _check_depth(value: object, source: str) -> None:
     """Refuse what is nested too deep; a value that holds itself is."""
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(DEEPEST):
-        inner = [item for each in level for item in _inside(each)]
+        inner = [item for each in level for item in (each.values() if isinstance(each, dict) else each)]
         level = list({id(item): item for item in inner if isinstance(item, dict | list)}.values())
         if not level:
             return
     raise InputError(f"{source}: not valid YAML 1.2: nested deeper than {DEEPEST} levels, or in itself")
-
-
-def _inside(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _writer() -> YAML:

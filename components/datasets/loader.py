@@ -110,6 +110,23 @@ class Views:
 
 
 @dataclass(frozen=True)
+class Flips:
+    """How an image is changed.
+
+    Attributes:
+        axis: of the flip.
+        probability: of a flip.
+        jitter: of colours.
+        views: colour-jittered views of an image, shown in turn; None = every epoch draws its own jitter.
+    """
+
+    axis: FlipAxis
+    probability: float
+    jitter: Jitter
+    views: Views | None = None
+
+
+@dataclass(frozen=True)
 class Batch:
     """One training batch.
 
@@ -181,61 +198,26 @@ def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch, 0]).permutation(count)
 
 
-def make_batch(
-    data: TrainingSet,
-    index: NDArray[np.int64],
-    *,
-    seed: int,
-    epoch: int,
-    flip_axis: FlipAxis,
-    flip_probability: float,
-    jitter: Jitter,
-    views: Views | None,
-) -> Batch:
-    """The batch of the images `index` in `epoch`: the same whatever came before it.
+def make_batch(data: TrainingSet, index: NDArray[np.int64], *, seed: int, epoch: int, flips: Flips) -> Batch:
+    """The batch of the images `index`, int64 (B,), in `epoch`: the same whatever came before it.
 
-    Args:
-        data: where they are.
-        index: int64 (B,), of the images.
-        seed, epoch: what the draws come from.
-        flip_axis, flip_probability, jitter: augmentation.
-        views: colour-jittered views of an image; None = the jitter is drawn anew in every epoch.
+    The draws come from `seed` and `epoch`.
     """
-    device = data.images.device
+    device, views = data.images.device, flips.views
     view, random = view_of(epoch, views), draws(seed, epoch, index.tolist())
     uniform = view_draws([data.ids[i] for i in index], view, views.seed) if views else random[:, 1:]
-    flipped = torch.from_numpy(random[:, 0] < flip_probability).to(device)
+    flipped = torch.from_numpy(random[:, 0] < flips.probability).to(device)
     rows = torch.from_numpy(index).to(device)
-    images = flip(data.images[rows], flipped, flip_axis)
-    labels = flip(data.labels[rows], flipped, flip_axis)
-    return Batch(normalise(jitter(images.float() / 255, uniform)), labels.float(), rows, flipped, view)
+    images = flip(data.images[rows], flipped, flips.axis)
+    labels = flip(data.labels[rows], flipped, flips.axis)
+    return Batch(normalise(flips.jitter(images.float() / 255, uniform)), labels.float(), rows, flipped, view)
 
 
-def batches(
-    data: TrainingSet,
-    *,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    flip_axis: FlipAxis,
-    flip_probability: float,
-    jitter: Jitter,
-    views: Views | None,
-) -> Iterator[Batch]:
+def batches(data: TrainingSet, batch_size: int, *, seed: int, epoch: int, flips: Flips) -> Iterator[Batch]:
     """The batches of one epoch, in its order. See `make_batch`.
 
     A last, smaller batch is left out, as in the published code (the paper does not say), unless it is the only one.
     """
     order = epoch_order(seed, epoch, len(data))
     for start in range(0, max(1, len(order) - batch_size + 1), batch_size):
-        index = order[start : start + batch_size]
-        yield make_batch(
-            data,
-            index,
-            seed=seed,
-            epoch=epoch,
-            flip_axis=flip_axis,
-            flip_probability=flip_probability,
-            jitter=jitter,
-            views=views,
-        )
+        yield make_batch(data, order[start : start + batch_size], seed=seed, epoch=epoch, flips=flips)

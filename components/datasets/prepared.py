@@ -4,7 +4,8 @@ Labels: 1 = in focus, everywhere. Written by `components.prepare.build`, read by
 """
 
 import csv
-from dataclasses import dataclass
+import io
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,8 +16,6 @@ from components.common.availability import Gap, NotAvailableError, gap_of, requi
 from components.common.errors import InputError
 from components.common.names import is_junk
 from components.common.storage import read_json
-
-COLUMNS = ("id", "image", "label", "height", "width", "label_offset", "dof", "splits", "in_focus")
 
 
 @dataclass(frozen=True)
@@ -50,26 +49,20 @@ class IndexRow:
         return [self.id, self.image, self.label, *numbers, self.dof, ";".join(self.splits), f"{self.in_focus:.6f}"]
 
 
+COLUMNS = tuple(field.name for field in fields(IndexRow))
+
+
 def write_index(path: Path, rows: list[IndexRow]) -> None:
-    """Write `index.csv`."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(row.cells() for row in rows)
 
 
-def _parse(cells: dict[str, str]) -> IndexRow:
-    return IndexRow(
-        id=cells["id"],
-        image=cells["image"],
-        label=cells["label"],
-        height=int(cells["height"]),
-        width=int(cells["width"]),
-        label_offset=int(cells["label_offset"]),
-        dof=cells["dof"],
-        splits=tuple(name for name in cells["splits"].split(";") if name),
-        in_focus=float(cells["in_focus"]),
-    )
+def _parse(cells: dict[str, Any]) -> IndexRow:
+    numbers = {name: int(cells[name]) for name in ("height", "width", "label_offset")}
+    splits = tuple(name for name in cells["splits"].split(";") if name)
+    return IndexRow(**cells | numbers | {"splits": splits, "in_focus": float(cells["in_focus"])})
 
 
 def read_index(path: Path) -> list[IndexRow]:
@@ -99,6 +92,14 @@ def read_names(path: Path) -> tuple[str, tuple[str, ...]]:
     if not isinstance(report, dict) or not {"set", "splits"} <= report.keys():
         raise InputError(f"{path}: damaged, expected the keys set and splits; run `dvc repro prepare` again")
     return str(report["set"]), tuple(report["splits"])
+
+
+def npy_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """The head of a `.npy` file; its values follow in order, so that a full disk is an error and no signal."""
+    head = io.BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, described)
+    return head.getvalue()
 
 
 def open_array(path: Path, length: int, dims: int, dtype: str) -> NDArray[Any]:

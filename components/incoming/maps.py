@@ -83,11 +83,7 @@ def import_maps(
 
 
 def folders_of_maps(roots: Sequence[Path], names: Mapping[str, str], test_set: str) -> dict[str, Path]:
-    """Test set -> the folder with its maps.
-
-    Raises:
-        InputError: two folders hold maps of one test set.
-    """
+    """Test set -> the one folder with its maps; two are refused."""
     found: dict[str, Path] = {}
     for folder in folders_below(roots):
         name = test_set or called_after(folder.name, names)

@@ -18,12 +18,12 @@ from components.common.cores import cores
 from components.common.errors import InputError, named_as
 from components.common.looks import looks_like
 from components.common.names import data_below
-from components.common.storage import atomic_dir, atomic_path, file_hash
+from components.common.storage import atomic_dir, file_hash, write_whole
+from components.prepare.build import in_order
 from components.prepare.depths import depth_maps
-from components.prepare.labels import read_label
 from components.prepare.pairs import Pair, check_counts, expected_counts, find_pairs
+from components.prepare.ready import read_label
 from components.prepare.splits import read_stems
-from components.prepare.workers import in_order
 
 
 def opened(paths: Sequence[Path], scratch: Path) -> dict[Path, Path]:
@@ -112,7 +112,7 @@ def verified(dataset: DataSet, folder: Path, partial: bool, progress: Callable[[
     pairs = find_pairs(dataset, folder, partial)
     if not partial:
         check_counts(dataset, pairs, expected_counts(dataset, folder), folder)
-    counts = [told(part, [pair for pair in pairs if pair.part == part]) for part in dataset.parts]
+    counts = [counts_of(part, [pair for pair in pairs if pair.part == part]) for part in dataset.parts]
     if dataset.depth and (folder / dataset.depth).is_dir():
         maps = depth_maps(folder / dataset.depth, pairs, partial)
         counts += [f"{dataset.depth}: {len(maps)} of {sum(pair.image is not None for pair in pairs)} maps"]
@@ -125,7 +125,7 @@ def verified(dataset: DataSet, folder: Path, partial: bool, progress: Callable[[
     return ", ".join([*counts, *(f"{count} labels: {reading}" for reading, count in sorted(read_as.items()))])
 
 
-def told(part: Part, pairs: Sequence[Pair]) -> str:
+def counts_of(part: Part, pairs: Sequence[Pair]) -> str:
     """How many pairs of a part are there, and labels without a photograph."""
     alone = sum(pair.image is None for pair in pairs)
     return f"{part.name}: {len(pairs) - alone} of {part.expected} pairs" + (f", {alone} labels alone" if alone else "")
@@ -150,8 +150,7 @@ def import_te2(path: Path, inbox: Path, *, partial: bool) -> str:
         raise InputError(
             f"{path}: {len(stems)} photographs, expected {listed.expected}; name a whole list, or --partial"
         )
-    with atomic_path(inbox / listed.file) as temporary:
-        temporary.write_text("\n".join(stems) + "\n", encoding="utf-8")
+    write_whole(inbox / listed.file, "\n".join(stems) + "\n")
     ledger.record_import(inbox, TE2, file_hash(inbox / listed.file))
     return f"{len(stems)} photographs of {listed.test}"
 

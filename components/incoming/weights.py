@@ -45,11 +45,7 @@ def check_hash(path: Path, known: Sequence[str], *, anyway: bool) -> tuple[str, 
 
 
 def check_there(path: Path) -> None:
-    """Check that a file was named.
-
-    Raises:
-        InputError: there is none.
-    """
+    """Refuse what is no file."""
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise InputError(f"{path}: {what}; name the file of weights that you downloaded")

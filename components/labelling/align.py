@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from components.labelling.geometry import Homography, corners, scaled, turn_of
 from components.render.optics import Floats
 
 Pixels = NDArray[np.uint8]
+Homography = NDArray[np.float64]
+"""(3, 3), of points (x, y, 1) with pixel centres at integers."""
 FEATURE_WIDTH = 1600
 ECC_WIDTH = 800
 """Widths in pixels at which features are sought and ECC works."""
@@ -80,11 +81,7 @@ def chosen(first: NDArray[np.float32], second: NDArray[np.float32]) -> dict[int,
 
 
 def matched(shallow: Pixels, wide: Pixels) -> tuple[Floats, Floats]:
-    """Points (n, 2) of grey photographs that choose each other.
-
-    Raises:
-        AlignmentError: too few.
-    """
+    """Points (n, 2) of grey photographs that choose each other; AlignmentError where they are too few."""
     sift = cv2.SIFT_create(  # type: ignore[attr-defined]
         nfeatures=FEATURES, contrastThreshold=0.02
     )
@@ -115,11 +112,7 @@ def fitted(of: Floats, to: Floats) -> tuple[Homography, int]:
 
 
 def from_features(shallow: Pixels, wide: Pixels) -> tuple[Homography, int]:
-    """The map on which most features agree, and how many do.
-
-    Raises:
-        AlignmentError: too few.
-    """
+    """The map on which most features agree, and how many do; AlignmentError where they are too few."""
     grey, factor = reduced(shallow, FEATURE_WIDTH)
     wide_grey, wide_factor = reduced(wide, FEATURE_WIDTH)
     of, to = matched(grey, wide_grey)
@@ -146,11 +139,7 @@ def sharp_in_both(shallow: Floats, wide: Floats) -> NDArray[np.bool_]:
 
 
 def refine(shallow: Pixels, wide: Pixels, start: Homography) -> tuple[Homography, float]:
-    """`start` turned and shifted by ECC, and the correlation of what is sharp in both.
-
-    Raises:
-        AlignmentError: ECC diverged.
-    """
+    """`start` turned and shifted by ECC, and the correlation of what is sharp in both; AlignmentError: it diverges."""
     grey, factor = reduced(shallow, ECC_WIDTH)
     wide_grey, wide_factor = reduced(wide, ECC_WIDTH)
     first = scaled(start, factor, wide_factor)
@@ -172,11 +161,7 @@ def refine(shallow: Pixels, wide: Pixels, start: Homography) -> tuple[Homography
 
 
 def check_sizes(shallow: Pixels, wide: Pixels) -> None:
-    """Make sure that the two may be one view.
-
-    Raises:
-        AlignmentError: their sizes or shapes are too different.
-    """
+    """Refuse (AlignmentError) two photographs whose sizes or shapes are too different to be one view."""
     (height, width), (wide_height, wide_width) = shallow.shape[:2], wide.shape[:2]
     across, down = wide_width / width, wide_height / height
     stretch = max(across / down, down / across)
@@ -188,11 +173,7 @@ def check_sizes(shallow: Pixels, wide: Pixels) -> None:
 
 
 def check(to_wide: Homography, start: Homography, correlation: float, size: tuple[int, int]) -> None:
-    """Make sure that a tripod that was touched can explain the homography.
-
-    Raises:
-        AlignmentError: it cannot.
-    """
+    """Refuse (AlignmentError) a homography that a tripod that was touched cannot explain."""
     height, width = size
     moved, before = corners(to_wide, size), corners(start, size)
     still = corners(np.eye(3), size)
@@ -236,3 +217,23 @@ def warp(wide: Floats, to_wide: Homography, size: tuple[int, int]) -> tuple[Floa
     inside = np.full(wide.shape[:2], 255, dtype=np.uint8)
     covered = cv2.warpPerspective(inside, to_wide, size[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return np.asarray(moved, dtype=np.float32), np.asarray(covered == 255)
+
+
+def scaled(homography: Homography, shallow: float, wide: float) -> Homography:
+    """The map between the two photographs when they are reduced by these factors (pixel centres at integers)."""
+    to = np.array([[wide, 0, (wide - 1) / 2], [0, wide, (wide - 1) / 2], [0, 0, 1]])
+    back = np.array([[shallow, 0, (shallow - 1) / 2], [0, shallow, (shallow - 1) / 2], [0, 0, 1]])
+    moved = to @ homography @ np.linalg.inv(back)
+    return np.asarray(moved / moved[2, 2])
+
+
+def corners(homography: Homography, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Where the corners of a picture of `size` (h, w) go, (4, 2)."""
+    height, width = size
+    square = np.array([[[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]], dtype=np.float64)
+    return np.asarray(cv2.perspectiveTransform(square, homography)[0])
+
+
+def turn_of(homography: Homography) -> float:
+    """Rotation in degrees, counter-clockwise as seen, of the linear part of a homography."""
+    return float(np.degrees(np.arctan2(homography[0, 1] - homography[1, 0], homography[0, 0] + homography[1, 1])))

@@ -18,7 +18,7 @@ from components.catalog.images import find_images, upright_size
 from components.catalog.masks import of_numbers, read_map
 from components.catalog.pictures import encode_map, is_ours
 from components.common.errors import InputError
-from components.common.storage import atomic_path
+from components.common.storage import write_whole
 from components.labelling.propose import IN_FOCUS, OUT_OF_FOCUS, UNDECIDED
 
 LEVELS = {"out of focus": OUT_OF_FOCUS, "undecided": UNDECIDED, "in focus": IN_FOCUS}
@@ -67,8 +67,7 @@ def write_labelme(path: Path, photograph: Path, proposal: NDArray[np.uint8]) -> 
         "imageHeight": height,
         "imageWidth": width,
     }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(contents), encoding="utf-8")
+    write_whole(path, json.dumps(contents))
 
 
 def drawn(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -278,6 +277,5 @@ def import_corrections(folder: Path) -> tuple[int, list[str]]:
             if place.exists() and is_ours(place):
                 place.unlink()
             continue
-        with atomic_path(place) as temporary:
-            temporary.write_bytes(encode_map(mask))
+        write_whole(place, encode_map(mask))
     return len(photographs) - len(wrong), wrong

@@ -17,7 +17,6 @@ SQUARES = 50
 """Means along the longer side."""
 DARK, BRIGHT = 0.01, 0.9
 """Linear light outside of which a mean says nothing: noise, and clipping."""
-MID_GREY = 0.18
 ROUNDS = 10
 HOLD_GAMMA, HOLD_FALLOFF = 0.5, 0.05
 """Weights that hold gamma at 1 and the fall-off at 0 where the scene has too few tones to tell, against one square."""
@@ -33,12 +32,6 @@ class Exposure:
     """Of red, green and blue."""
     falloff: float
     """Change of the logarithm of light from the centre to the corners."""
-
-    @property
-    def ev(self) -> float:
-        """Stops by which the shallow photograph is the brighter one at mid grey, mean of the channels."""
-        gain, gamma = np.array(self.gain), np.array(self.gamma)
-        return float(np.log2(gain * MID_GREY ** (gamma - 1)).mean())
 
     def apply(self, wide: Floats) -> Floats:
         """The wide photograph (h, w, 3), linear light, with the tones of the shallow one."""

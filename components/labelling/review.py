@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.common.storage import atomic_path
+from components.common.storage import atomic_path, write_whole
 
 Pixels = NDArray[np.uint8]
 COLOURS = {255: (0, 158, 115), 0: (150, 60, 170), 128: (140, 140, 140)}
@@ -79,13 +79,13 @@ def section(each: Reviewed) -> str:
     """One pair as HTML."""
     if each.failed:
         return f'<section class="failed"><h2>{escape(each.stem)}</h2><p>Failed: {escape(each.failed)}</p></section>'
-    told = ", ".join(f"{name} {value}" for name, value in each.figures.items())
+    facts = ", ".join(f"{name} {value}" for name, value in each.figures.items())
     figures = "".join(
         f'<figure><img src="{encoded(pixels)}" alt="{escape(caption)} of {escape(each.stem)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for caption, pixels in each.pictures.items()
     )
-    return f'<section><h2>{escape(each.stem)}</h2><p>{escape(told)}</p><div class="row">{figures}</div></section>'
+    return f'<section><h2>{escape(each.stem)}</h2><p>{escape(facts)}</p><div class="row">{figures}</div></section>'
 
 
 def write_page(path: Path, reviewed: Sequence[Reviewed]) -> None:
@@ -104,8 +104,7 @@ def write_page(path: Path, reviewed: Sequence[Reviewed]) -> None:
         "EBD/image</code>) or paint <code>proposals/*.png</code>, then say <code>dbdflow import labels THIS_FOLDER"
         f'</code>.</p><p class="key">{key}</p>{"".join(map(section, reviewed))}</body></html>'
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_whole(path, text)
 
 
 def write_sheet(path: Path, reviewed: Sequence[Reviewed]) -> None:

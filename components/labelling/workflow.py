@@ -10,18 +10,28 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.catalog.images import read_grey, read_photograph
+from components.catalog.images import find_images, read_grey, read_photograph
 from components.common.errors import InputError
 from components.common.storage import NoRoomError, atomic_path, file_hash, read_json, write_json
 from components.labelling.align import AlignmentError
 from components.labelling.checks import MISALIGNED
 from components.labelling.export import DONE, IMAGES, PROPOSALS, proposed_masks, write_labelme
-from components.labelling.pairs import ScenePair
 from components.labelling.propose import IN_FOCUS, UNDECIDED, Proposal, propose
 from components.labelling.review import Pixels, Reviewed, pictures_of, write_page, write_sheet
 
+LAYOUTS = (("wide", "shallow"), ("original", "bokeh"))
+"""Folders of the wide (f/16) and the shallow (f/1.8) photographs; the second pair is EBB!'s own."""
 FIGURES = ("decided", "in_focus", "blur_px", "matches", "correlation", "shift_px", "turn_deg")
 CONFIDENCE, ALIGNED = "confidence", "wide_aligned"
+
+
+@dataclass(frozen=True)
+class ScenePair:
+    """Two photographs of one scene."""
+
+    stem: str
+    wide: Path
+    shallow: Path
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,38 @@ class Outcome:
     failed: str
 
 
+def find_scenes(folder: Path) -> list[ScenePair]:
+    """The pairs of a folder, in natural order of their stems; suffixes and the case of letters may differ.
+
+    Raises:
+        InputError: no such folders, nothing in them, or a photograph without its partner.
+    """
+    for layout in LAYOUTS:
+        wide, shallow = (folder / name for name in layout)
+        if wide.is_dir() and shallow.is_dir():
+            return paired(wide, shallow)
+    layouts = " or ".join(f"{wide}/ and {shallow}/" for wide, shallow in LAYOUTS)
+    raise InputError(f"{folder}: expected the folders {layouts} in it, with one name for both photographs of a scene")
+
+
+def paired(wide: Path, shallow: Path) -> list[ScenePair]:
+    """The pairs of two folders.
+
+    Raises:
+        InputError: a photograph has no partner, or there are none.
+    """
+    sharp, blurred = find_images(wide), find_images(shallow)
+    if alone := sorted(sharp.keys() ^ blurred.keys()):
+        where = wide if alone[0] in blurred else shallow
+        raise InputError(
+            f"{where}: no photograph named {alone[0]!r} ({len(alone)} without a partner in {wide} and {shallow}); "
+            "add what is missing, or take its partner away"
+        )
+    if not sharp:
+        raise InputError(f"{wide}: no photographs in it; expected one for each in {shallow}")
+    return [ScenePair(blurred[stem].stem, sharp[stem], blurred[stem]) for stem in blurred]
+
+
 def made_from(pair: ScenePair, coc_limit: float) -> str:
     """Hash of all that a pair's proposal depends on, this package's code apart."""
     parts = (file_hash(pair.wide), file_hash(pair.shallow), repr(coc_limit))
@@ -40,19 +82,11 @@ def made_from(pair: ScenePair, coc_limit: float) -> str:
 
 
 def figures_of(proposal: Proposal) -> dict[str, float]:
-    """What is told of a proposal."""
+    """What is said of a proposal."""
     known = proposal.label[proposal.label != UNDECIDED]
     in_focus = float((known == IN_FOCUS).mean()) if known.size else 0.0
-    alignment = proposal.alignment
-    values = (
-        proposal.decided,
-        in_focus,
-        proposal.blur_px,
-        alignment.matches,
-        alignment.correlation,
-        alignment.shift_px,
-        alignment.turn_deg,
-    )
+    of = proposal.alignment
+    values = (proposal.decided, in_focus, proposal.blur_px, of.matches, of.correlation, of.shift_px, of.turn_deg)
     return {name: round(float(value), 4) for name, value in zip(FIGURES, values, strict=True)}
 
 
@@ -97,11 +131,7 @@ def label_pair(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: bo
 
 
 def check_unknown(pair: ScenePair, out: Path) -> None:
-    """Make sure that no proposal lies where one will be written: without its record, it may be corrected.
-
-    Raises:
-        InputError: one does.
-    """
+    """Refuse a pair whose proposal is there already: without its record, it may be corrected."""
     for path in places(pair, out):
         if path.exists():
             raise InputError(
@@ -155,11 +185,7 @@ def attempted(pair: ScenePair, out: Path, coc_limit: float, keep_misaligned: boo
 
 
 def check_out(out: Path) -> None:
-    """Make sure that nothing of other makers is overwritten.
-
-    Raises:
-        InputError: the folder holds something else.
-    """
+    """Refuse a folder that holds what other makers left."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / DONE).is_dir())):
         raise InputError(f"{out}: not empty and not filled by `dbdflow label`; name a new or empty folder")
 
@@ -197,7 +223,7 @@ def review_of(pair: ScenePair, outcome: Outcome, out: Path) -> Reviewed:
     """A pair as the page shows it."""
     if outcome.failed:
         return Reviewed(pair.stem, {}, outcome.failed)
-    told = {
+    figures = {
         "decided": f"{outcome.figures['decided']:.0%}",
         "in focus (of the decided)": f"{outcome.figures['in_focus']:.0%}",
         "blurred by": f"{outcome.figures['blur_px']:.0f} px (median of what is out of focus)",
@@ -209,4 +235,4 @@ def review_of(pair: ScenePair, outcome: Outcome, out: Path) -> Reviewed:
         np.asarray(read_photograph(path)) for path in (pair.shallow, out / ALIGNED / f"{pair.stem}.jpg")
     )
     proposal, confidence = (read_grey(out / folder / f"{pair.stem}.png") for folder in (PROPOSALS, CONFIDENCE))
-    return Reviewed(pair.stem, told, "", pictures_of(shallow, aligned, proposal, confidence))
+    return Reviewed(pair.stem, figures, "", pictures_of(shallow, aligned, proposal, confidence))

@@ -14,11 +14,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from components.common.errors import InputError
-from components.common.storage import atomic_path
-from components.models.architectures import architecture
+from components.common.storage import write_whole
 from components.models.backbone import Backbone
 from components.models.network import ModelSpec, Network
-from components.models.published import LAYOUTS, from_published, published_key, recognise
+from components.models.published import LAYOUTS, architecture, from_published, published_key, recognise
 from components.models.registry import build_from_spec
 from components.models.tensors import COUNTER, HEADER, is_safetensors, must_exist, opened, read_tensors
 
@@ -33,8 +32,7 @@ def save_model(path: Path, model: Network, metadata: Mapping[str, str]) -> None:
     assert model.spec is not None, "only models made by build_model can be built again"
     header = json.dumps({"spec": asdict(model.spec), "metadata": dict(metadata)}, sort_keys=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save(state, {HEADER: header}))
+    write_whole(path, save(state, {HEADER: header}))
 
 
 def load_model(path: Path) -> Network:
@@ -119,7 +117,8 @@ def _load(
     assert model.spec is not None, "only models made by build_model can be told from others"
     expected = model.state_dict()
     counters = {key: value for key, value in expected.items() if key.endswith(COUNTER)}
-    state = {**counters, **{key: value for key, value in state.items() if key not in counters or is_count(value)}}
+    whole = {key for key, value in state.items() if value.shape == () and not value.is_floating_point()}
+    state = counters | {key: value for key, value in state.items() if key not in counters or key in whole}
     if differences := _differences(expected, state, named):
         raise InputError(
             f"{path}: holds {_content(path, keys)}, which does not fit {model.spec.name} on {model.spec.backbone}: "
@@ -147,11 +146,6 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], na
         [f"{key} is not in the model" for key in found if key not in expected],
     ]
     return [f"{each[0]}" + f" (the first of {len(each)})" * (len(each) > 1) for each in kinds if each]
-
-
-def is_count(value: Tensor) -> bool:
-    """Whether a tensor is a whole number."""
-    return value.shape == () and not value.is_floating_point()
 
 
 def _content(path: Path, keys: Iterable[str]) -> str:

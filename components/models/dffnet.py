@@ -9,10 +9,8 @@ from torch import Tensor, nn
 
 from components.models.backbone import Backbone
 from components.models.fusion import Aggregation, DenseFusion, SideClassifiers, SpatialAttention
-from components.models.layers import Lift, each, resize_to
-from components.models.network import Network
-from components.models.outputs import DefocusOutput
-from components.models.rfb import RFB
+from components.models.layers import RFB, Lift, each, resize_to
+from components.models.network import DefocusOutput, Network
 
 
 class Detector(Network):

@@ -10,8 +10,7 @@ from torch.nn import functional
 from components.models.backbone import Backbone
 from components.models.fusion import LEVELS
 from components.models.layers import double, each
-from components.models.network import Network
-from components.models.outputs import DepthOutput
+from components.models.network import DepthOutput, Network
 
 
 class MiDaS(Network):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import nn
 
 from components.common.cores import cores
 from components.common.errors import InputError
@@ -58,3 +59,10 @@ def set_up(*, device: str, precision: Literal["float32", "bfloat16"], determinis
         torch.use_deterministic_algorithms(True)
     log.info("device %s (%s), %s, %d threads", chosen, f"asked: {device}", precision, torch.get_num_threads())
     return Device(torch.device(chosen), precision)
+
+
+def memory_format(model: nn.Module) -> torch.memory_format:
+    """The layout of a model's weights and images, by the device that it lies on."""
+    depthwise = any(isinstance(each, nn.Conv2d) and each.groups == each.in_channels > 1 for each in model.modules())
+    on_cpu = all(each.device.type == "cpu" for each in model.parameters())
+    return torch.contiguous_format if depthwise and on_cpu else torch.channels_last

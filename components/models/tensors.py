@@ -100,13 +100,12 @@ def reading(path: Path) -> AbstractContextManager[None]:
     Raises:
         InputError: the block raised anything.
     """
-    return one_message(lambda error: damaged(path, error))
 
+    def message(error: Exception) -> str:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return f"{path}: not a readable file of weights ({reason}); fetch it again (cut short?)"
 
-def damaged(path: Path, error: Exception) -> str:
-    """What is said of a file of weights that cannot be read."""
-    reason = f"{type(error).__name__}: {error}".splitlines()[0]
-    return f"{path}: not a readable file of weights ({reason}); fetch it again (cut short?)"
+    return one_message(message)
 
 
 def no_weights(path: Path) -> InputError:
@@ -142,11 +141,7 @@ def read_torch(path: Path) -> object:
 
 
 def check_zip(path: Path) -> None:
-    """Refuse a zip that `torch.save` did not write.
-
-    Raises:
-        InputError: it is damaged, a program (TorchScript), or an archive of other files.
-    """
+    """Refuse a zip that `torch.save` did not write: damaged, a program (TorchScript), an archive of other files."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     inside = {name.partition("/")[2] for name in names}
@@ -158,11 +153,7 @@ def check_zip(path: Path) -> None:
 
 
 def check_tensors(path: Path, state: Mapping[Any, Tensor]) -> None:
-    """Check that tensors have names, and values that a network can compute with.
-
-    Raises:
-        InputError: one has not; the first is named.
-    """
+    """Refuse tensors without names, or with values that a network cannot compute with; the first is named."""
     for key, value in state.items():
         if not isinstance(key, str):
             raise InputError(f"{path}: the key {key!r} is of type {type(key).__name__}, expected a name; {ALONE}")
@@ -171,9 +162,9 @@ def check_tensors(path: Path, state: Mapping[Any, Tensor]) -> None:
                 f"{path}: {key} is {why}; expected dense real numbers of 16 to 64 bits: convert it before saving, or "
                 "name another file"
             )
-    told, stored = sum(value.numel() * value.element_size() for value in state.values()), path.stat().st_size
-    if told > LARGEST_RATIO * stored:
-        raise InputError(f"{path}: {told} bytes of tensors in a file of {stored}; save them whole, by `.contiguous()`")
+    held, stored = sum(value.numel() * value.element_size() for value in state.values()), path.stat().st_size
+    if held > LARGEST_RATIO * stored:
+        raise InputError(f"{path}: {held} bytes of tensors in a file of {stored}; save them whole, by `.contiguous()`")
     for key, value in state.items():
         if not key.endswith(COUNTER) and not (finite := torch.isfinite(value.float())).all():
             raise InputError(

@@ -66,12 +66,7 @@ def without_prefix(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list
     kept = {key: value for key, value in state.items() if key != AVERAGED}
     averaged = len(kept) < len(state) and all(key.startswith("module.") for key in kept)
     kept, prefix = kept if averaged else dict(state), ""
-    while more := next((each for each in PREFIXES if kept and all(is_behind(each, key) for key in kept)), ""):
+    while more := next((each for each in PREFIXES if kept and all(k != each and k.startswith(each) for k in kept)), ""):
         kept, prefix = {key.removeprefix(more): value for key, value in kept.items()}, prefix + more
     said = [f"`{prefix}` left off before every name"] if prefix else []
     return kept, said + [f"`{AVERAGED}` left out"] * averaged
-
-
-def is_behind(prefix: str, key: str) -> bool:
-    """Whether a name is more than `prefix` and begins with it."""
-    return key.startswith(prefix) and key != prefix

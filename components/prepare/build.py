@@ -6,12 +6,15 @@
 4. Say what was found in `validation.json`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial as bind
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +22,15 @@ from numpy.typing import NDArray
 from components.catalog.sets import RENDERED, DataSet, find_set
 from components.common.cores import cores
 from components.common.storage import atomic_dir, write_json
-from components.datasets.prepared import IndexRow, write_index
+from components.datasets.prepared import IndexRow, npy_head, write_index
 from components.prepare.depths import depth_files
 from components.prepare.near_duplicates import FLIPS
 from components.prepare.pairs import Pair, check_counts, expected_counts, find_pairs, unlabelled
 from components.prepare.ready import Ready, Traits, make_ready
 from components.prepare.splits import dof_of, splits_of
 from components.prepare.validation import Findings, describe, read_as
-from components.prepare.workers import in_order
 
 INDEX, VALIDATION = "index.csv", "validation.json"
-
-
-def start_array(file: BinaryIO, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
-    """Write the head of a `.npy` file; its values follow in order, so that a full disk is an error and no signal."""
-    head = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, head)
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def write_arrays(folder: Path, arrays: Iterable[Column], results: Iterable[Ready
     with ExitStack() as stack:
         files = [(each, stack.enter_context((folder / f"{each.name}.npy").open("wb"))) for each in arrays]
         for each, file in files:
-            start_array(file, each.dtype, each.shape)
+            file.write(npy_head(np.dtype(each.dtype), each.shape))
         for ready in results:
             for each, file in files:
                 values = each.of(ready)
@@ -145,3 +141,26 @@ def prepare_set(
         write_index(folder / INDEX, rows)
         write_json(folder / VALIDATION, describe(findings))
     return read_as(findings)
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD = 8
+"""Results for each worker that may wait for their turn; bounds the memory."""
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Generator[Result, None, None]:
+    """Results of `work` in the order of `items`, a few ahead of where they are used, on threads.
+
+    Close it where it may be left early.
+    """
+    queue = iter(items)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        pending = deque(pool.submit(work, item) for item in islice(queue, threads * AHEAD))
+        while pending:
+            yield pending.popleft().result()
+            pending.extend(pool.submit(work, item) for item in islice(queue, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)

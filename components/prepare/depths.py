@@ -23,11 +23,7 @@ GREY = ("L", "I", "I;16", "I;16B")
 
 
 def depth_files(dataset: DataSet, pairs: Sequence[Pair], raw: Path, partial: bool) -> dict[str, Path] | None:
-    """Where the depth of each photograph lies, by the pair's id; None where the set has no depth.
-
-    Raises:
-        InputError: see `depth_maps`.
-    """
+    """Where the depth of each photograph lies (see `depth_maps`), by the pair's id; None where the set has no depth."""
     if (raw / DEPTH).is_dir() and (raw / RENDERED).exists():
         images = {pair.id: pair.image.relative_to(raw) for pair in pairs if pair.image is not None}
         return {name: raw / DEPTH / image.with_suffix(".npy") for name, image in images.items()}
@@ -55,11 +51,7 @@ def depth_maps(folder: Path, pairs: Sequence[Pair], partial: bool) -> dict[str, 
 
 
 def check_grey(path: Path) -> None:
-    """Check by its header that a depth map is a grey PNG.
-
-    Raises:
-        InputError: it is not.
-    """
+    """Refuse, by its header, a depth map that is no grey PNG."""
     with opened(path) as image:
         found = f"{image.format} of mode {image.mode}"
         grey = image.format == "PNG" and image.mode in GREY

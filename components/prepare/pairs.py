@@ -107,11 +107,7 @@ def measured_pair(dataset: DataSet, part: Part, stem: str, image: Path | None, l
 
 
 def check_sizes(image: Path, image_size: tuple[int, ...], label: Path, label_size: tuple[int, ...]) -> None:
-    """Compare (height, width) of a photograph and its label.
-
-    Raises:
-        InputError: they differ.
-    """
+    """Refuse a photograph and a label whose (height, width) differ."""
     if image_size != label_size:
         raise InputError(
             f"{image}: {image_size[1]}x{image_size[0]} pixels, but its label {label} has "
@@ -120,11 +116,7 @@ def check_sizes(image: Path, image_size: tuple[int, ...], label: Path, label_siz
 
 
 def check_counts(dataset: DataSet, pairs: list[Pair], expected: dict[str, int], raw: Path) -> None:
-    """Compare the number of pairs of each part that is there with what the archive, or the stand-in, should hold.
-
-    Raises:
-        InputError: a number differs.
-    """
+    """Refuse a part that is there with another number of pairs than its archive, or the stand-in, should hold."""
     for part in parts_there(dataset, raw):
         found = sum(pair.part == part for pair in pairs)
         if found != expected[part.name]:

@@ -38,11 +38,7 @@ def listed_stems(listed: ListedSplit, raw: Path) -> frozenset[str] | None:
 
 
 def check_listed(listed: ListedSplit, stems: frozenset[str], pairs: list[Pair], raw: Path) -> None:
-    """Check that every photograph on a list is there.
-
-    Raises:
-        InputError: one is not.
-    """
+    """Refuse a list with a photograph that is not there."""
     absent = sorted(stems - {pair.stem for pair in pairs})
     if absent:
         raise InputError(

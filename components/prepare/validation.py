@@ -116,14 +116,6 @@ def describe_duplicates(found: Findings) -> dict[str, Any]:
     }
 
 
-def describe_orphans(found: Findings) -> dict[str, list[str]]:
-    """Labels without a photograph, which are kept, and photographs without a label, which are left out."""
-    return {
-        "labels_alone": [row.label for row in found.rows if not row.image],
-        "photographs_alone": found.unlabelled,
-    }
-
-
 def describe_parts(found: Findings) -> dict[str, dict[str, int]]:
     """Pairs of photograph and label in each part, found and expected."""
     counts = Counter(pair.part.name for pair in found.pairs if pair.image is not None)
@@ -175,7 +167,8 @@ def describe(found: Findings) -> dict[str, Any]:
         "all_in_focus": [row.label for row in rows if row.in_focus == 1],
         "none_in_focus": [row.label for row in rows if row.in_focus == 0],
         "notes": notes(found),
-        **describe_orphans(found),
+        "labels_alone": [row.label for row in rows if not row.image],  # kept
+        "photographs_alone": found.unlabelled,  # left out
         **describe_duplicates(found),
         **describe_splits(found.dataset, rows),
     }

@@ -32,11 +32,7 @@ class ThinLens:
     pixel_pitch_um: float
 
     def __post_init__(self) -> None:
-        """Refuse a lens that cannot focus so near.
-
-        Raises:
-            InputError: the focus distance is not beyond the focal length.
-        """
+        """Refuse a lens that cannot focus so near: the focus distance lies beyond the focal length."""
         if self.focus_m * 1000 <= self.focal_length_mm:
             raise InputError(
                 f"focus distance {self.focus_m} m: must be beyond the focal length, {self.focal_length_mm} mm"
@@ -83,12 +79,12 @@ def disk_kernel(diameter: float) -> Floats:
     return np.asarray(weights / weights.sum(), dtype=np.float32)
 
 
-def blur(image: Floats, diameter: float, border: int = cv2.BORDER_REPLICATE) -> Floats:
+def blur(image: Floats, diameter: float) -> Floats:
     """`image` (h, w, channels) convolved with a disk of `diameter` pixels, at the same size."""
     kernel = disk_kernel(diameter)
     if kernel.size == 1:
         return image
-    return np.asarray(cv2.filter2D(image, -1, kernel, borderType=border), dtype=np.float32)
+    return np.asarray(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
 def blur_varying(image: Floats, coc: Floats) -> Floats:

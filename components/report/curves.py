@@ -1,12 +1,14 @@
 """Figures of the report: precision-recall curves and bars (both Fig. 7), and how training went."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from components.report.records import Column, RunRecord
-from components.report.svg import Bars, Line, bar_chart, line_chart
+from components.report.charts import Drawn, Line, Range, bar_chart, line_chart
+from components.report.records import RunRecord
 
 COLOURS = 10
 LEVELS = 256
@@ -33,53 +35,52 @@ class Figure:
     svg: str
 
 
-def family(record: RunRecord, runs: list[str]) -> str:
+def family(record: RunRecord, runs: Sequence[str]) -> str:
     """The run that this one learnt from, if it is among `runs`; else the run itself."""
     teacher = str(record.card.get("teacher"))
     return teacher if teacher in runs else record.run
 
 
-def styles(records: list[RunRecord]) -> dict[str, str]:
-    """Classes of each run's line: a colour for a family, dashed for its teacher, solid for the first student."""
+def styled(records: Sequence[RunRecord]) -> list[Drawn]:
+    """Each run with its line: a colour for a family, dashed for its teacher, solid for the first student."""
     runs = [record.run for record in records]
     families = {record.run: family(record, runs) for record in records}
-    colours = {name: i % COLOURS for i, name in enumerate(dict.fromkeys(families.values()))}
-    found = {}
-    for name, colour in colours.items():
+    found: dict[str, str] = {}
+    for i, name in enumerate(dict.fromkeys(families.values())):
         students = [run for run in runs if families[run] == name and run != name]
-        found[name] = f"s{colour} {'dashed' if students else 'solid'}"
-        found |= {run: f"s{colour} {'dotted' if i else 'solid'}" for i, run in enumerate(students)}
-    return {run: found[run] for run in runs}
+        lines = {name: "dashed" if students else "solid", **dict.fromkeys(students, "dotted")}
+        lines |= dict.fromkeys(students[:1], "solid")
+        found |= {run: f"s{i % COLOURS} {line}" for run, line in lines.items()}
+    return [Drawn(record, record.title, found[record.run]) for record in records]
 
 
-def precision_recall(records: list[RunRecord], test_sets: list[str]) -> list[Figure]:
+def precision_recall(drawn: Sequence[Drawn], test_sets: Sequence[str]) -> list[Figure]:
     """One figure a test set, every run that has a curve on it; blurred region positive."""
-    chosen = styles(records)
     figures = []
     for test_set in test_sets:
-        curves = [(record, record.curves[test_set]) for record in records if test_set in record.curves]
-        lines = [Line(r.run, r.title, chosen[r.run], points[:, 0], points[:, 1]) for r, points in curves]
-        if not lines:
-            continue
-        described = f"Precision over recall on {test_set}: {', '.join(line.name for line in lines)}"
-        chart = line_chart(
-            lines, described=described, x_label="Recall", y_label="Precision", x_range=(0, 1), y_range=y_range(lines)
-        )
-        figures.append(Figure(test_set, chart))
+        lines = [(each, *each.record.curves[test_set].T) for each in drawn if test_set in each.record.curves]
+        if lines:
+            described = f"Precision over recall on {test_set}: {names(lines)}"
+            labels = {"x_label": "Recall", "y_label": "Precision"}
+            svg = line_chart(lines, described=described, **labels, x_range=(0, 1), y_range=y_range(lines))
+            figures.append(Figure(test_set, svg))
     return figures
 
 
-def fig7_bars(records: list[RunRecord], test_sets: list[str]) -> list[Figure]:
+def fig7_bars(drawn: Sequence[Drawn], test_sets: Sequence[str]) -> list[Figure]:
     """One figure a test set: mean precision and recall at the threshold 0.5, and F-beta; blurred region positive."""
-    chosen = styles(records)
     figures = []
     for test_set in test_sets:
-        drawn = [record for record in records if len(record.curves.get(test_set, ())) == LEVELS]
-        bars = [Bars(r.run, r.title, chosen[r.run], at_half(r, test_set)) for r in drawn]
-        if bars:
-            described = f"Precision, recall and F-beta on {test_set}: {', '.join(each.name for each in bars)}"
+        scored = [each for each in drawn if len(each.record.curves.get(test_set, ())) == LEVELS]
+        if bars := [(each, at_half(each.record, test_set)) for each in scored]:
+            described = f"Precision, recall and F-beta on {test_set}: {names(bars)}"
             figures.append(Figure(test_set, bar_chart(bars, BARS, described=described)))
     return figures
+
+
+def names(drawn: Sequence[tuple[Drawn, *tuple[Any, ...]]]) -> str:
+    """What is drawn, for a screen reader."""
+    return ", ".join(each[0].name for each in drawn)
 
 
 def at_half(record: RunRecord, test_set: str) -> tuple[float, ...]:
@@ -89,10 +90,33 @@ def at_half(record: RunRecord, test_set: str) -> tuple[float, ...]:
     return float(precision), float(recall), math.nan if f_beta is None else f_beta
 
 
-def y_range(lines: list[Line]) -> tuple[float, float]:
+def y_range(lines: Sequence[Line]) -> Range:
     """From the lowest precision, rounded down to a tenth, to 1."""
-    lowest = float(np.nanmin(np.concatenate([line.y for line in lines])))
+    lowest = float(np.nanmin(np.concatenate([y for _, _, y in lines])))
     return min(0.9, math.floor(lowest * 10) / 10), 1.0
+
+
+def histories(drawn: Sequence[Drawn]) -> list[Figure]:
+    """A figure for each column of `history.csv` that some run has: over the epochs, a line a run."""
+    figures = []
+    for column, title in HISTORY_TITLES.items():
+        kept = [(each, each.record.history) for each in drawn if column in each.record.history]
+        if lines := [(each, history["epoch"], history[column]) for each, history in kept]:
+            epochs = np.concatenate([x for _, x, _ in lines])
+            described = f"{title} over epochs: {names(lines)}"
+            span = None if np.ptp(epochs) == 0 else (float(epochs.min()), float(epochs.max()))
+            svg = line_chart(lines, described=described, x_label="Epoch", x_range=span, y_range=zero_based(lines))
+            figures.append(Figure(title, svg))
+    return figures
+
+
+def zero_based(lines: Sequence[Line]) -> Range | None:
+    """From 0 to a little above the largest value, or None where a value is negative or none is finite."""
+    values = np.concatenate([y for _, _, y in lines])
+    finite = values[np.isfinite(values)]
+    if not finite.size or finite.min() < 0 or finite.max() <= 0:
+        return None
+    return 0.0, float(finite.max()) * 1.04
 
 
 def stage_of(record: RunRecord) -> int:
@@ -100,36 +124,7 @@ def stage_of(record: RunRecord) -> int:
     return 2 if str(record.card.get("stage", 1)).endswith("2") else 1
 
 
-def history_chart(records: list[RunRecord], column: str, chosen: dict[str, str], title: str) -> Figure:
-    """One column of `history.csv` over the epochs, a line a run."""
-    drawn = [record for record in records if column in record.history]
-    lines = [Line(r.run, r.title, chosen[r.run], r.history["epoch"], r.history[column]) for r in drawn]
-    epochs = np.concatenate([line.x for line in lines])
-    described = f"{title} over epochs: {', '.join(line.name for line in lines)}"
-    span = None if np.ptp(epochs) == 0 else (float(epochs.min()), float(epochs.max()))
-    return Figure(
-        title,
-        line_chart(lines, described=described, x_label="Epoch", x_range=span, y_range=zero_based(lines)),
-    )
-
-
-def zero_based(lines: list[Line]) -> tuple[float, float] | None:
-    """From 0 to a little above the largest value, or None where a value is negative or none is finite."""
-    values: Column = np.concatenate([line.y for line in lines])
-    finite = values[np.isfinite(values)]
-    if not finite.size or finite.min() < 0 or finite.max() <= 0:
-        return None
-    return 0.0, float(finite.max()) * 1.04
-
-
-def training_figures(records: list[RunRecord]) -> dict[int, list[Figure]]:
+def training_figures(drawn: Sequence[Drawn]) -> dict[int, list[Figure]]:
     """Stage -> a figure for each column of its runs' histories."""
-    chosen = styles(records)
-    figures: dict[int, list[Figure]] = {}
-    for stage in (1, 2):
-        trained = [record for record in records if record.history and stage_of(record) == stage]
-        columns = [name for name in HISTORY_TITLES if any(name in record.history for record in trained)]
-        charts = [history_chart(trained, name, chosen, HISTORY_TITLES[name]) for name in columns]
-        if charts:
-            figures[stage] = charts
-    return figures
+    figures = {stage: histories([each for each in drawn if stage_of(each.record) == stage]) for stage in (1, 2)}
+    return {stage: charts for stage, charts in figures.items() if charts}

@@ -11,7 +11,7 @@ from typing import Any
 from components.common.storage import read_json
 from components.datasets.prepared import PreparedSet
 from components.prepare.near_duplicates import CrossDuplicate, cross_duplicates
-from components.report.svg import histogram
+from components.report.charts import histogram
 
 Report = Mapping[str, Any]
 Words = Callable[[Report], str]

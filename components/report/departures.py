@@ -1,10 +1,11 @@
 """Where the published code departs from the paper, and what this run chose."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,15 @@ def departures_table(
     if not isinstance(chosen, Mapping):
         return [Departure(*(str(row.get(key, "")) for key in ("point", "paper", "code", "choice"))) for row in chosen]
     chosen = {**chosen, **teachers_of(cards or {})}
-    with (Path(__file__).parent / "departures.csv").open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
+    table = pd.read_csv(Path(__file__).parent / "departures.csv", dtype=str, keep_default_na=False, index_col="key")
     known = [
-        Departure(
-            line["point"],
-            line["paper"],
-            line["code"],
-            readable(chosen.get(line["key"], line["always"] or "not recorded")),
-        )
-        for line in lines
+        Departure(line.point, line.paper, line.code, readable(chosen.get(line.Index, line.always or "not recorded")))
+        for line in table.itertuples()
     ]
-    keys = {line["key"] for line in lines}
-    return known + [
-        Departure(readable(key), "", "", readable(value)) for key, value in chosen.items() if key not in keys
+    more = [
+        Departure(readable(key), "", "", readable(value)) for key, value in chosen.items() if key not in table.index
     ]
+    return known + more
 
 
 def teachers_of(cards: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -5,10 +5,11 @@ A value is a whole number of ten-thousandths, so that 3000 photographs of 25 met
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from components.report.paired import DISTILLED
@@ -86,21 +87,15 @@ QUESTIONS = (
 Column = list[int | None]
 
 
-def whole(value: float | None) -> int | None:
-    """A score in [0, 1] as ten-thousandths; None where there is none."""
-    return None if value is None or math.isnan(value) else round(value * UNIT)
-
-
 def scores_of(record: RunRecord, photographs: Sequence[Photographs]) -> dict[str, Column]:
-    """Metric -> its value on every photograph of the gallery; metrics that a run does not have are left out."""
-    found: list[Mapping[str, float]] = []
+    """Metric -> its value on every photograph of the gallery, in whole ten-thousandths, None where there is none;
+    metrics that a run does not have are left out."""
+    found = []
     for each in photographs:
-        by_id: dict[str, Mapping[str, float]] = {}
-        for split in each.prepared.test_splits():
-            by_id |= record.per_image.get(split, {})
-        found += [by_id.get(each.prepared.rows[row].id, {}) for row in each.rows]
-    columns = {metric: [whole(values.get(metric)) for values in found] for metric in METRICS}
-    return {metric: column for metric, column in columns.items() if any(value is not None for value in column)}
+        known = pd.concat([record.images(split) for split in each.prepared.test_splits()])
+        found.append(known[~known.index.duplicated()].reindex([each.prepared.rows[row].id for row in each.rows]))
+    table = pd.concat(found).reindex(columns=list(METRICS)).dropna(axis=1, how="all") * UNIT
+    return {name: [None if math.isnan(value) else round(value) for value in column] for name, column in table.items()}
 
 
 def questions_among(runs: Sequence[str], metrics: Sequence[str]) -> list[dict[str, str]]:

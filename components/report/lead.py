@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+import pandas as pd
 
 from components.catalog.test_sets import TEST_SETS
-from components.report.curves import Figure, precision_recall
+from components.report.charts import scatter
+from components.report.curves import Figure, precision_recall, styled
 from components.report.measured import MeasuredSet, measured
 from components.report.paired import DISTILLED
 from components.report.records import RunRecord
-from components.report.scatter import scatter
 from components.report.sheets import Photographs
 from components.report.strips import Strip, compared, most_different, worst_and_best
 from components.report.tables import Filling
@@ -50,7 +50,7 @@ def lead(test_set: str, fillings: Sequence[Filling], photographs: Sequence[Photo
     extremes = worst_and_best(shown, lowest, test_set) if shown and lowest and lowest.run in shown.runs else None
     return Lead(
         found,
-        tuple(precision_recall(records, [test_set])),
+        tuple(precision_recall(styled(records), [test_set])),
         tuple(distilled(records, shown, test_set)),
         lowest.title if lowest else "",
         extremes,
@@ -69,9 +69,9 @@ def distilled(records: Sequence[RunRecord], shown: Photographs | None, test_set:
 
 def pair_of(before: RunRecord, after: RunRecord, shown: Photographs | None, test_set: str) -> Distilled:
     """One pair's scatter and pictures."""
-    sides = before.per_image[test_set], after.per_image[test_set]
-    ids = sorted(sides[0].keys() & sides[1].keys())
-    x, y = (np.array([side[each]["mae"] for each in ids]) for side in sides)
+    sides = [each.per_image[test_set]["mae"] for each in (before, after)]
+    errors = pd.concat(sides, axis=1, join="inner").sort_index()
+    ids, (x, y) = list(errors.index), errors.to_numpy().T
     fewer = int((y < x).sum())
     described = f"MAE on {test_set}, photograph by photograph: {after.title} lower on {fewer} of {len(ids)}"
     labels = {"x_label": f"MAE of {before.title}", "y_label": f"MAE of {after.title}"}

@@ -7,8 +7,6 @@ photographs.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from components.catalog.test_sets import TEST_SETS
 from components.report.encoders import encoder_of, papers_encoder, recipe_of, told
 from components.report.paired import Difference, difference
@@ -84,20 +82,11 @@ class MeasuredSet:
     groups: tuple[Group, ...]
 
     @property
-    def ours(self) -> tuple[Method, ...]:
-        """The networks trained here."""
-        return tuple(method for group in self.groups if group.key in REFERENCES for method in group.methods)
-
-    @property
     def lowest(self) -> Method | None:
         """The network trained here that has the lowest MAE."""
-        return min((each for each in self.ours if each.scores[0].value is not None), key=mae_of, default=None)
-
-
-def mae_of(method: Method) -> float:
-    """A method's MAE, infinite where it has none."""
-    value = method.scores[0].value
-    return np.inf if value is None else value
+        ours = [each for group in self.groups if group.key in REFERENCES for each in group.methods]
+        known = [(each.scores[0].value, each) for each in ours if each.scores[0].value is not None]
+        return min(known, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def verdict(found: Difference) -> str:
@@ -147,8 +136,7 @@ def method(filling: Filling, test_set: str, reference: RunRecord | None, best: M
     record, row = filling.record, printed_row(filling.row, test_set)
     against = None
     if reference is not None and reference.run != record.run:
-        first, second = (each.per_image.get(test_set, {}) for each in (reference, record))
-        against = difference(first, second, "mae")
+        against = difference(reference.images(test_set), record.images(test_set), "mae")
     return Method(
         record.run,
         record.title,

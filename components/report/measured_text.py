@@ -1,8 +1,8 @@
 """The real test sets as Markdown, above the paper's tables, and as CSV."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
+
+import pandas as pd
 
 from components.report.lead import Lead
 from components.report.measured import BOLD, Group, MeasuredSet, Method, Score
@@ -93,8 +93,5 @@ def csv_rows(found: MeasuredSet) -> Iterator[list[object]]:
 
 def measured_csv(leads: Sequence[Lead]) -> str:
     """Every number at full precision; an empty cell where there is none."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(row for each in leads for row in csv_rows(each.measured))
-    return buffer.getvalue()
+    rows = [row for each in leads for row in csv_rows(each.measured)]
+    return str(pd.DataFrame(rows, columns=COLUMNS, dtype=object).to_csv(index=False, lineterminator="\n"))

@@ -6,24 +6,32 @@ of an image's MAE comes from drawing seeds and images with replacement, so that 
 images of the kind. MAE: lower is better; F-beta and IoU (blurred region positive): higher is better.
 """
 
-import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from components.common.storage import atomic_path
-from components.report.records import RunRecord, read_run, scored_test_sets
+from components.report.records import RunRecord, in_order, read_run
 from components.scoring.intervals import RESAMPLES
 
 METRICS = {"mae": "MAE", "f_beta": "Fβ", "iou": "IoU"}
 """Key in `summary.json` -> as it is shown."""
 SEED = "seed"
-COLUMNS = ("run", "test_set", "metric", "seeds", "mean", "std", "change", "change_std", "low", "high")
+SCORE = ["run", "setting", "test_set", "metric"]
+"""What a number is of; `setting` counts from 0."""
+CHANGES = (
+    "## Changes against the first setting",
+    "",
+    "Seed by seed. In brackets the 95% interval of the MAE's change, seeds and images drawn anew; bold where it leaves "
+    "zero out. With many cells some are bold by chance.",
+    "",
+)
 
 
 @dataclass(frozen=True)
@@ -40,46 +48,6 @@ class Sample:
         return {name: read_run(name, self.scores, self.scores / "no models") for name in names}
 
 
-@dataclass(frozen=True)
-class Change:
-    """A setting less the first one: mean and standard deviation over seeds, and the 95% interval of the MAE's."""
-
-    mean: float
-    std: float | None
-    interval: tuple[float, float] | None = None
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
-
-
-@dataclass(frozen=True)
-class Line:
-    """A metric of a run at one setting on one test set: one value a seed, in the order of the seeds."""
-
-    setting: Mapping[str, Any]
-    run: str
-    test_set: str
-    metric: str
-    values: tuple[float, ...]
-    change: Change | None
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.values))
-
-    @property
-    def std(self) -> float | None:
-        """Standard deviation over seeds; None of one seed."""
-        return deviation(self.values)
-
-
-def deviation(values: Sequence[float]) -> float | None:
-    """Sample standard deviation (n - 1); None of one value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
 def settings(samples: Sequence[Sample]) -> list[tuple[dict[str, Any], dict[Any, Sample]]]:
     """Each setting with its samples by seed (None where seeds were not swept), in the order of the samples."""
     found: list[tuple[dict[str, Any], dict[Any, Sample]]] = []
@@ -92,51 +60,54 @@ def settings(samples: Sequence[Sample]) -> list[tuple[dict[str, Any], dict[Any, 
     return found
 
 
-def lines(samples: Sequence[Sample]) -> Iterator[Line]:
-    """Every number of the sweep, run by run; a score that some seed lacks is left out."""
-    groups = settings(samples)
-    first = groups[0][1]
-    for run in dict.fromkeys(name for sample in samples for name in sample.records):
-        records = [sample.records[run] for sample in samples if run in sample.records]
-        for setting, seeds in groups:
-            for test_set in scored_test_sets(records):
-                for metric in METRICS:
-                    values = [score(sample, run, test_set, metric) for sample in seeds.values()]
-                    known = [value for value in values if value is not None]
-                    if known and len(known) == len(values):
-                        change = None if seeds is first else compare(first, seeds, run, test_set, metric)
-                        yield Line(setting, run, test_set, metric, tuple(known), change)
+def scores(samples: Sequence[Sample]) -> pd.DataFrame:
+    """Every score, a row a `SCORE` in the order of the tables, a column a seed; NaN where a seed lacks it."""
+    found = {
+        (run, i, test_set, metric, seed): summary[metric]
+        for i, (_, seeds) in enumerate(settings(samples))
+        for seed, sample in seeds.items()
+        for run, record in sample.records.items()
+        for test_set, summary in record.summary.items()
+        for metric in METRICS
+        if summary.get(metric) is not None
+    }
+    table = pd.Series(found, dtype=float).rename_axis([*SCORE, SEED]).unstack(SEED, sort=False)
+    runs = [*dict.fromkeys(name for sample in samples for name in sample.records)]
+    order = {"run": runs, "test_set": in_order({*table.index.unique("test_set")}), "metric": [*METRICS]}
+    return table.sort_index(key=lambda level: level.map(order[level.name].index) if level.name in order else level)
 
 
-def score(sample: Sample, run: str, test_set: str, metric: str) -> float | None:
-    """A number of `summary.json`; None where there is none."""
-    record = sample.records.get(run)
-    return None if record is None else record.summary.get(test_set, {}).get(metric)
+def lines(samples: Sequence[Sample]) -> pd.DataFrame:
+    """Every number of the sweep, run by run, by `SCORE`; a score that some seed lacks is left out.
+
+    Columns: seeds, mean, std; and of settings but the first change, change_std, low and high (of the MAE), NaN else.
+    """
+    table, groups = scores(samples), settings(samples)
+    first = table[table.index.get_level_values("setting") == 0].droplevel("setting")
+    changes = table - first.reindex(table.index.droplevel("setting")).to_numpy()
+    changes = changes[changes.index.get_level_values("setting") > 0]
+    ends = {
+        (run, i, test_set, metric): interval_of_mean(differences)
+        for run, i, test_set, metric in changes.dropna(how="all").index
+        if metric == "mae" and (differences := per_image(groups[0][1], groups[i][1], run, test_set)) is not None
+    }
+    found = table.agg(["count", "mean", "std"], axis=1).set_axis(["seeds", "mean", "std"], axis=1)
+    found = found.join(changes.agg(["mean", "std"], axis=1).set_axis(["change", "change_std"], axis=1))
+    found[["low", "high"]] = pd.DataFrame.from_dict(ends, "index", columns=["low", "high"]).reindex(found.index)
+    whole = found.index.get_level_values("setting").map(lambda i: len(groups[i][1]))
+    return found[found["seeds"] == whole].astype({"seeds": int})
 
 
-def compare(
-    before: Mapping[Any, Sample], after: Mapping[Any, Sample], run: str, test_set: str, metric: str
-) -> Change | None:
-    """`after` less `before`, seed by seed; None where no seed has both."""
-    pairs = [(before[seed], after[seed]) for seed in after if seed in before]
-    scores = [(score(one, run, test_set, metric), score(other, run, test_set, metric)) for one, other in pairs]
-    changes = [new - old for old, new in scores if old is not None and new is not None]
-    if not changes:
-        return None
-    interval = None
-    if metric == "mae" and (differences := per_image(pairs, run, test_set)) is not None:
-        interval = interval_of_mean(differences)
-    return Change(float(np.mean(changes)), deviation(changes), interval)
-
-
-def per_image(pairs: Sequence[tuple[Sample, Sample]], run: str, test_set: str) -> NDArray[np.float64] | None:
+def per_image(
+    before: Mapping[Any, Sample], after: Mapping[Any, Sample], run: str, test_set: str
+) -> NDArray[np.float64] | None:
     """(seeds, images): the change of each image's MAE, images that every sample is scored on; None without any."""
-    held = [[each.records[run].per_image.get(test_set, {}) for each in pair if run in each.records] for pair in pairs]
-    scored = [images for pair in held for images in pair]
-    shared = sorted(set.intersection(*(set(images) for images in scored))) if len(scored) == 2 * len(pairs) else []
-    if not shared:
-        return None
-    return np.array([[new[image]["mae"] - old[image]["mae"] for image in shared] for old, new in held])
+    sides = [
+        [each[seed].records.get(run, RunRecord(run)) for each in (before, after)] for seed in after if seed in before
+    ]
+    errors = [[each.images(test_set).reindex(columns=["mae"])["mae"] for each in pair] for pair in sides]
+    changes = pd.concat([new - old for old, new in errors], axis=1).dropna().sort_index()
+    return changes.to_numpy().T if len(changes) else None
 
 
 def interval_of_mean(differences: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
@@ -155,82 +126,59 @@ def interval_of_mean(differences: NDArray[np.float64], seed: int = 0) -> tuple[f
 
 def tables(samples: Sequence[Sample], out: Path, title: str) -> Path:
     """Write `table.csv` (a line a number, full precision) and `table.md` into `out`; the path of the latter."""
-    found = list(lines(samples))
-    keys = [key for key in samples[0].values if key != SEED]
-    with atomic_path(out / "table.csv") as path, path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*keys, *COLUMNS])
-        writer.writerows(csv_row(line, keys) for line in found)
+    found = lines(samples)
+    told = [setting for setting, _ in settings(samples)]
+    keys = pd.DataFrame([told[i] for i in found.index.get_level_values("setting")], dtype=object)
+    whole = pd.concat([keys, found.reset_index().drop(columns="setting")], axis=1)
+    with atomic_path(out / "table.csv") as path:
+        whole.to_csv(path, index=False, lineterminator="\n")
     with atomic_path(out / "table.md") as path:
-        path.write_text(markdown(found, title, len(samples)), encoding="utf-8")
+        path.write_text("\n".join(markdown(found, told, title, len(samples))) + "\n", encoding="utf-8")
     return out / "table.md"
 
 
-def csv_row(line: Line, keys: Sequence[str]) -> list[Any]:
-    """A line's cells, empty where there is no number."""
-    change = line.change or Change(float("nan"), None)
-    low, high = change.interval or (None, None)
-    moved = [change.mean, change.std, low, high] if line.change else [None] * 4
-    row = [line.run, line.test_set, line.metric, len(line.values), line.mean, line.std, *moved]
-    return [*(line.setting[key] for key in keys), *("" if cell is None else cell for cell in row)]
-
-
-def markdown(found: Sequence[Line], title: str, points: int) -> str:
-    """The tables for a person."""
-    tests = list(dict.fromkeys(line.test_set for line in found))
-    head = [
+def markdown(found: pd.DataFrame, told: Sequence[Mapping[str, Any]], title: str, points: int) -> Iterator[str]:
+    """The tables for a person; `told`: the settings."""
+    names = [", ".join(f"{key}={value}" for key, value in each.items()) or "as it is" for each in told]
+    yield from (
         f"# {title}",
         "",
         f"{points} points. Mean ± standard deviation over seeds. Fβ and IoU: blurred region positive.",
-        "",
-        "## Scores",
-        "",
-        *table(found, tests, lambda line: spread(line.mean, line.std, "")),
-    ]
-    changed = [line for line in found if line.change is not None]
-    if not changed:
-        return "\n".join(head) + "\n"
-    return "\n".join(
-        [
-            *head,
-            "",
-            "## Changes against the first setting",
-            "",
-            "Seed by seed. In brackets the 95% interval of the MAE's change, seeds and images drawn anew; bold where "
-            "it leaves zero out. With many cells some are bold by chance.",
-            "",
-            *table(changed, tests, lambda line: change_told(line.change)),
-            "",
-        ]
     )
+    yield from ("", "## Scores", "", *table(found.apply(score_told, axis=1), names))
+    changed = found.dropna(subset="change")
+    if len(changed):
+        yield from ("", *CHANGES, *table(changed.apply(change_told, axis=1), names))
 
 
-def table(found: Sequence[Line], tests: Sequence[str], cell: Callable[[Line], str]) -> list[str]:
-    """A row a setting, run and metric; a column a test set."""
-    rows: dict[tuple[str, str, str], dict[str, str]] = {}
-    for line in found:
-        setting = ", ".join(f"{key}={value}" for key, value in line.setting.items()) or "as it is"
-        rows.setdefault((line.run, METRICS[line.metric], setting), {})[line.test_set] = cell(line)
-    text = [f"| run | metric | setting | {' | '.join(tests)} |", "|---|---|---|" + "---|" * len(tests)]
-    for names, cells in sorted(rows.items(), key=lambda row: row[0][:2]):
-        text.append(f"| {' | '.join(names)} | {' | '.join(cells.get(test, '–') for test in tests)} |")
-    return text
+def table(cells: pd.Series, names: Sequence[str]) -> Iterator[str]:
+    """A row a run, metric and setting (by its name); a column a test set."""
+    wide = cells.unstack("test_set", sort=False).fillna("–")
+    rows = [(run, METRICS[metric], setting, *texts) for (run, setting, metric), *texts in wide.itertuples()]
+    yield f"| run | metric | setting | {' | '.join(wide.columns)} |"
+    yield "|---|---|---|" + "---|" * len(wide.columns)
+    for run, metric, setting, *texts in sorted(rows, key=lambda row: row[:2]):
+        yield f"| {' | '.join([run, metric, names[setting], *texts])} |"
 
 
-def spread(mean: float, std: float | None, sign: str) -> str:
+def spread(mean: float, std: float, sign: str) -> str:
     """`0.123 ± 0.004`.
 
-    >>> spread(0.1234, None, "+")
+    >>> spread(0.1234, float("nan"), "+")
     '+0.123'
     """
-    return f"{mean:{sign}.3f}" + ("" if std is None else f" ± {std:.3f}")
+    return f"{mean:{sign}.3f}" + ("" if np.isnan(std) else f" ± {std:.3f}")
 
 
-def change_told(change: Change | None) -> str:
+def score_told(line: pd.Series) -> str:
+    """A score in one cell."""
+    return spread(line["mean"], line["std"], "")
+
+
+def change_told(line: pd.Series) -> str:
     """A change in one cell."""
-    assert change is not None
-    text = spread(change.mean, change.std, "+")
-    if change.interval is None:
+    text = spread(line["change"], line["change_std"], "+")
+    if np.isnan(line["low"]):
         return text
-    text = f"{text} [{change.interval[0]:+.3f}, {change.interval[1]:+.3f}]"
-    return f"**{text}**" if change.is_clear else text
+    text = f"{text} [{line['low']:+.3f}, {line['high']:+.3f}]"
+    return text if line["low"] <= 0 <= line["high"] else f"**{text}**"

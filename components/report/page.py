@@ -12,7 +12,7 @@ from markupsafe import Markup
 from components.catalog.test_sets import TEST_SETS, is_rendered
 from components.common.storage import atomic_dir, read_json
 from components.recipe import Recipe
-from components.report.curves import fig7_bars, precision_recall, styles, training_figures
+from components.report.curves import fig7_bars, precision_recall, styled, training_figures
 from components.report.datasets import duplicates_across, facts_of, open_sets
 from components.report.departures import departures_table
 from components.report.depth_sheet import CARD, copy_sheet, read_depth_teacher
@@ -22,12 +22,11 @@ from components.report.gaps import causes, gaps_of_test_sets
 from components.report.lead import lead
 from components.report.measured import real_test_sets
 from components.report.measured_text import measured_csv, measured_markdown
-from components.report.paired import Difference, Pair, compare_pairs
+from components.report.paired import Pair, compare_pairs
 from components.report.provenance import StageFacts, stages_of
 from components.report.records import PublishedMaps, RunRecord, read_published_maps, read_run, scored_test_sets
 from components.report.rendering import NOT_COMPARABLE, pretty, readable_provenance, render
 from components.report.sheets import Photographs, photographs_of, write_sheets
-from components.report.svg import interval
 from components.report.table7 import table7
 from components.report.tables import RULES, SOURCES, Filling, Ground, Table, count_within, fill, runs_table
 from components.report.tables_latex import as_latex
@@ -186,8 +185,6 @@ def run_context(records: list[RunRecord], test_sets: list[str], tables: Sequence
         "within": {WHOSE[source]: counts for source, counts in within.items() if counts[1]},
         "judged": any(table.is_judged for table in tables),
         "pairs": pairs,
-        "intervals": {(pair.before, pair.after): intervals(pair) for pair in pairs},
-        "inside": {(pair.before, pair.after): intervals_inside(pair) for pair in pairs},
         "findings": [finding(pair) for pair in pairs],
         "backbones": {record.run: encoder_of(record.card) for record in records},
         "best_runs": [record.run for record in records if recipe_of(record) == "best"],
@@ -197,31 +194,14 @@ def run_context(records: list[RunRecord], test_sets: list[str], tables: Sequence
 
 def curves_context(records: list[RunRecord], test_sets: list[str]) -> dict[str, Any]:
     """Figures and their legends."""
-    chosen = styles(records)
+    every = styled(records)
     return {
-        "runs_drawn": [(record.run, record.title, chosen[record.run]) for record in records if record.curves],
-        "precision_recall": precision_recall(records, test_sets),
-        "bars": fig7_bars(records, test_sets),
-        "training": training_figures(records),
-        "trained": [(r.run, r.title, chosen[r.run]) for r in records if r.history],
+        "runs_drawn": [(each.record.run, each.name, each.classes) for each in every if each.record.curves],
+        "precision_recall": precision_recall(every, test_sets),
+        "bars": fig7_bars(every, test_sets),
+        "training": training_figures(every),
+        "trained": [(each.record.run, each.name, each.classes) for each in every if each.record.history],
     }
-
-
-def drawn(differences: Sequence[Difference]) -> list[str]:
-    """The intervals of some differences, on one axis."""
-    reach = max((max(abs(each.low), abs(each.high)) for each in differences), default=0.0) or 1.0
-    return [interval(each.mean, each.low, each.high, reach, each.verdict) for each in differences]
-
-
-def intervals(pair: Pair) -> list[str]:
-    """The interval of each test set of a pair."""
-    return drawn([each.whole for each in pair.changes])
-
-
-def intervals_inside(pair: Pair) -> dict[tuple[str, str], str]:
-    """(Test set, region) -> its interval, all of a pair on one axis."""
-    inside = {(each.test_set, region): found for each in pair.changes for region, found in each.regions.items()}
-    return dict(zip(inside, drawn(list(inside.values())), strict=True))
 
 
 def finding(pair: Pair) -> str:

@@ -1,16 +1,15 @@
 """What one change did: two runs that differ by it, compared image by image, on all of it and region by region."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from components.report.records import SUMMARY_KEY, RunRecord
 from components.scoring.intervals import OVERLAP, draws, mean_interval, percentiles, pooled
 from components.scoring.regions import REGIONS
-
-Scores = dict[str, dict[str, float]]
-"""Image id -> key -> value."""
 
 PAIRS = (
     ("dffnet", "d_dffnet", "Depth feature distillation"),
@@ -47,8 +46,9 @@ class Difference:
 
     @property
     def p(self) -> float:
-        """Two-sided sign test."""
-        return sign_test(self.fewer, self.more)
+        """Two-sided sign test, exact; images without a difference are left out."""
+        tosses, least = self.fewer + self.more, min(self.fewer, self.more)
+        return float(min(1.0, 2 * sum(math.comb(tosses, k) for k in range(least + 1)) / 2**tosses))
 
     @property
     def verdict(self) -> str:
@@ -81,43 +81,49 @@ class Pair:
     what: str
     changes: tuple[Change, ...]
 
+    @property
+    def reach(self) -> float:
+        """How far the intervals of the whole images are from zero."""
+        return reach([each.whole for each in self.changes])
 
-def sign_test(fewer: int, more: int) -> float:
-    """Two-sided p of a fair coin that falls `fewer` and `more` times on its sides, exact; images without a
-    difference are left out."""
-    tosses, least = fewer + more, min(fewer, more)
-    tail = sum(math.comb(tosses, k) for k in range(least + 1))
-    return float(min(1.0, 2 * tail / 2**tosses))
+    @property
+    def reach_inside(self) -> float:
+        """Likewise within the regions; 0 where there are none."""
+        return reach([found for each in self.changes for found in each.regions.values()])
 
 
-def difference(before: Scores, after: Scores, key: str) -> Difference | None:
-    """Compare an error on the images that both have it of; None where there are none."""
-    both = [(before[i].get(key, math.nan), after[i].get(key, math.nan)) for i in sorted(before.keys() & after.keys())]
-    values = np.array([second - first for first, second in both], dtype=np.float64)
-    values = values[np.isfinite(values)]
+def reach(differences: Sequence[Difference]) -> float:
+    """The end of an interval that is the farthest from zero."""
+    return max((max(abs(each.low), abs(each.high)) for each in differences), default=0.0)
+
+
+def difference(before: pd.DataFrame, after: pd.DataFrame, key: str) -> Difference | None:
+    """Compare an error (images x keys) on the images that both have it of; None where there are none."""
+    first, second = (each.reindex(columns=[key])[key] for each in (before, after))
+    values = (second - first).dropna().sort_index().to_numpy(np.float64)
     if not len(values):
         return None
     counts = int((values < 0).sum()), int((values > 0).sum())
     return Difference(len(values), float(values.mean()), *mean_interval(values), *counts)
 
 
-def pooled_difference(before: Scores, after: Scores) -> Difference | None:
+def pooled_difference(before: pd.DataFrame, after: pd.DataFrame) -> Difference | None:
     """Compare the IoU pooled over the images that both are scored on; None where there are none, or no pixels of it.
 
     `fewer` and `more` count the images by their own IoU.
     """
-    both = [(before[i], after[i]) for i in sorted(before.keys() & after.keys())]
-    sides = [[[each.get(key, math.nan) for key in OVERLAP] for each in side] for side in zip(*both, strict=True)]
-    if not both or not np.isfinite(sides).all():
+    both = before.index.intersection(after.index).sort_values()
+    sides = [each.reindex(index=both, columns=OVERLAP).to_numpy(np.float64) for each in (before, after)]
+    if not len(both) or not np.isfinite(sides).all():
         return None
-    drawn, parts = draws(len(both)), np.array(sides, dtype=np.float64)
-    whole = [float(pooled(np.ones((1, len(both))), side)[0]) for side in parts]
-    low, high = percentiles(pooled(drawn, parts[1]) - pooled(drawn, parts[0]))
-    own = np.array([second["iou"] - first["iou"] for first, second in both])
+    drawn = draws(len(both))
+    whole = [float(pooled(np.ones((1, len(both))), side)[0]) for side in sides]
+    low, high = percentiles(pooled(drawn, sides[1]) - pooled(drawn, sides[0]))
+    own = (after["iou"] - before["iou"])[both]
     return Difference(len(both), whole[1] - whole[0], low, high, int((own < 0).sum()), int((own > 0).sum()))
 
 
-def gains(before: Scores, after: Scores) -> dict[str, Difference]:
+def gains(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Difference]:
     """The paired differences of Fβ, by both rules, and of the pooled IoU; positive = better."""
     found = {name: difference(before, after, SUMMARY_KEY[name]) for name in ("F_beta", "F_beta_published")}
     found["IoU"] = pooled_difference(before, after)
@@ -126,7 +132,7 @@ def gains(before: Scores, after: Scores) -> dict[str, Difference]:
 
 def change(before: RunRecord, after: RunRecord, test_set: str) -> Change | None:
     """Compare two runs on the images that both are scored on; None where there are none."""
-    first, second = before.per_image.get(test_set, {}), after.per_image.get(test_set, {})
+    first, second = before.images(test_set), after.images(test_set)
     whole = difference(first, second, "mae")
     if whole is None:
         return None

@@ -1,12 +1,12 @@
 """What the stages left of each run and of each method whose maps are published: scores, curves, history, card."""
 
-import csv
 from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from components.common.availability import Gap, gap_of
@@ -39,14 +39,14 @@ class RunRecord:
     """Everything the report shows of one run; empty where a stage has not left it.
 
     `summary`: test set -> key -> value, and intervals (see `interval`).
-    `per_image`: test set -> image id -> key -> value.
+    `per_image`: test set -> image ids x keys; NaN where an image has none.
     `curves`: test set -> (256, 2) recall and precision, blurred region positive.
     `history`: column -> (epochs,).
     """
 
     run: str
     summary: Summary = field(default_factory=dict)
-    per_image: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    per_image: dict[str, pd.DataFrame] = field(default_factory=dict)
     curves: dict[str, Column] = field(default_factory=dict)
     history: dict[str, Column] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +61,10 @@ class RunRecord:
     def title(self) -> str:
         """The name to show."""
         return self.name or label(self.run)
+
+    def images(self, test_set: str) -> pd.DataFrame:
+        """`per_image` of a test set; empty where there is none."""
+        return self.per_image.get(test_set, pd.DataFrame(dtype=float))
 
     def values(self, test_set: str, metric: str) -> list[float]:
         """The score of every seed that has one, this run's own first."""
@@ -84,69 +88,53 @@ class RunRecord:
         return Spread(float(np.std(values, ddof=1)), len(values)) if len(values) > 1 else None
 
 
-def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows of a CSV file that must have `columns`.
+def read_table(path: Path, *columns: str) -> pd.DataFrame:
+    """A CSV file that must have `columns`; without rows where there is no such file.
 
     Raises:
         InputError: a column is missing.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        found = reader.fieldnames or []
-        if missing := [name for name in columns if name not in found]:
-            raise InputError(
-                f"{path}: column {missing[0]!r} is missing; found {', '.join(found) or 'no columns'}; "
-                "delete the file and run its stage again"
-            )
-        return list(reader)
+    if not path.is_file():
+        return pd.DataFrame(columns=columns)
+    names: dict[str, Any] = {"test_set": str, "id": str}
+    table = pd.read_csv(path, converters=names)
+    if missing := [name for name in columns if name not in table]:
+        raise InputError(
+            f"{path}: column {missing[0]!r} is missing; found {', '.join(table)}; "
+            "delete the file and run its stage again"
+        )
+    return table
 
 
-def number(text: str | None) -> float:
-    """A cell of a CSV file as a float; NaN when it is empty."""
-    return float(text) if text else float("nan")
-
-
-def read_per_image(path: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """`per_image.csv` as test set -> image id -> score."""
-    scores: dict[str, dict[str, dict[str, float]]] = {}
-    for row in read_rows(path, ("test_set", "id", "mae", "iou")):
-        values = {key: number(text) for key, text in row.items() if key not in ("test_set", "id")}
-        scores.setdefault(row["test_set"], {})[row["id"]] = values
-    return scores
+def read_per_image(path: Path) -> dict[str, pd.DataFrame]:
+    """`per_image.csv` as test set -> image ids x scores; NaN where a cell is empty."""
+    table = read_table(path, "test_set", "id", "mae", "iou").set_index("id")
+    return {name: rows.drop(columns="test_set") for name, rows in table.groupby("test_set", sort=False)}
 
 
 def read_curves(path: Path) -> dict[str, Column]:
     """`curves.csv` as test set -> (thresholds, 2) recall and precision, in the order of the file."""
-    points: dict[str, list[tuple[float, float]]] = {}
-    for row in read_rows(path, ("test_set", "threshold", "precision", "recall")):
-        points.setdefault(row["test_set"], []).append((number(row["recall"]), number(row["precision"])))
-    return {test_set: np.array(pairs) for test_set, pairs in points.items()}
+    table = read_table(path, "test_set", "threshold", "precision", "recall")
+    return {name: rows[["recall", "precision"]].to_numpy() for name, rows in table.groupby("test_set", sort=False)}
 
 
 def read_history(path: Path) -> dict[str, Column]:
     """The columns of `history.csv` that hold numbers only; none of a run that was not trained here."""
-    rows = read_rows(path, ("epoch",))
-    columns: dict[str, Column] = {}
-    for name in rows[0] if rows else ():
-        try:
-            columns[name] = np.array([number(row[name]) for row in rows])
-        except ValueError:
-            continue
-    return columns
+    table = read_table(path, "epoch").select_dtypes("number")
+    return {name: column.to_numpy(np.float64) for name, column in table.items()}
 
 
 def read_run(run: str, scores: Path, models: Path) -> RunRecord:
     """What `scores/<run>` and `models/<run>` hold; a file that is not there leaves its part empty."""
-    summary, per_image, curves = (scores / run / name for name in ("summary.json", "per_image.csv", "curves.csv"))
-    history, card_file = models / run / "history.csv", models / run / "card.json"
+    summary, card_file = scores / run / "summary.json", models / run / "card.json"
     card: dict[str, Any] = read_json(card_file) if card_file.is_file() else {}
     stands_in = card.get("published") and "not_published" in card
     return RunRecord(
         run,
         summary=read_json(summary) if summary.is_file() else {},
-        per_image=read_per_image(per_image) if per_image.is_file() else {},
-        curves=read_curves(curves) if curves.is_file() else {},
-        history=read_history(history) if history.is_file() else {},
+        per_image=read_per_image(scores / run / "per_image.csv"),
+        curves=read_curves(scores / run / "curves.csv"),
+        history=read_history(models / run / "history.csv"),
         card=card,
         gap=gap_of(models / run) or gap_of(scores / run),
         name=f"{label(run)} (not the published file)" if stands_in else "",

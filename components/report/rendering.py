@@ -11,10 +11,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from components.report.charts import interval
 from components.report.datasets import FACTS
 from components.report.depth_sheet import PICTURE
 from components.report.measured import BOLD
-from components.report.measured_text import photographs
+from components.report.measured_text import photographs, signed
 from components.report.table7 import COLUMNS
 from components.report.tables import RULES, SYMBOL, Row
 from components.report.tables_text import WHOSE, show, show_difference, whose
@@ -81,26 +82,14 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def signed4(value: float) -> str:
-    """A signed difference to four decimals."""
-    return f"{value:+.4f}".replace("-", "−")
-
-
 def render(context: Mapping[str, Any]) -> str:
     """The page for a context; style and script are put into it, and its own policy forbids loading anything else."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters |= {
-        "score": show,
-        "signed": show_difference,
-        "whose": whose,
-        "photographs": photographs,
-        "label": label,
-        "codes": codes,
-    }
-    environment.filters |= {"whose": whose, "photographs": photographs}
-    environment.filters |= {"signed4": signed4, "p": p_value, "slug": slug, "compact": compact, "encoders": encoders}
+    environment.filters |= {"score": show, "signed": show_difference, "signed4": signed, "p": p_value, "label": label}
+    environment.filters |= {"whose": whose, "photographs": photographs, "codes": codes, "interval": interval}
+    environment.filters |= {"slug": slug, "compact": compact, "encoders": encoders}
     script = "\n".join((HERE / "scripts" / f"{part}.js").read_text(encoding="utf-8") for part in SCRIPTS)
     return environment.get_template("template.html.j2").render(
         context,

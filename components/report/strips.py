@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from components.report.encoders import recipe_of, row_of
 from components.report.records import RunRecord
@@ -64,9 +65,8 @@ def strip(photographs: Photographs, row: int, records: Sequence[RunRecord], test
     facts = photographs.prepared.rows[row]
     tiles = [tile_of(photographs, row, place, name) for place, name in enumerate(("Photograph", "Label"))]
     for record in records:
-        mae = record.per_image.get(test_set, {}).get(facts.id, {}).get("mae")
-        place = OWN + photographs.runs.index(record.run)
-        tiles.append(tile_of(photographs, row, place, record.title, mae))
+        mae, place = mae_on(photographs, record, test_set, row), OWN + photographs.runs.index(record.run)
+        tiles.append(tile_of(photographs, row, place, record.title, None if math.isnan(mae) else mae))
     return Strip(facts.id, facts.in_focus, tuple(tiles))
 
 
@@ -79,7 +79,9 @@ def ordered(photographs: Photographs, test_set: str, key: Callable[[int], float]
 
 def mae_on(photographs: Photographs, record: RunRecord, test_set: str, row: int) -> float:
     """MAE of a run on the photograph of a row; NaN where it has none."""
-    return record.per_image.get(test_set, {}).get(photographs.prepared.ids[row], {}).get("mae", math.nan)
+    return float(
+        record.images(test_set).get("mae", pd.Series(dtype=float)).get(photographs.prepared.ids[row], math.nan)
+    )
 
 
 def worst_and_best(photographs: Photographs, record: RunRecord, test_set: str) -> tuple[list[Strip], list[Strip]]:

@@ -5,9 +5,10 @@ In the folder: `metrics/<run>.json`, test set -> metric; `curves/<run>/<test set
 thresholds, blurred region positive; `history/<run>.csv`, the epochs of a run that was trained here.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from components.common.storage import atomic_dir, read_json, write_json
 from components.params import EXTERNAL
@@ -53,31 +54,17 @@ def write_summaries(out: Path, summaries: Mapping[str, Summary], scores: Path, m
             (folder / name).mkdir()
         for run, summary in summaries.items():
             write_json(folder / METRICS / f"{run}.json", summary)
-            for test_set, points in by_test_set(scores / run / "curves.csv").items():
-                write_rows(folder / CURVES / run / f"{test_set}.csv", points)
-            if history := rows_of(models / run / "history.csv"):
-                write_rows(folder / HISTORY / f"{run}.csv", history)
+            for test_set, points in text_of(scores / run / "curves.csv", "test_set").groupby("test_set", sort=False):
+                write(folder / CURVES / run / f"{test_set}.csv", points.drop(columns="test_set"))
+            if len(history := text_of(models / run / "history.csv")):
+                write(folder / HISTORY / f"{run}.csv", history)
 
 
-def by_test_set(curves: Path) -> dict[str, list[dict[str, str]]]:
-    """The points of each test set in a `curves.csv`, without its name."""
-    found: dict[str, list[dict[str, str]]] = {}
-    for row in rows_of(curves):
-        found.setdefault(row.pop("test_set"), []).append(row)
-    return found
+def text_of(path: Path, *columns: str) -> pd.DataFrame:
+    """A CSV file, its cells as they stand; without rows and with `columns` if there is no such file."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False) if path.exists() else pd.DataFrame(columns=columns)
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, none if there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+def write(path: Path, table: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    table.to_csv(path, index=False, lineterminator="\n")

@@ -35,8 +35,6 @@ class MeasuredFacts(SetFacts):
     """Labels whose photograph is there."""
     all_in_focus: int
     """Labels without a pixel out of focus."""
-    in_focus: float
-    """Mean fraction of a label that is in focus."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,6 @@ def measure(data: PreparedSet, test_set: str) -> MeasuredFacts | None:
         of_that_resolution=most,
         photographs=sum(bool(row.image) for row in rows),
         all_in_focus=sum(row.in_focus == 1 for row in rows),
-        in_focus=sum(row.in_focus for row in rows) / len(rows),
     )
 
 

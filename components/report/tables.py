@@ -173,13 +173,11 @@ def compare(
     """
     if value is None:
         return Cell(key, paper, None)
-    is_best = best is not None and round(value, 3) == best
+    rounded = round(value, 3)
+    difference = None if paper is None else round(rounded - paper, 3)
+    within = abs(difference) <= TOLERANCE[key[1]] if comparable and difference is not None else None
     partial = count if count and count[0] < count[1] else None
-    if paper is None:
-        return Cell(key, None, value, best=is_best, count=partial, spread=spread)
-    difference = round(round(value, 3) - paper, 3)
-    within = abs(difference) <= TOLERANCE[key[1]] if comparable else None
-    return Cell(key, paper, value, difference, within, is_best, partial, spread)
+    return Cell(key, paper, value, difference, within, rounded == best, partial, spread)
 
 
 def line_of(filling: Filling, row: PaperRow, best: dict[Key, float | None], ground: Ground) -> Line:

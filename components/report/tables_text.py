@@ -1,8 +1,8 @@
 """The tables as CSV and as Markdown, and how a number is written."""
 
-import csv
-import io
 from collections.abc import Sequence
+
+import pandas as pd
 
 from components.report.encoders import BEST
 from components.report.tables import SYMBOL, Cell, Line, Row, Source, Table
@@ -48,19 +48,18 @@ def empty_line(row: Row) -> Line:
     return Line(expected_source(row), row.paper.run, row.paper.method, cells)
 
 
-def csv_lines(table: Table) -> list[list[str]]:
+def csv_lines(table: Table) -> list[list[object]]:
     """One line a number; what a row waits for is there without a value."""
     lines = []
     for row in table.rows:
         paper = row.paper
-        facts = [table.number, str(paper.number), paper.method, paper.stage1_loss, paper.stage2_loss, paper.train]
+        facts = [table.number, paper.number, paper.method, paper.stage1_loss, paper.stage2_loss, paper.train]
         for line in (*([empty_line(row)] if row.absent else []), *row.lines):
             for cell in line.cells:
                 values = [cell.paper, cell.value, *(cell.spread or (None, None)), cell.difference, cell.within]
-                texts = ["" if value is None else str(value) for value in values]
                 count = f"{cell.count[0]} of {cell.count[1]}" if cell.count else ""
                 absent = row.absent if cell.value is None else ""
-                lines.append([*facts, line.run, line.source, *cell.key, *texts, count, absent])
+                lines.append([*facts, line.run, line.source, *cell.key, *values, count, absent])
     return lines
 
 
@@ -69,12 +68,8 @@ def as_csv(tables: Sequence[Table]) -> str:
 
     `images`: scored and published, where some are missing. `deviation`: over so many `seeds`, where there are several.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for table in tables:
-        writer.writerows(csv_lines(table))
-    return buffer.getvalue()
+    lines = [line for table in tables for line in csv_lines(table)]
+    return str(pd.DataFrame(lines, columns=COLUMNS, dtype=object).to_csv(index=False, lineterminator="\n"))
 
 
 def markdown_cell(cell: Cell) -> str:

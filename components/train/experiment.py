@@ -15,19 +15,16 @@ import torch
 from components.common import ledger
 from components.common.errors import InputError
 from components.common.storage import file_hash
-from components.datasets.crops import Crops
-from components.datasets.loader import Jitter, TrainingSet, Views, load_rows
+from components.datasets.loader import Flips, Jitter, TrainingSet, Views, load_rows
 from components.datasets.prepared import PreparedSet, require_photographs
 from components.models.checkpoints import check_start, load_published
-from components.models.layout import memory_format
 from components.models.network import Network
-from components.models.projectors import Projectors
 from components.models.registry import build_model
-from components.models.runtime import Device
+from components.models.runtime import Device, memory_format
 from components.params import Best1, DepthTeacher, Params, Stage1Run, Stage2Run, Training
 from components.recipe import TrainingSplit, training_splits
-from components.train.best import Best, Overlap
-from components.train.objectives import Distilled, StageOne, StageOneWithDepth, StageTwo, Supervision
+from components.train.best import Best, Crops, Overlap
+from components.train.objectives import Distilled, Projectors, StageOne, StageOneWithDepth, StageTwo, Supervision
 from components.train.schedules import distillation_weight
 from components.train.teacher_cache import TeacherFeatures
 from components.train.training import Course, Schedule
@@ -52,15 +49,10 @@ def course_of(params: Params, name: str, run: Stage1Run | Stage2Run, *, views: i
         run: of stage 1 or stage 2.
         views: of an image that its cached teachers saw, 0 = it has none.
     """
-    match run.training:
-        case "best1":
-            return best_of(params, name, params.best1)
-        case "best2":
-            return best_of(params, name, params.best2)
-        case "stage1":
-            return schedule_of(params, name, params.stage1, views=views)
-        case "stage2":
-            return schedule_of(params, name, params.stage2, views=views)
+    training: Training | Best1 = getattr(params, run.training)
+    if isinstance(training, Best1):
+        return best_of(params, name, training)
+    return schedule_of(params, name, training, views=views)
 
 
 def best_of(params: Params, run: str, training: Best1) -> Best:
@@ -89,6 +81,7 @@ def overlap_of(training: Best1) -> Overlap:
 def schedule_of(params: Params, run: str, training: Training, *, views: int) -> Schedule:
     """The course of a run of stage 1 or stage 2; `views` are those that its cached teachers saw, 0 = it has none."""
     decided, augment = params.resolved, training.augment
+    jitter = Jitter(augment.brightness, augment.contrast, augment.saturation)
     return Schedule(
         epochs=training.epochs,
         epochs_rule=decided.epochs,
@@ -97,10 +90,7 @@ def schedule_of(params: Params, run: str, training: Training, *, views: int) -> 
         poly_power=training.poly_power,
         poly_rule=decided.poly,
         gradient_clip=decided.gradient_clip,
-        flip_axis=decided.flip,
-        flip_probability=augment.flip_probability,
-        jitter=Jitter(augment.brightness, augment.contrast, augment.saturation),
-        views=Views(views, params.seed) if views else None,
+        flips=Flips(decided.flip, augment.flip_probability, jitter, Views(views, params.seed) if views else None),
         seed=run_seed(params.seed, run),
     )
 
@@ -228,10 +218,7 @@ def depth_schedule(settings: DepthTeacher) -> Schedule:
         poly_power=0.9,
         poly_rule="paper",
         gradient_clip=0.0,
-        flip_axis="horizontal",
-        flip_probability=0.5,
-        jitter=Jitter(0.0, 0.0, 0.0),
-        views=None,
+        flips=Flips("horizontal", 0.5, Jitter(0.0, 0.0, 0.0)),
         seed=settings.seed,
     )
 

@@ -79,34 +79,6 @@ def dbd_loss(logits: Tensor, label: Tensor, *, lambda_edge: float, reduction: Re
     return bce + lambda_edge * dof_edge_loss(torch.sigmoid(logits), label, reduction)
 
 
-def supervised_loss(
-    logits: Tensor,
-    sides: Sequence[Tensor],
-    label: Tensor,
-    *,
-    lambda_edge: float,
-    reduction: Reduction,
-    final_weight: float,
-    side_weight: float,
-) -> Tensor:
-    """Equation 7: the DBD loss of the final output and of every side output, brought to the label's size.
-
-    Args:
-        logits: final output, (B, 1, H, W), positive = in focus.
-        sides: side outputs at their own, smaller sizes, likewise; may be empty (PDNet).
-        label: (B, 1, H, W) in {0, 1}.
-        lambda_edge, reduction: as in `dbd_loss`.
-        final_weight: weight of the final output: 1 (paper), 1.1 in the published stage 2.
-        side_weight: alpha of equation 7, the same for all levels.
-    """
-    total = final_weight * dbd_loss(logits, label, lambda_edge=lambda_edge, reduction=reduction)
-    for side in sides:
-        total = total + side_weight * dbd_loss(
-            at_size_of(side, label), label, lambda_edge=lambda_edge, reduction=reduction
-        )
-    return total
-
-
 def at_size_of(maps: Tensor, like: Tensor) -> Tensor:
     """(B, C, h, w) to the height and width of `like`, bilinearly, with corners not aligned (unlike the decoder)."""
     return F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,5 +1,6 @@
 """What each stage minimises (paper, section III.E and appendix B.C): a loss of a model and a batch, with its parts."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from components.datasets.loader import Batch
-from components.models.outputs import DefocusOutput
-from components.train.losses import Reduction, depth_loss, feature_loss, supervised_loss
+from components.models.network import DefocusOutput
+from components.train.losses import Reduction, at_size_of, dbd_loss, depth_loss, feature_loss
 from components.train.optimizer import Adam
 from components.train.teacher_cache import TeacherFeatures
 
@@ -21,31 +22,34 @@ class Supervised(Protocol):
         """A scalar tensor."""
 
 
-class Objective(Protocol):
+class Objective(ABC):
     """What a stage minimises."""
 
+    @abstractmethod
     def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
         """`loss`, the total to minimise, and its parts: scalar tensors."""
 
-    def expect(self, batch: Batch) -> None:
+    def expect(self, batch: Batch) -> None:  # noqa: B027 (most have nothing to read)
         """This batch comes next: time to read ahead what it needs."""
 
     def extras(self) -> dict[str, nn.Module]:
         """Trained modules beside the model, by name (the projectors of stage 2)."""
+        return {}
 
     def extra_optimizer(self) -> Adam | None:
         """Their optimizer, with a fixed learning rate."""
+        return None
 
 
 @dataclass(frozen=True)
 class Supervision:
-    """The weights of equations 6 and 7.
+    """Equation 7, by its weights.
 
     Attributes:
-        lambda_edge: of the DOF-edge loss; 0 = binary cross entropy alone.
+        lambda_edge: of the DOF-edge loss (equation 6); 0 = binary cross entropy alone.
         reduction: of the DOF-edge loss over the batch.
-        final_weight: of the final output.
-        side_weight: of each side output.
+        final_weight: of the final output: 1 (paper), 1.1 in the published stage 2.
+        side_weight: alpha, of each side output.
     """
 
     lambda_edge: float
@@ -54,19 +58,20 @@ class Supervision:
     side_weight: float
 
     def loss(self, output: DefocusOutput, labels: Tensor) -> Tensor:
-        """Equation 7 for a model's named outputs."""
-        return supervised_loss(
-            output.logits.float(),
-            [side.float() for side in output.sides],
-            labels,
-            lambda_edge=self.lambda_edge,
-            reduction=self.reduction,
-            final_weight=self.final_weight,
-            side_weight=self.side_weight,
-        )
+        """The DBD loss of the final output and of every side output, of `labels` (B, 1, H, W) in {0, 1}, 1 = in focus.
+
+        Side outputs, smaller ones, are brought to the label's size; there may be none (PDNet).
+        """
+        total = self.final_weight * self._of(output.logits.float(), labels)
+        for side in output.sides:
+            total = total + self.side_weight * self._of(at_size_of(side.float(), labels), labels)
+        return total
+
+    def _of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return dbd_loss(logits, labels, lambda_edge=self.lambda_edge, reduction=self.reduction)
 
 
-class StageOne:
+class StageOne(Objective):
     """Equation 7."""
 
     def __init__(self, supervision: Supervised) -> None:
@@ -75,15 +80,6 @@ class StageOne:
     def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
         loss = self.supervision.loss(model(batch.images), batch.labels)
         return {"loss": loss, "dbd_loss": loss}
-
-    def expect(self, batch: Batch) -> None:
-        """Nothing to read."""
-
-    def extras(self) -> dict[str, nn.Module]:
-        return {}
-
-    def extra_optimizer(self) -> Adam | None:
-        return None
 
 
 class StageOneWithDepth(StageOne):
@@ -112,7 +108,7 @@ class StageOneWithDepth(StageOne):
         self.depth.expect(batch)
 
 
-class RelativeDepth:
+class RelativeDepth(Objective):
     """A depth teacher that is trained here: inverse depth up to scale and shift, as MiDaS (paper, [20]) is trained.
 
     The batch's labels are inverse depth, in 1/m or relative. Both sides are brought to zero median and unit mean
@@ -123,21 +119,37 @@ class RelativeDepth:
         predicted = model(batch.images).depth.float()
         return {"loss": (standardise(predicted) - standardise(batch.labels[:, 0])).abs().mean()}
 
-    def expect(self, batch: Batch) -> None:
-        """Nothing to read."""
-
-    def extras(self) -> dict[str, nn.Module]:
-        return {}
-
-    def extra_optimizer(self) -> Adam | None:
-        return None
-
 
 def standardise(depth: Tensor) -> Tensor:
     """(B, H, W) to zero median and unit mean absolute deviation per image."""
     flat = depth.flatten(1)
     centred = flat - flat.median(1, keepdim=True).values
     return (centred / centred.abs().mean(1, keepdim=True).clamp_min(1e-6)).view_as(depth)
+
+
+class Projectors(nn.Module):
+    """Aligns features for distillation (III.B, A_theta of eq. 3): a 1x1 convolution without bias for each level.
+
+    The weights start Xavier normal, as in the published code; the paper does not say.
+
+    Args:
+        student_channels: of the student's features, deepest first.
+        teacher_channels: of the teacher's features, deepest first.
+
+    Raises:
+        ValueError: the two have different numbers of levels.
+    """
+
+    def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int]) -> None:
+        super().__init__()
+        channels = zip(student_channels, teacher_channels, strict=True)
+        self.convs = nn.ModuleList([nn.Conv2d(student, teacher, 1, bias=False) for student, teacher in channels])
+        for weight in self.parameters():
+            nn.init.xavier_normal_(weight)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Levels of (B, student channels, h, w) -> (B, teacher channels, h, w), deepest first."""
+        return tuple(conv(level) for conv, level in zip(self.convs, features, strict=True))
 
 
 @dataclass(frozen=True)
@@ -156,7 +168,7 @@ class Distilled:
 
 
 @dataclass(frozen=True)
-class StageTwo:
+class StageTwo(Objective):
     """Equation 8: the supervised loss and beta times the feature losses of both teachers (equation 3).
 
     Attributes:

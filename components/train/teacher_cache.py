@@ -17,12 +17,12 @@ Legend: N images, L levels (deepest first), C channels, h x w a level's size, S 
 """
 
 import hashlib
-import io
 import mmap
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from components.common.availability import require
 from components.common.errors import InputError
 from components.common.storage import atomic_path, file_hash, read_json, write_json
 from components.datasets.loader import Batch, FlipAxis, Jitter, flip, normalise, view_draws
+from components.datasets.prepared import npy_head
 
 MANIFEST = "manifest.json"
 NORMALISATION = "ImageNet mean and standard deviation"
@@ -41,7 +42,7 @@ Encoder = Callable[[Tensor], Mapping[str, Tensor]]
 Records = NDArray[np.void]
 
 
-class TeacherFeatures(Protocol):
+class TeacherFeatures(ABC):
     """What a teacher says of a training batch: tensors (B, C, h, w), features deepest first, of so many channels.
 
     `views`: colour-jittered views that it saw of each image; 0 = it sees every batch itself.
@@ -50,13 +51,15 @@ class TeacherFeatures(Protocol):
     channels: Sequence[int]
     views: int
 
-    def __call__(self, batch: Batch) -> Sequence[Tensor]: ...
+    @abstractmethod
+    def __call__(self, batch: Batch) -> Sequence[Tensor]:
+        """The tensors of a batch."""
 
-    def expect(self, batch: Batch) -> None:
+    def expect(self, batch: Batch) -> None:  # noqa: B027 (most have nothing to read)
         """This batch comes next: time to read ahead."""
 
 
-class OnlineFeatures:
+class OnlineFeatures(TeacherFeatures):
     """A teacher that runs on the student's very batch, jitter included.
 
     Args:
@@ -76,9 +79,6 @@ class OnlineFeatures:
         with torch.no_grad():
             values = self.encode(batch.images)
         return [values[name] for name in self.names]
-
-    def expect(self, batch: Batch) -> None:
-        """Nothing to read."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Cache:
         return self.shards[view - 1][row // self.shard_images], row % self.shard_images
 
 
-class CachedFeatures:
+class CachedFeatures(TeacherFeatures):
     """A teacher that is read from the caches of one or more sets.
 
     Args:
@@ -186,7 +186,7 @@ class CachedFeatures:
                 "name their set in cached_sets and run `dvc repro`"
             )
         self.places = [rows[image] for image in ids]
-        self.channels: Sequence[int] = [caches[0].record[name].shape[-1] for name in names]
+        self.channels = [caches[0].record[name].shape[-1] for name in names]
         self.views = min(len(cache.shards) for cache in caches)
         self.nbytes = len(ids) * self.views * 2 * sum(caches[0].record[name].itemsize for name in names)
 
@@ -206,7 +206,7 @@ class CachedFeatures:
             yield (*cache.place(batch.view, row), int(flipped))
 
 
-class HeldFeatures:
+class HeldFeatures(TeacherFeatures):
     """Cached features that are held on the training's device from the start: a batch is picked out there.
 
     Args:
@@ -227,9 +227,6 @@ class HeldFeatures:
     def __call__(self, batch: Batch) -> Sequence[Tensor]:
         rows = batch.index + self.images * batch.flipped
         return [level[rows] for level in self.held[batch.view - 1]]
-
-    def expect(self, batch: Batch) -> None:
-        """Everything is there."""
 
 
 def named(features: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -285,7 +282,7 @@ def write_cache(
         name, stop = f"view{view}-{start:06d}.npy", min(start + shard_images, len(images))
         digest = hashlib.sha256()
         with atomic_path(folder / name) as temporary, temporary.open("wb") as file:
-            header = _header(record, stop - start)
+            header = npy_head(record, (stop - start, 2))
             digest.update(header)
             file.write(header)
             for begin in range(start, stop, batch_size):
@@ -324,14 +321,6 @@ def _said(encode: Encoder, seen: Sequence[Tensor], record: np.dtype[np.void]) ->
 def channels_last(features: Tensor) -> Tensor:
     """(B, C, h, w) as (B, h, w, C)."""
     return features.permute(0, 2, 3, 1)
-
-
-def _header(record: np.dtype[np.void], images: int) -> bytes:
-    """The start of a .npy file of (images, 2) records."""
-    buffer = io.BytesIO()
-    description = {"descr": np.lib.format.dtype_to_descr(record), "fortran_order": False, "shape": (images, 2)}
-    np.lib.format.write_array_header_1_0(buffer, description)
-    return buffer.getvalue()
 
 
 def open_cache(folder: Path, plan: Plan) -> Cache:

@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from components.common.errors import InputError
-from components.common.storage import atomic_path
-from components.datasets.loader import Batch, FlipAxis, Jitter, TrainingSet, Views, batches
-from components.models.layout import memory_format
+from components.common.storage import write_whole
+from components.datasets.loader import Batch, Flips, TrainingSet, batches
 from components.models.run_files import EpochRecord
-from components.models.runtime import Device
+from components.models.runtime import Device, memory_format
 from components.train.objectives import Objective
 from components.train.optimizer import Adam
 from components.train.schedules import Rule, epochs_to_run, poly_learning_rate
@@ -69,8 +68,7 @@ class Schedule:
         batch_size: images a step.
         learning_rate, poly_power, poly_rule: see `poly_learning_rate`.
         gradient_clip: largest absolute value of a gradient element; 0 = no clipping.
-        flip_axis, flip_probability, jitter: augmentation.
-        views: colour-jittered views of an image, shown in turn; None = every epoch draws its own jitter.
+        flips: augmentation.
         seed: of order and augmentation.
     """
 
@@ -81,10 +79,7 @@ class Schedule:
     poly_power: float
     poly_rule: Rule
     gradient_clip: float
-    flip_axis: FlipAxis
-    flip_probability: float
-    jitter: Jitter
-    views: Views | None
+    flips: Flips
     seed: int
 
     @property
@@ -103,16 +98,7 @@ class Schedule:
         return optimizer.learning_rate
 
     def batches(self, data: TrainingSet, epoch: int) -> Iterator[Batch]:
-        return batches(
-            data,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            epoch=epoch,
-            flip_axis=self.flip_axis,
-            flip_probability=self.flip_probability,
-            jitter=self.jitter,
-            views=self.views,
-        )
+        return batches(data, self.batch_size, seed=self.seed, epoch=epoch, flips=self.flips)
 
     def average(self, model: nn.Module) -> None:
         """The training ends as it is."""
@@ -171,58 +157,49 @@ def fit(
     yield from records
     for epoch in range(len(records) + 1, course.epochs_run + 1):
         state.train()
-        values = _epoch(
-            model,
-            objective,
-            data,
-            course,
-            ours=ours,
-            optimizers=optimizers,
-            average=average,
-            epoch=epoch,
-            device=device,
-        )
-        records.append(EpochRecord(epoch, course.epochs_run, values))
+        taken, rate, totals = 0, 0.0, Totals(epoch)
+        for batch in announced(laid_out(course.batches(data, epoch), model), objective):
+            rate = course.set_rates(ours, epoch, taken / len(data))
+            clip = course.gradient_clip
+            totals.add(
+                step(model, objective, batch, epoch=epoch, optimizers=optimizers, gradient_clip=clip, device=device)
+            )
+            if average is not None:
+                average.update_parameters(model)
+            taken += len(batch.index)
+        records.append(EpochRecord(epoch, course.epochs_run, totals.means() | {"learning_rate": rate}))
         _save(checkpoint, state, optimizers, records)
         yield records[-1]
     if average is not None:
         model.load_state_dict(average.module.state_dict())
 
 
-def _epoch(
-    model: nn.Module,
-    objective: Objective,
-    data: TrainingSet,
-    course: Course,
-    *,
-    ours: Sequence[Adam],
-    optimizers: Sequence[Adam],
-    average: AveragedModel | None,
-    epoch: int,
-    device: Device,
-) -> dict[str, float]:
-    """Train for an epoch with all `optimizers`, `ours` the model's; means over its steps, and the last rate."""
-    totals: dict[str, Tensor] = {}
-    steps, taken, rate = 0, 0, 0.0
-    for batch in announced(laid_out(course.batches(data, epoch), model), objective):
-        rate = course.set_rates(ours, epoch, taken / len(data))
-        losses = step(
-            model,
-            objective,
-            batch,
-            epoch=epoch,
-            optimizers=optimizers,
-            gradient_clip=course.gradient_clip,
-            device=device,
-        )
-        if average is not None:
-            average.update_parameters(model)
-        totals = {name: totals[name] + value if totals else value for name, value in losses.items()}
-        steps, taken = steps + 1, taken + len(batch.index)
-        if steps % NAN_CHECK_STEPS == 0:
-            _check_finite(totals, epoch, steps)
-    _check_finite(totals, epoch, steps)
-    return {name: float(total) / steps for name, total in totals.items()} | {"learning_rate": rate}
+class Totals:
+    """Sums of an epoch's losses, looked at now and then: they lie on the device."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch, self.steps, self.sums = epoch, 0, dict[str, Tensor]()
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        """Add a step's."""
+        self.sums = {name: self.sums[name] + value if self.sums else value for name, value in losses.items()}
+        self.steps += 1
+        if self.steps % NAN_CHECK_STEPS == 0:
+            self._check_finite()
+
+    def means(self) -> dict[str, float]:
+        """Over the steps."""
+        self._check_finite()
+        return {name: float(total) / self.steps for name, total in self.sums.items()}
+
+    def _check_finite(self) -> None:
+        bad = [name for name, total in self.sums.items() if not math.isfinite(float(total))]
+        if bad:
+            raise InputError(
+                f"{', '.join(bad)} became {float(self.sums[bad[0]])} in epoch {self.epoch}, by step {self.steps}; "
+                "expected a finite number. Lower the stage's learning_rate, or use runtime.precision: float32; the "
+                "last whole epoch is kept"
+            )
 
 
 def laid_out(coming: Iterable[Batch], model: nn.Module) -> Iterator[Batch]:
@@ -244,15 +221,6 @@ def announced(coming: Iterable[Batch], objective: Objective) -> Iterator[Batch]:
         yield previous
 
 
-def _check_finite(totals: dict[str, Tensor], epoch: int, steps: int) -> None:
-    bad = [name for name, total in totals.items() if not math.isfinite(float(total))]
-    if bad:
-        raise InputError(
-            f"{', '.join(bad)} became {float(totals[bad[0]])} in epoch {epoch}, by step {steps}; expected a finite "
-            "number. Lower the stage's learning_rate, or use runtime.precision: float32; the last whole epoch is kept"
-        )
-
-
 def _save(path: Path, state: nn.Module, optimizers: Sequence[Adam], records: Sequence[EpochRecord]) -> None:
     contents = {
         "state": state.state_dict(),
@@ -261,8 +229,7 @@ def _save(path: Path, state: nn.Module, optimizers: Sequence[Adam], records: Seq
     }
     buffer = io.BytesIO()  # torch's own writer does not say why it fails: a full disk is to be named
     torch.save(contents, buffer)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    write_whole(path, buffer.getbuffer())
 
 
 def _resume(path: Path, state: nn.Module, optimizers: Sequence[Adam]) -> list[EpochRecord]:

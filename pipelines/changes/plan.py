@@ -199,7 +199,7 @@ def verdict(plan: Plan) -> str:
 
 def notes(plan: Plan) -> Iterator[str]:
     """What else there is to know."""
-    if total := costs.told(plan.costs, plan.to_do):
+    if total := costs.summed(plan.costs, plan.to_do):
         yield total
     if plan.gone:
         yield f"no longer there: {', '.join(plan.gone)}"

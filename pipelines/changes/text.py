@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from components.report.measured_text import signed
 from pipelines.changes.compare import BEYOND, METRICS, Comparison, MetricChange, StageChange
 from pipelines.changes.markdown import code, plain, table
 from pipelines.changes.pictures import Pictures
@@ -13,10 +14,6 @@ CURVES_SHOWN = 10
 
 def number(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.4f}"
-
-
-def signed(value: float) -> str:
-    return f"{value:+.4f}".replace("-", "−")
 
 
 def legend(comparison: Comparison) -> str:

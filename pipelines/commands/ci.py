@@ -1,7 +1,6 @@
 """`dbdflow ci plan | run | comment`: what CI does, here as there. `.github/workflows/` calls these and no more."""
 
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import click
 
 from components.common.errors import InputError
-from components.common.storage import atomic_path
+from components.common.storage import write_whole
 
 MARKER = "<!-- dbdflow ci: {} -->"
 """First line of the comment on a preset's result, by which CI finds it again (.github/workflows/comment.yml)."""
@@ -75,9 +74,10 @@ def comment(*, base: str, head: str | None, preset: str | None, link: str | None
     """Write the comment of a pull request: params, stages, metrics before and after, pictures that changed most."""
     from pipelines.changes import plan as plans
     from pipelines.changes.compare import compare
+    from pipelines.changes.page import render
     from pipelines.changes.pictures import changed_most
     from pipelines.changes.text import markdown
-    from pipelines.commands.diff import write, write_page, write_pictures
+    from pipelines.commands.diff import write_pictures
     from pipelines.repo.revisions import repository
     from pipelines.system.places import check_places
 
@@ -86,8 +86,10 @@ def comment(*, base: str, head: str | None, preset: str | None, link: str | None
     before, after = result(root, base, preset, None), result(root, head or "HEAD", preset, head)
     found, pictures = compare(before, after, root), changed_most(root, before, after, PICTURES)
     written = write_pictures(pictures, out.parent / "pictures", overwrite=overwrite)
-    write_page(found, pictures, out.parent / "diff.html")
+    write_whole(out.parent / "diff.html", render(found, pictures))
     report = copy_report(after, out.parent / "report.html")
+    files = ["diff.html"] + ["report.html"] * report + ["pictures/"] * bool(written)
+    where = f"[the artifacts of this run]({link})" if link else "the folder of this comment"
     lines = [
         MARKER.format(preset or "params"),
         f"## dbdflow: {found.before.short} → {found.after.short}\n",
@@ -96,9 +98,9 @@ def comment(*, base: str, head: str | None, preset: str | None, link: str | None
         "",
         *markdown(found, pictures, lambda name: f"`pictures/{name}`" if name in written else ""),
         "",
-        *links(link, ["diff.html", *(["report.html"] if report else []), *(["pictures/"] if written else [])]),
+        f"In {where}: {', '.join(f'`{name}`' for name in files)}.",
     ]
-    write(out, fitted(lines))
+    write_whole(out, fitted(lines))
     click.echo(f"{out}: written; {out.parent / 'diff.html'} is the same as a page")
 
 
@@ -126,15 +128,8 @@ def copy_report(after: Any, path: Path) -> bool:  # noqa: ANN401 (a Snapshot)
         page = after.outputs.files("data/report")["data/report/index.html"].checked().read_bytes()
     except (InputError, KeyError):
         return False
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(page)
+    write_whole(path, page)
     return True
-
-
-def links(link: str | None, files: list[str]) -> Iterator[str]:
-    """Where the files beside the comment are."""
-    where = f"[the artifacts of this run]({link})" if link else "the folder of this comment"
-    yield f"In {where}: {', '.join(f'`{name}`' for name in files)}."
 
 
 def fitted(lines: list[str]) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from components.common.storage import atomic_path
+from components.common.storage import write_whole
 
 if TYPE_CHECKING:
     from pipelines.changes.compare import Comparison
@@ -30,6 +30,7 @@ def command(
     Results are read from DVC's cache (or its remote) by each revision's dvc.lock: nothing is checked out or run.
     """
     from pipelines.changes.compare import compare
+    from pipelines.changes.page import render
     from pipelines.changes.pictures import changed_most
     from pipelines.changes.snapshot import take
     from pipelines.changes.text import lines
@@ -45,7 +46,7 @@ def command(
         write_markdown(found, pictures, markdown, overwrite=overwrite)
         click.echo(f"\n{markdown}: written")
     if html is not None:
-        write_page(found, pictures, html)
+        write_whole(html, render(found, pictures))
         click.echo(f"\n{html}: written")
 
 
@@ -56,20 +57,8 @@ def write_markdown(comparison: "Comparison", pictures: "Pictures", path: Path, *
     folder = path.parent / f"{path.stem}-pictures"
     written = write_pictures(pictures, folder, overwrite=overwrite)
     head = f"# {comparison.before.short} → {comparison.after.short}\n"
-    told = markdown(comparison, pictures, lambda name: f"![]({folder.name}/{name})" if name in written else "")
-    write(path, "\n".join([head, *told]) + "\n")
-
-
-def write_page(comparison: "Comparison", pictures: "Pictures", path: Path) -> None:
-    """The comparison as a page."""
-    from pipelines.changes.page import render
-
-    write(path, render(comparison, pictures))
-
-
-def write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    body = markdown(comparison, pictures, lambda name: f"![]({folder.name}/{name})" if name in written else "")
+    write_whole(path, "\n".join([head, *body]) + "\n")
 
 
 def write_pictures(pictures: "Pictures", folder: Path, *, overwrite: bool) -> list[str]:
@@ -83,6 +72,5 @@ def write_pictures(pictures: "Pictures", folder: Path, *, overwrite: bool) -> li
 
     check_places([folder / each.file for each in pictures.most], overwrite=overwrite)
     for each in pictures.most:
-        with atomic_path(folder / each.file) as temporary:
-            temporary.write_bytes(png(each))
+        write_whole(folder / each.file, png(each))
     return [each.file for each in pictures.most]

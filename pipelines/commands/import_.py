@@ -94,11 +94,7 @@ def corrections(path: Path) -> str:
 
 
 def check_backbone(item: str) -> None:
-    """Check that an item of another name is a timm model.
-
-    Raises:
-        InputError: it is not.
-    """
+    """Refuse an item of another name that is no timm model."""
     from components.models.timm_import import import_timm
 
     if not import_timm().is_model(item):
@@ -110,11 +106,7 @@ def check_backbone(item: str) -> None:
 
 
 def only(paths: tuple[Path, ...]) -> Path:
-    """The one path.
-
-    Raises:
-        InputError: there are more.
-    """
+    """The one path; more are refused."""
     if len(paths) > 1:
         raise InputError(f"{paths[1]}: one path too many; name one file or folder")
     return paths[0]

@@ -27,9 +27,8 @@ def command(*, pairs: Path, out: Path, coc_limit: float | None, keep_misaligned:
     proposed for the shallow one: white = in focus, black = out of focus, grey = undecided. Look at review.html,
     correct in LabelMe or any painting program, and bring it back with `dbdflow import labels OUT`.
     """
-    from components.labelling.pairs import find_scenes
     from components.labelling.propose import COC_LIMIT_PX
-    from components.labelling.workflow import label_all
+    from components.labelling.workflow import find_scenes, label_all
 
     scenes = find_scenes(pairs)
     progress = Progress("label")

@@ -15,14 +15,14 @@ def needs(params: Params) -> dict[str, str]:
     first = params.first_runs
     return {
         **parts(splits),
-        TE2: told(trains(splits, {"CUHK-TR-2"}), ["CUHK-TE-2"]),
-        MIDAS.name: told([*params.stage1_depth_runs, *params.stage2_runs]),
+        TE2: rows(trains(splits, {"CUHK-TR-2"}), ["CUHK-TE-2"]),
+        MIDAS.name: rows([*params.stage1_depth_runs, *params.stage2_runs]),
         **{
-            name: f"rows beside {params.published[name].beside}" if name in params.published else told([])
+            name: f"rows beside {params.published[name].beside}" if name in params.published else rows([])
             for name in CHECKPOINTS
         },
         **{
-            name: told([run for run in first if first[run].pretrained is True and first[run].backbone == name])
+            name: rows([run for run in first if first[run].pretrained is True and first[run].backbone == name])
             for name in BACKBONES
         },
     }
@@ -37,7 +37,7 @@ def parts(splits: dict[str, set[str]]) -> dict[str, str]:
         for part in dataset.parts:
             held = set(part.splits) | listed | shallow
             tests = sorted(split for split in held if "-TR" not in split)
-            found[f"{dataset.name}/{part.name}"] = told(trains(splits, held), tests)
+            found[f"{dataset.name}/{part.name}"] = rows(trains(splits, held), tests)
     return found
 
 
@@ -46,7 +46,7 @@ def trains(splits: dict[str, set[str]], held: set[str]) -> list[str]:
     return [run for run, own in splits.items() if own & held]
 
 
-def told(runs: list[str], tests: Iterable[str] = ()) -> str:
+def rows(runs: list[str], tests: Iterable[str] = ()) -> str:
     """Runs and test sets in words."""
     words = [f"training {', '.join(runs) if len(runs) < 4 else f'{len(runs)} runs'}"] if runs else []
     words += [f"testing on {', '.join(tests)}"] if tests else []

@@ -7,7 +7,7 @@ import click
 
 from components.common.errors import InputError
 from pipelines.running.detectors import CLASSICAL, DEFAULT
-from pipelines.running.photographs import plan_maps, predict_maps, told
+from pipelines.running.photographs import plan_maps, predict_maps, without_map
 
 SHEETS = {".jpeg", ".jpg", ".png"}
 
@@ -64,5 +64,5 @@ def command(
         write_sheet(sheet, done)
         click.echo(f"{sheet}: photograph, map, cut-out")
     if plan.left_out:
-        click.echo(told(plan.left_out), err=True)
+        click.echo(without_map(plan.left_out), err=True)
         sys.exit(1)

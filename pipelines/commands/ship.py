@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from components.common.errors import InputError
-from components.common.storage import atomic_path, file_hash, read_json
+from components.common.storage import atomic_path, file_hash, read_json, write_whole
 from components.maps.inference import by_best
 from components.models.checkpoints import load_model, save_model
 from components.models.network import Network
@@ -40,9 +40,9 @@ def ship(run: Path, scores: Path, weights: Path, at: str) -> Path:
         InputError: no run there, a weight that float16 cannot hold, or a file of more than `MOST` bytes.
     """
     model, card, out = halved(run / WEIGHTS), read_json(run / CARD), weights / f"{DEFAULT}.safetensors"
-    told = {"run": card["run"], "train": card["train"], "commit": at, "best": "yes" if by_best(card) else "no"}
+    known = {"run": card["run"], "train": card["train"], "commit": at, "best": "yes" if by_best(card) else "no"}
     with atomic_path(out) as temporary:
-        save_model(temporary, model, {**told, "image_size": str(card["params"]["image_size"])})
+        save_model(temporary, model, {**known, "image_size": str(card["params"]["image_size"])})
         if (size := temporary.stat().st_size) > MOST:
             raise InputError(f"{run}: {size} bytes in float16, expected at most {MOST}; ship a smaller network")
     summary = scores / "summary.json"
@@ -94,8 +94,7 @@ def write_facts(path: Path, text: str) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise InputError(f"{path}: expected the lines {BEGIN.strip()!r} and {END.strip()!r}; put them back")
-    with atomic_path(path) as temporary:
-        temporary.write_text(before + begin + text + end + after, encoding="utf-8")
+    write_whole(path, before + begin + text + end + after)
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def command(*, axes: tuple[str, ...], only: tuple[str, ...], jobs: int | None, d
     values = read_axes(axes)
     sweep = Sweep(repository(), values, only, click.echo)
     if dry:
-        click.echo("\n".join(sweep.told_plan()))
+        click.echo("\n".join(sweep.plan_lines()))
         return
     summary = in_prefect(api, values, only, jobs) if (api := flow.reachable()) else plainly(sweep, jobs)
     if sweep.is_done():
@@ -86,12 +86,9 @@ def read_axes(words: Sequence[str]) -> dict[str, list[Any]]:
         if values[MOST:]:
             raise InputError(f"{word}: expected at most {MOST} values; sweep a part of them")
         if key in axes or not values or any(value in values[:place] for place, value in enumerate(values)):
-            raise InputError(f"{word}: expected each key once, with values that differ; found {told_values(values)}")
+            found = ", ".join(map(str, values)) or "none"
+            raise InputError(f"{word}: expected each key once, with values that differ; found {found}")
         axes[key] = list(values)
     if (points := math.prod(map(len, axes.values()))) > MOST:
         raise InputError(f"{points} combinations, expected at most {MOST}; sweep a part of them")
     return axes
-
-
-def told_values(values: Sequence[Any]) -> str:
-    return ", ".join(map(str, values)) or "none"

@@ -14,7 +14,7 @@ from pipelines.system.progress import duration
 @click.argument("words", nargs=-1, metavar="[STAGE|OUTPUT...]")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="That many stages, at random; by default 1.")
 @click.option("--all", "every", is_flag=True, help="All stages that dvc.lock records, or all that are named.")
-@click.option("--seed", type=int, help="Of the choice; by default another one each time, which is told.")
+@click.option("--seed", type=int, help="Of the choice; by default another one each time, which is said.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
@@ -41,9 +41,9 @@ def command(*, words: tuple[str, ...], sample: int | None, every: bool, seed: in
         for verdict in recompute(repository(), asked, stop):
             found.append(verdict)
     counts = Counter(verdict.kind for verdict in found)
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing checked"
+    counted = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing checked"
     chosen = f" (--sample {wanted} --seed {asked.seed})" if wanted else ""
-    click.echo(f"{told}{chosen}, in {duration(time.monotonic() - begun)}; the workspace and the cache are as before")
+    click.echo(f"{counted}{chosen}, in {duration(time.monotonic() - begun)}; the workspace and the cache are as before")
     if stop.is_set():
         click.echo(stop.reason)
         sys.exit(stop.code)

@@ -7,7 +7,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 
 from components.common.errors import InputError
 from pipelines.running.detectors import DEFAULT
-from pipelines.running.photographs import plan_maps, predict_maps, told
+from pipelines.running.photographs import plan_maps, predict_maps, without_map
 from pipelines.system import environment, processes
 
 
@@ -33,4 +33,4 @@ def predict(photos: list[str], model: str = DEFAULT, out: str = "maps", device: 
     create_table_artifact(rows, key="maps-written", description="white = in focus")
     log.info("%d maps in %s (white = in focus)", len(plan.done), out)
     if plan.left_out:
-        raise InputError(told(plan.left_out))
+        raise InputError(without_map(plan.left_out))

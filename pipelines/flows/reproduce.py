@@ -71,19 +71,26 @@ def reproduce(
 
 def watched(work: Callable[[Stop], Summary]) -> "State[None]":
     """Do the work of a flow run: Prefect may cancel it, and is told how it ended."""
-    environment.apply()
-    log_to_prefect_alone()
-    processes.die_with_worker()
     if (context := FlowRunContext.get()) is not None and context.flow_run is not None:
         print(f"in Prefect: {os.environ['PREFECT_API_URL'].removesuffix('/api')}/runs/flow-run/{context.flow_run.id}")
-    stop = Stop()
-    with by_signals(stop), cancelled_by_prefect(stop):
+    with in_flow_run() as stop:
         try:
             summary = work(stop)
         except InputError as error:
             return Failed(message=str(error))
     summaries.append(summary)
-    return told(summary)
+    return end_of(summary)
+
+
+@contextmanager
+def in_flow_run() -> Iterator[Stop]:
+    """This process does the work of a flow run: what stops it, a signal or Prefect."""
+    environment.apply()
+    log_to_prefect_alone()
+    processes.die_with_worker()
+    stop = Stop()
+    with by_signals(stop), cancelled_by_prefect(stop):
+        yield stop
 
 
 def log_to_prefect_alone() -> None:
@@ -140,7 +147,7 @@ def state_of(done: Done) -> "State[None]":
     return (Cancelled if done.status == "interrupted" else Failed)(message=done.cause)
 
 
-def told(summary: Summary) -> "State[None]":
+def end_of(summary: Summary) -> "State[None]":
     """The flow's end, with the summary as an artifact of its run.
 
     Raises:

@@ -8,7 +8,7 @@ from prefect.runtime import flow_run
 
 from pipelines.flows.reproduce import as_task, watched
 from pipelines.running.sweep import Sweep
-from pipelines.running.sweep_plan import axes_told
+from pipelines.running.sweep_plan import axes_text
 from pipelines.system import environment
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def named() -> str:
     """Name of a flow run: what is swept, since when."""
-    return f"sweep {axes_told(flow_run.get_parameters()['axes'])} {datetime.now():%Y-%m-%d %H:%M:%S}"
+    return f"sweep {axes_text(flow_run.get_parameters()['axes'])} {datetime.now():%Y-%m-%d %H:%M:%S}"
 
 
 @flow(name="sweep", flow_run_name=named, retries=0, persist_result=False)

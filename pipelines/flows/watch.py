@@ -10,10 +10,8 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from components.common.errors import InputError
-from pipelines.flows.reproduce import as_task, cancelled_by_prefect, log_to_prefect_alone, table
+from pipelines.flows.reproduce import as_task, in_flow_run, table
 from pipelines.running.watching import Branch, Follower, Seen
-from pipelines.system import environment, processes
-from pipelines.system.stopping import Stop, by_signals
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +39,13 @@ def watch(
         jobs: stages at once; by default as many as cores.
         again: reproduce the commit though it was looked at before.
     """
-    environment.apply()
-    log_to_prefect_alone()
-    processes.die_with_worker()
-    stop, found = Stop(), list[Seen]()
+    found = list[Seen]()
     follower = Follower(Branch(remote, branch), tuple(only or ()), jobs, as_task, said)
-    with by_signals(stop), cancelled_by_prefect(stop):
+    with in_flow_run() as stop:
         try:
             for seen, summary in follower.follow(stop, again=again):
                 found.append(seen)
-                shown = table(summary) if summary else seen.told
+                shown = table(summary) if summary else seen.message
                 create_markdown_artifact(
                     f"{seen.commit[:10]} {seen.subject}\n\n{shown}", key="commit", description=f"{remote}/{branch}"
                 )
@@ -70,6 +65,6 @@ def ended(found: list[Seen], branch: str) -> "State[None]":
     if not found:
         return Completed(message=f"{branch} is where it was", name="Nothing new")
     last = found[-1]
-    message = f"{last.commit[:10]} {last.subject}: {last.told}"
+    message = f"{last.commit[:10]} {last.subject}: {last.message}"
     kind = {"FAILED": Failed, "KILLED": Cancelled}.get(last.status, Completed)
     return kind(message=message)

@@ -6,7 +6,7 @@ from typing import Any
 from components.models.run_files import EpochRecord
 from components.params import Best1, Params, Stage1Run, Training
 from components.train.experiment import run_params
-from pipelines.harness.stage import Stage
+from pipelines.harness.context import Stage
 
 
 def watch(stage: Stage, records: Iterable[EpochRecord]) -> list[EpochRecord]:

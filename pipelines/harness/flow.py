@@ -12,13 +12,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from pipelines.harness.artifacts import TIMEOUT, Artifacts
 from pipelines.system import environment, probe
 from pipelines.system.stopping import Outcome, Terminated, signals
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
-    from pipelines.harness.stage import Stage
+    from pipelines.harness.context import Stage
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +84,13 @@ def watched(
     work.__signature__ = without_stage(function)  # type: ignore[attr-defined]
     work.__doc__ = function.__doc__
     flow = Flow(work, name=stage.function, retries=0, persist_result=False, validate_parameters=False)
-    parent = os.environ.get(PARENT)
-    with get_client(sync_client=True) as client:
+    parent, api = os.environ.get(PARENT), os.environ["PREFECT_API_URL"]
+    with get_client(httpx_settings={"timeout": TIMEOUT}, sync_client=True) as client:
         flow_run = client.create_flow_run(
             flow, name=stage.name, parameters=printable(options), parent_task_run_id=UUID(parent) if parent else None
         )
-    stage.tags({"prefect.flow_run_id": str(flow_run.id), "prefect.api": os.environ["PREFECT_API_URL"]})
-    run_flow(flow, flow_run=flow_run, parameters=options, return_type="state")
+        stage.watched_as(Artifacts(client, str(flow_run.id), api))
+        run_flow(flow, flow_run=flow_run, parameters=options, return_type="state")
 
 
 def without_stage(function: Callable[..., None]) -> inspect.Signature:

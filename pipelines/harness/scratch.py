@@ -8,7 +8,8 @@ nothing either.
 import itertools
 import shutil
 from pathlib import Path
-from typing import IO
+
+from filelock import BaseFileLock
 
 from pipelines.system import environment, locks
 
@@ -19,7 +20,7 @@ class Scratch:
     def __init__(self, stage: str, digest: str) -> None:
         self.base = environment.state() / "scratch" / f"{stage}-{digest[:16]}"
         self.path: Path | None = None
-        self.lock: IO[bytes] | None = None
+        self.lock: BaseFileLock | None = None
 
     def open(self) -> Path:
         """The folder; a second process that does the same work at the same time gets one of its own."""

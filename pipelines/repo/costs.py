@@ -99,7 +99,7 @@ def keep(folder: Path, ran: Iterable[str]) -> None:
         write_json(path, {stage: asdict(cost) for stage, cost in after.items()})
 
 
-def told(costs: Costs, stages: Iterable[str]) -> str:
+def summed(costs: Costs, stages: Iterable[str]) -> str:
     """The time of some stages by device, one after another, and for how many it is known; empty if for none."""
     listed = list(stages)
     known = [costs[stage] for stage in listed if stage in costs]

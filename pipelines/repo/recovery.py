@@ -4,7 +4,6 @@ DVC writes `dvc.lock` and `.dvc/tmp/rwlock` in place: a kill -9 in that moment l
 refuses for good. A copy of the last whole `dvc.lock` lies in `.dbdflow/`; what it lacks, DVC's run cache has.
 """
 
-import fcntl
 import json
 import os
 import shlex
@@ -18,13 +17,14 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
+from filelock import BaseFileLock, FileLock
 
 from components.common.errors import InputError
 from components.common.storage import atomic_path, write_json
 from components.common.yaml_files import read_yaml
 from pipelines.repo.lock_file import check_merged
 from pipelines.system import environment, processes
-from pipelines.system.locks import taken
+from pipelines.system.locks import take
 from pipelines.system.stopping import Stop
 
 Say = Callable[[str], None]
@@ -42,19 +42,20 @@ def alone(root: Path, say: Say, stop: Stop) -> Iterator[None]:
     """
     path = folder(root) / "reproduce.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        told = None
-        while not taken(file):
-            if (held := holder(path)) != told:
-                say(f"{root}: waiting for the reproduction that holds it ({held}); Ctrl-C to give up")
-                told = held
-            if stop.wait(POLL):
-                raise InputError(f"{root}: {stop.reason} while waiting for the reproduction that holds it")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M:%S}: {shlex.join(sys.argv)}")
-        file.flush()
+    said = None
+    while (lock := take(path)) is None:
+        if (holder := path.read_text(encoding="utf-8") or "just begun") != said:
+            say(f"{root}: waiting for the reproduction that holds it ({holder}); Ctrl-C to give up")
+            said = holder
+        if stop.wait(POLL):
+            raise InputError(f"{root}: {stop.reason} while waiting for the reproduction that holds it")
+    try:
+        owner = f"process {os.getpid()} since {datetime.now():%Y-%m-%d %H:%M:%S}: {shlex.join(sys.argv)}"
+        path.write_text(owner, encoding="utf-8")
         wait_for_leftovers(say)
         yield
+    finally:
+        lock.release()
 
 
 def folder(root: Path) -> Path:
@@ -62,17 +63,13 @@ def folder(root: Path) -> Path:
     return root / ".dbdflow"
 
 
-def holder(path: Path) -> str:
-    return path.read_text(encoding="utf-8") or "just begun"
-
-
 def wait_for_leftovers(say: Say) -> None:
     """Let the stages of a killed reproduction end, by force after a while: they would hold their checkpoints."""
-    deadline, told = time.monotonic() + PATIENCE, False
+    deadline, said = time.monotonic() + PATIENCE, False
     while left := leftovers():
-        if not told:
+        if not said:
             say(f"waiting for {len(left)} processes of a reproduction that was killed to end")
-            told = True
+            said = True
         if time.monotonic() > deadline:
             for process in left:
                 with suppress(psutil.Error):
@@ -87,9 +84,9 @@ def leftovers() -> list[psutil.Process]:
         with suppress(psutil.Error):
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            told = process.environ()
-            owner = processes.parse_owner(told.get("DBDFLOW_REPRODUCTION", ""))
-            here = told.get("DVC_ROOT") == str(environment.root())
+            variables = process.environ()
+            owner = processes.parse_owner(variables.get("DBDFLOW_REPRODUCTION", ""))
+            here = variables.get("DVC_ROOT") == str(environment.root())
             if here and owner is not None and not owner.alive():
                 found.append(process)
     return found
@@ -103,14 +100,11 @@ def repair(root: Path, say: Say) -> None:
     release_paths(root / ".dvc" / "tmp", say)
 
 
-@contextmanager
-def dvc_lock(root: Path) -> Iterator[None]:
+def dvc_lock(root: Path) -> BaseFileLock:
     """DVC's lock of a repository, as DVC takes it (a lock of the kernel's on `.dvc/tmp/lock`)."""
     path = root / ".dvc" / "tmp" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return FileLock(path)
 
 
 def lock_file_is_whole(path: Path) -> bool:
@@ -165,8 +159,7 @@ def release_paths(tmp: Path, say: Say) -> None:
     path = tmp / "rwlock"
     if not path.exists():
         return
-    with (tmp / "rwlock.lock").open("a") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with FileLock(tmp / "rwlock.lock"):
         try:
             listed = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:

@@ -1,57 +1,76 @@
 """What a person at the console sees of a reproduction: who began, how far it is, how it ended."""
 
+import atexit
 import logging
 import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from pipelines.repo.costs import Costs, told
+from pipelines.repo.costs import Costs, summed
 from pipelines.running.walk import Done
 from pipelines.system.progress import duration
 from pipelines.system.stopping import NOT_AT_HAND
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
 log = logging.getLogger(__name__)
 
-PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.progress: (.*)$")
-TOLD = re.compile(r"error|warning|tried again|interrupted|going on after", re.IGNORECASE)
+PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.system\.progress: (.*: (([\d.]+)/([\d.e+]+) .*))$")
+NEWS = re.compile(r"error|warning|tried again|interrupted|going on after", re.IGNORECASE)
 """Lines of a stage that are shown as they come; everything is in its log."""
 MARKS = {"ran": "done", "restored": "from the run cache", "unchanged": "up to date"}
-WIDTH = 160
+
+
+def bars() -> "Progress":
+    """A bar a stage, below the lines that are printed; gone when it is stopped."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    name, note = (TextColumn(f"{{task.{each}}}", markup=False) for each in ("description", "fields[note]"))
+    shown = Progress(name, BarColumn(24), note, transient=True, auto_refresh=False)
+    atexit.register(shown.live.stop)  # however the command ends, the cursor comes back
+    return shown
 
 
 class Console:
-    """Lines on standard output; on a terminal a last line that is rewritten in place."""
+    """Lines on standard output; on a terminal a bar for each stage that runs, below them."""
 
     def __init__(self, total: int) -> None:
         self.total, self.ended = total, 0
         self.terminal = sys.stdout.isatty()
-        self.running: dict[str, str] = {}
+        self.bars = bars() if self.terminal else None
+        self.running: dict[str, TaskID] = {}
         self.gaps: dict[str, str] = {}
-        self.told: set[str] = set()
+        self.said: set[str] = set()
         self._lock = threading.Lock()
 
     def begin(self, stage: str, why: Sequence[str]) -> None:
         with self._lock:
-            self.running[stage] = ""
+            if self.bars:
+                self.running[stage] = self.bars.add_task(stage, total=None, note="")
             self._say(f"{stage}: begins ({brief(why)})")
 
     def line(self, stage: str, line: str) -> None:
         """A stage printed a line."""
         with self._lock:
             if found := PROGRESS.match(line):
-                self.running[stage] = found[1].removeprefix(f"{stage}: ")
-                self._say(None if self.terminal else found[1])
+                if self.bars and stage in self.running:
+                    done, total = float(found[3]), float(found[4])
+                    self.bars.update(self.running[stage], completed=done, total=total, note=found[2])
+                self._say(None if self.bars else found[1])
             elif line.startswith(NOT_AT_HAND):
                 self.gaps[stage] = line
-            elif TOLD.search(line):
+            elif NEWS.search(line):
                 self._say(f"{stage}: {line}")
 
     def end(self, done: Done, how: str | None = None) -> None:
         """A stage ended; `how`, in words, if there is more to say than its status does."""
         with self._lock:
-            self.running.pop(done.stage, None)
+            if self.bars and done.stage in self.running:
+                self.bars.remove_task(self.running.pop(done.stage))
             self.ended += 1
             how = how or self._gap(done.stage) or MARKS.get(done.status, f"{done.status.upper()}: {done.cause}")
             self._say(f"{done.stage}: {how} after {duration(done.seconds)} [{self.ended}/{self.total}]")
@@ -59,8 +78,8 @@ class Console:
     def _gap(self, stage: str) -> str:
         """What a stage lacked, in full the first time; empty if nothing."""
         gap = self.gaps.pop(stage, "")
-        again = gap in self.told
-        self.told.add(gap)
+        again = gap in self.said
+        self.said.add(gap)
         return NOT_AT_HAND.rstrip(": ") if again and gap else gap
 
     def say(self, line: str) -> None:
@@ -68,16 +87,17 @@ class Console:
             self._say(line)
 
     def _say(self, line: str | None) -> None:
-        """Write a line and the last one anew; a terminal or a worker that has gone is no reason to stop."""
+        """Write a line, and the bars anew; a terminal or a worker that has gone is no reason to stop."""
         with suppress(OSError):
-            if self.terminal:
-                sys.stdout.write("\r\033[K")
-            if line is not None:
-                sys.stdout.write(f"{line}\n")
-            if self.terminal and self.running:
-                parts = [f"{stage} {progress}".strip() for stage, progress in self.running.items()]
-                sys.stdout.write(f"[{self.ended}/{self.total}] {' | '.join(parts)}"[:WIDTH])
-            sys.stdout.flush()
+            if line is not None and self.bars:
+                self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            elif line is not None:
+                print(line, flush=True)
+            if self.bars and self.running:
+                self.bars.start()
+                self.bars.refresh()
+            elif self.bars and self.bars.live.is_started:
+                self.bars.stop()
         if line is not None:
             log.info("%s", line)  # to Prefect, in a flow run
 
@@ -98,5 +118,5 @@ def plan(to_do: Mapping[str, Sequence[str]], stages: int, costs: Costs) -> Itera
     wide, high = max(map(len, to_do)), max(map(len, last.values()))
     for stage, why in to_do.items():
         yield f"  {stage:{wide}}  {last[stage]:{high}}  {brief(why, 4)}"
-    if total := told(costs, to_do):
+    if total := summed(costs, to_do):
         yield total

@@ -17,7 +17,7 @@ from components.common.errors import InputError
 from components.common.yaml_files import dump_yaml, parse_yaml, read_commented
 from pipelines.repo.clone import Clone, Say, changed_files, share_inboxes
 from pipelines.repo.revisions import git
-from pipelines.running.reproduction import Around, Summary, plainly, reproduce, told_plan
+from pipelines.running.reproduction import Around, Summary, plainly, plan_lines, reproduce
 from pipelines.system import environment
 from pipelines.system.stopping import Stop
 
@@ -60,11 +60,11 @@ def plan(request: Request) -> list[str]:
     """What would run and why, without running it."""
     root = environment.root()
     if not request.experiment:
-        return told_plan(root, request.only)
+        return plan_lines(root, request.only)
     clone = of_request(root, request, suffix="-dry")
     try:
         clone.make(lambda line: None)
-        return told_plan(clone.folder, request.only)
+        return plan_lines(clone.folder, request.only)
     finally:
         clone.remove()
 
@@ -73,8 +73,8 @@ def of_request(root: Path, request: Request, suffix: str = "") -> Clone:
     """The clone for a request, named after all that it starts from; it begins with the workspace's `dvc.lock`."""
     params = changed_params(root, request)
     head, changes = git(root, "rev-parse", "HEAD").strip(), changed_files(root)
-    told = json.dumps([head, changes, params]).encode()
-    name = f"{request.preset or 'set'}-{hashlib.sha256(told).hexdigest()[:10]}"
+    identity = json.dumps([head, changes, params]).encode()
+    name = f"{request.preset or 'set'}-{hashlib.sha256(identity).hexdigest()[:10]}"
     folder = environment.state() / "experiments" / f"{name}{suffix}"
     return Clone(root, folder, head, changes, params, lock=root / "dvc.lock")
 
@@ -96,8 +96,8 @@ def changed_params(root: Path, request: Request) -> str:
         raise InputError(f"{source}: found {type(params).__name__}, expected a mapping of sections")
     for key, value in request.values.items():
         put(params, key, value)
-    text, told = dump_yaml(params), f"{source.name} with {', '.join(request.values) or 'nothing set'}"
-    parse_params(parse_yaml(text, told), told)
+    text, where = dump_yaml(params), f"{source.name} with {', '.join(request.values) or 'nothing set'}"
+    parse_params(parse_yaml(text, where), where)
     return text
 
 

@@ -30,7 +30,7 @@ Tell = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended: its code (None: it exceeded its time), what it printed, whether it was told to stop."""
+    """A process that has ended: its code (None: it exceeded its time), what it printed, whether it was stopped."""
 
     code: int | None
     text: str
@@ -60,7 +60,7 @@ class Launcher:
         logs: folder; each stage's output goes to `<stage>.log`.
         stop: set: what runs is ended.
         environment: of every stage's process.
-        tell: is told every line.
+        tell: gets every line.
         options: of `dvc repro`, before the stage.
     """
 
@@ -88,7 +88,7 @@ class Launcher:
             self.stop.wait(seconds)
 
     def _once(self, stage: str, need: Need, environment: dict[str, str]) -> Ended:
-        """Run DVC on a stage; SIGTERM to both, then SIGKILL, when told to stop or out of time."""
+        """Run DVC on a stage; SIGTERM to both, then SIGKILL, when stopped or out of time."""
         if self.stop.is_set():
             return Ended(None, "", stopped=True)
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-s", *self.options, stage]
@@ -153,5 +153,5 @@ def cause(ended: Ended) -> str:
     lines = [line.strip() for line in before.splitlines() if line.strip()]
     if "Traceback (most recent call last)" in before and lines:
         return lines[-1]
-    told = FAILED.search(ended.text)
-    return str(told[1]) if found and told else f"DVC ended with code {ended.code}"
+    failed = FAILED.search(ended.text)
+    return str(failed[1]) if found and failed else f"DVC ended with code {ended.code}"

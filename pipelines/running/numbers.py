@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 HASH = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 """A hash of other bytes follows from them; it says nothing by itself."""
-
-
 COMMIT = re.compile(r"\b[0-9a-f]{10}(?:[0-9a-f]{30})?\b(?:-dirty| with changes)?")
 
 
@@ -48,10 +46,6 @@ def apart(before: Path, now: Path, kind: str) -> Apart:
         return max(compare(before, now), default=SAME)
     except (ValueError, KeyError, OSError) as error:
         return Apart(math.inf, f"cannot be read ({type(error).__name__}: {error})")
-
-
-def json_files(before: Path, now: Path) -> Iterator[Apart]:
-    yield from values(json.loads(before.read_bytes()), json.loads(now.read_bytes()), "")
 
 
 def csv_files(before: Path, now: Path) -> Iterator[Apart]:
@@ -151,7 +145,7 @@ def text_files(before: Path, now: Path) -> Iterator[Apart]:
 
 
 KINDS: dict[str, Callable[[Path, Path], Iterator[Apart]]] = {
-    ".json": json_files,
+    ".json": lambda before, now: values(json.loads(before.read_bytes()), json.loads(now.read_bytes()), ""),
     ".csv": csv_files,
     ".npy": npy_files,
     ".safetensors": weight_files,

@@ -110,11 +110,7 @@ def no_photograph(path: Path) -> str:
 
 
 def check_names(plan: Plan) -> None:
-    """See to it that every map has a name of its own, and one that its folder takes.
-
-    Raises:
-        InputError: two photographs have one stem, or the only one's is too long.
-    """
+    """Refuse two maps of one name, and leave out what has a name too long for its folder (named alone: refuse)."""
     maps: dict[str, Path] = {}
     for path, place in list(plan.maps.items()):
         other = maps.setdefault(same_name(path.stem), path)
@@ -132,7 +128,7 @@ def check_names(plan: Plan) -> None:
             del plan.maps[path]
 
 
-def told(without: Mapping[Path, str]) -> str:
+def without_map(without: Mapping[Path, str]) -> str:
     """The photographs without a map, a line each."""
     many = "photographs" if len(without) > 1 else "photograph"
     return "\n".join([f"{len(without)} {many} without a map:", *(f"  {path}: {why}" for path, why in without.items())])
@@ -148,7 +144,7 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
         InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
     """
     from components.catalog.pictures import encode_map
-    from components.common.storage import atomic_path
+    from components.common.storage import write_whole
 
     detect = find_detector(model, device)
     for photograph, out in plan.maps.items():
@@ -159,6 +155,5 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
                 raise
             plan.left_out[photograph] = str(error).removeprefix(f"{photograph}: ")
         else:
-            with atomic_path(out) as temporary:
-                temporary.write_bytes(encode_map(found, photograph.name))
+            write_whole(out, encode_map(found, photograph.name))
         yield photograph

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from components.common.errors import InputError
 from components.common.yaml_files import read_text
 from pipelines.repo import dag
 from pipelines.repo.clone import Clone, cache_of, changed_files
@@ -24,7 +23,7 @@ from pipelines.running.console import Console
 from pipelines.running.launch import Launcher
 from pipelines.running.numbers import SAME, Apart, apart
 from pipelines.running.reproduction import child_environment, new_logs
-from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.running.resources import Lease, Slots, read_needs, stage_need
 from pipelines.running.walk import Done
 from pipelines.system import environment, locks
 from pipelines.system.stopping import Stop
@@ -101,10 +100,8 @@ def alone() -> Iterator[Path]:
     """The folder for the clone, empty; removed in the end."""
     folder = environment.state() / "verify"
     folder.mkdir(parents=True, exist_ok=True)
-    lock = locks.take(environment.state() / "verify.lock")
-    if lock is None:
-        raise InputError(f"{environment.root()}: another `dbdflow verify` runs here; wait for it, or end it")
-    with lock:
+    busy = f"{environment.root()}: another `dbdflow verify` runs here; wait for it, or end it"
+    with locks.held(environment.state() / "verify.lock", busy):
         shutil.rmtree(folder)  # what one that was killed has left
         try:
             yield folder
@@ -120,11 +117,10 @@ class Bench:
         self.lock = (clone.folder / "dvc.lock").read_bytes()
         self.recorded = Outputs(recorded(clone.folder), cache_of(clone.root))
         self.needs = read_needs()
-        threads, device = runtime_of(load(clone.folder / "params.yaml"))
-        self.slots = Slots(Machine.here(), threads=threads, device=device)
-        told = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
-        told |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_COURIER": "off"}
-        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, told, console.line, OPTIONS)
+        self.slots = Slots.of(clone.folder)
+        given = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
+        given |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_MLFLOW": "off"}
+        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, given, console.line, OPTIONS)
 
     def check(self, stage: str) -> Verdict | None:
         """Compute one stage again; None when stopped."""

@@ -17,11 +17,10 @@ import psutil
 
 from pipelines.repo import costs, dag, recovery
 from pipelines.repo.dag import Dag
-from pipelines.repo.fingerprint import load
 from pipelines.repo.params_check import check_params
 from pipelines.running.console import Console, plan
 from pipelines.running.launch import Launcher
-from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
+from pipelines.running.resources import Lease, Slots, read_needs, stage_need
 from pipelines.running.walk import Done, Status, Walk
 from pipelines.system import environment, processes
 from pipelines.system.progress import duration
@@ -80,9 +79,9 @@ class Summary:
         if not self.done:
             return [self.stop.reason or f"nothing to do: all {self.stages} stages are up to date"]
         counts = Counter(done.status for done in self.done.values())
-        told = ", ".join(f"{counts[status]} {word}" for status, word in WORDS.items() if counts[status])
+        words = ", ".join(f"{counts[status]} {word}" for status, word in WORDS.items() if counts[status])
         lines = [self.stop.reason] if self.stop.reason else []
-        lines += [f"{self.stages} stages, {len(self.done)} out of date: {told}, in {duration(self.seconds)}"]
+        lines += [f"{self.stages} stages, {len(self.done)} out of date: {words}, in {duration(self.seconds)}"]
         for done in self.done.values():
             if done.status in ("failed", "interrupted"):
                 lines.append(f"  {done.stage}: {done.cause}; log: {self.log(done.stage)}")
@@ -106,7 +105,7 @@ def look(root: Path, only: Sequence[str]) -> Dag:
 Look = Callable[[Path, Sequence[str]], Dag]
 
 
-def told_plan(root: Path, only: Sequence[str]) -> list[str]:
+def plan_lines(root: Path, only: Sequence[str]) -> list[str]:
     """What a reproduction would do, without doing it."""
     found = look(root, only)
     return list(plan(found.to_do(), len(found.upstream), costs.left()))
@@ -152,8 +151,7 @@ class Running:
         self.upstream = {stage: found.upstream[stage] for stage in self.to_do}
         needs = read_needs()
         self.needs = {stage: stage_need(stage, needs) for stage in self.to_do}
-        threads, device = runtime_of(load(root / "params.yaml"))
-        self.slots = Slots(Machine.here(), threads=threads, device=device)
+        self.slots = Slots.of(root)
         self.console = Console(len(self.to_do))
         self.launcher = Launcher(root, logs, stop, child_environment(self.console.terminal), self.console.line)
 

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import psutil
+from filelock import BaseFileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.common.cores import cores
@@ -87,9 +88,9 @@ class Machine:
 
 @dataclass
 class Lease:
-    """Slots that one stage holds: their names (`core/0`, `gpu/1` ..) and open lock files."""
+    """Slots that one stage holds: their names (`core/0`, `gpu/1` ..) and locks."""
 
-    held: dict[str, IO[bytes]] = field(default_factory=dict)
+    held: dict[str, BaseFileLock] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[str]:
         """Names of the slots of one kind, without the kind."""
@@ -101,8 +102,8 @@ class Lease:
         return dict.fromkeys(THREADS, threads) | {"CUDA_VISIBLE_DEVICES": ",".join(self.of("gpu"))}
 
     def release(self) -> None:
-        for file in self.held.values():
-            file.close()
+        for lock in self.held.values():
+            lock.release()
         self.held.clear()
 
 
@@ -113,6 +114,12 @@ class Slots:
         self.machine, self.threads = machine, threads
         self.gpus = () if device == "cpu" else machine.gpus
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, root: Path) -> "Slots":
+        """Those of this machine that the params of a checkout leave."""
+        runtime = load(root / "params.yaml").get("runtime", {})
+        return cls(Machine.here(), threads=int(runtime.get("threads", 0)), device=str(runtime.get("device", "auto")))
 
     @cached_property
     def folder(self) -> Path:
@@ -127,15 +134,15 @@ class Slots:
         with self._lock:
             for kind, count in self._counts(need).items():
                 for name in self._free(kind):
-                    if len(lease.of(kind)) < count and (file := locks.take(self.folder / kind / name)):
-                        lease.held[f"{kind}/{name}"] = file
+                    if len(lease.of(kind)) < count and (lock := locks.take(self.folder / kind / name)):
+                        lease.held[f"{kind}/{name}"] = lock
                 if len(lease.of(kind)) < count:
                     lease.release()
                     return None
             if need.cores == "any":
                 for name in self._free("core"):
-                    if f"core/{name}" not in lease.held and (file := locks.take(self.folder / "core" / name)):
-                        lease.held[f"core/{name}"] = file
+                    if f"core/{name}" not in lease.held and (lock := locks.take(self.folder / "core" / name)):
+                        lease.held[f"core/{name}"] = lock
         return lease
 
     def _counts(self, need: Need) -> dict[str, int]:
@@ -163,9 +170,3 @@ def stage_need(stage: str, needs: dict[str, Need]) -> Need:
     2
     """
     return needs.get(stage) or needs.get(stage.partition("@")[0]) or Need()
-
-
-def runtime_of(params: dict[str, Any]) -> tuple[int, str]:
-    """`runtime.threads` and `runtime.device` of a params file."""
-    runtime = params.get("runtime", {})
-    return int(runtime.get("threads", 0)), str(runtime.get("device", "auto"))

@@ -15,9 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.common.storage import atomic_dir, atomic_path
+from components.common.storage import atomic_dir, write_whole
 from components.common.yaml_files import dump_yaml
-from components.report.over_seeds import SEED, Sample, settings, tables
 from pipelines.repo import costs, recovery
 from pipelines.repo.clone import Say, share_inboxes
 from pipelines.repo.fingerprint import digest, load
@@ -26,8 +25,8 @@ from pipelines.repo.revisions import dvc
 from pipelines.running.console import Console
 from pipelines.running.launch import Launcher
 from pipelines.running.reproduction import Around, Summary, child_environment, look, new_logs, plainly
-from pipelines.running.resources import Lease, Machine, Slots, read_needs, runtime_of, stage_need
-from pipelines.running.sweep_plan import Axes, Node, Plan, Point, axes_told, plan, points_of, told
+from pipelines.running.resources import Lease, Slots, read_needs, stage_need
+from pipelines.running.sweep_plan import Axes, Node, Plan, Point, assignments, axes_text, plan, points_of
 from pipelines.running.sweep_report import report_over_seeds
 from pipelines.running.walk import Done, Walk
 from pipelines.system import environment
@@ -71,7 +70,7 @@ class Sweep:
         """The points that are not done."""
         return [point for point in self.points if not self.kept(point).exists()]
 
-    def told_plan(self) -> list[str]:
+    def plan_lines(self) -> list[str]:
         """What would run, without running it."""
         made = [point for point in self.waiting if not point.clone.folder.exists()]
         try:
@@ -81,7 +80,8 @@ class Sweep:
         finally:
             for point in made:
                 point.clone.remove()
-        lines = [f"  {name}" + shared_by(found.nodes[name]) for name in found.why]
+        points = {name: len(found.nodes[name].points) for name in found.why}
+        lines = [f"  {name}" + f" (once for {count} points)" * (count > 1) for name, count in points.items()]
         return [f"{len(self.points)} points, {len(self.waiting)} to do: {counted(found)}", *lines]
 
     def run(self, jobs: int | None, stop: Stop, around: Around = plainly) -> Summary:
@@ -115,13 +115,15 @@ class Sweep:
 
     def finish(self) -> None:
         """Write what is about all points, as far as it is not there, and let go of the clones."""
+        from components.report.over_seeds import SEED, Sample, settings, tables
+
         samples = [Sample(point.values, self.kept(point) / "scores") for point in self.points]
-        tables(samples, self.folder, f"Sweep {axes_told(self.axes)}")
+        tables(samples, self.folder, f"Sweep {axes_text(self.axes)}")
         for setting, seeds in settings(samples):
             points = [self.points[samples.index(sample)] for sample in seeds.values()]
             kept = {point.values.get(SEED): self.kept(point) for point in points}
-            part = {"name": self.name, "axes": axes_told(self.axes)}
-            out = self.folder / "report" / (told(setting) or "as it is")
+            part = {"name": self.name, "axes": axes_text(self.axes)}
+            out = self.folder / "report" / (assignments(setting) or "as it is")
             report_over_seeds(points[0].clone, kept, out, part, self.say)
         for point in self.points:
             point.clone.remove()
@@ -157,8 +159,7 @@ class Running:
         self.plan = plan(self.points, self.graphs)
         needs = read_needs()
         self.needs = {name: stage_need(node.stage, needs) for name, node in self.plan.nodes.items()}
-        threads, device = runtime_of(load(sweep.root / "params.yaml"))
-        self.slots = Slots(Machine.here(), threads=threads, device=device)
+        self.slots = Slots.of(sweep.root)
         self.logs = new_logs()
         self.console = Console(len(self.plan.why))
         self.launchers = [self._launcher(point, sweep) for point in self.points]
@@ -168,9 +169,9 @@ class Running:
     def _launcher(self, point: Point, sweep: Sweep) -> Launcher:
         logs = self.logs / point.clone.name
         logs.mkdir()
-        part = {"name": sweep.name, "axes": axes_told(sweep.axes), "point": point.clone.name, "values": point.title}
-        told = child_environment(self.console.terminal) | {"DBDFLOW_SWEEP": json.dumps(part)}  # for MLflow
-        return Launcher(point.clone.folder, logs, self.stop, told, self.console.line)
+        part = {"name": sweep.name, "axes": axes_text(sweep.axes), "point": point.clone.name, "values": point.title}
+        variables = child_environment(self.console.terminal) | {"DBDFLOW_SWEEP": json.dumps(part)}  # for MLflow
+        return Launcher(point.clone.folder, logs, self.stop, variables, self.console.line)
 
     def walk(self) -> dict[str, Done]:
         """Run every node that is out of date."""
@@ -238,16 +239,10 @@ def counted(found: Plan) -> str:
     return f"{len(found.why)} stages out of date, {alone} if nothing were shared"
 
 
-def shared_by(node: Node) -> str:
-    """A remark on a stage that is more than one point's."""
-    return f" (once for {len(node.points)} points)" if len(node.points) > 1 else ""
-
-
 def add_entries(folder: Path, entries: Mapping[str, Any]) -> None:
     """Put stages' entries into a checkout's `dvc.lock`, while no DVC process writes it."""
     path = folder / "dvc.lock"
     with recovery.dvc_lock(folder):
         lock = load(path) or {"schema": "2.0"}
         lock["stages"] = lock.get("stages", {}) | entries
-        with atomic_path(path) as staged:
-            staged.write_text(dump_yaml(lock), encoding="utf-8")
+        write_whole(path, dump_yaml(lock))

@@ -24,7 +24,7 @@ class Point:
 
     @property
     def title(self) -> str:
-        return told(self.values)
+        return assignments(self.values)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Node:
     """The stage, and the values by which it differs from the other ones of its name."""
 
 
-def told(values: Mapping[str, Any]) -> str:
+def assignments(values: Mapping[str, Any]) -> str:
     """`key=value, ...` as a person writes it."""
     return ", ".join(f"{key}={value}" for key, value in values.items())
 
@@ -66,8 +66,8 @@ def identities(folder: Path, upstream: Mapping[str, frozenset[str]]) -> dict[str
         stage = stages[name]
         sources = [str(path) for path in stage.get("deps", ()) if not any(overlap(str(path), out) for out in made)]
         content = {path: content_hash(folder / path) for path in sources}
-        told = [stage["cmd"], content, pipeline.values(stage.get("params", ())), outs_of(stage)]
-        found[name] = digest([*told, sorted(found[each] for each in before)])
+        own = [stage["cmd"], content, pipeline.values(stage.get("params", ())), outs_of(stage)]
+        found[name] = digest([*own, sorted(found[each] for each in before)])
     return found
 
 
@@ -122,13 +122,13 @@ def node_name(stage: str, values: Sequence[Mapping[str, Any]], shared_by_all: bo
     'train@a [seed=0]'
     """
     common = {key: value for key, value in values[0].items() if all(each[key] == value for each in values)}
-    return stage if shared_by_all or not common else f"{stage} [{told(common)}]"
+    return stage if shared_by_all or not common else f"{stage} [{assignments(common)}]"
 
 
-def axes_told(axes: Axes) -> str:
+def axes_text(axes: Axes) -> str:
     """The axes as a person writes them.
 
-    >>> axes_told({"seed": [0, 1]})
+    >>> axes_text({"seed": [0, 1]})
     'seed=0,1'
     """
     return " ".join(f"{key}={','.join(map(str, values))}" for key, values in axes.items())

@@ -28,7 +28,7 @@ def report_over_seeds(
         kept: seed -> folder with a point's `scores` and `dvc.lock`, the first one first.
         out: folder to make.
         part: `name` and `axes` of the sweep, for MLflow.
-        say: is told.
+        say: takes a line for the person who waits.
 
     Raises:
         InputError: the stage failed; the points are kept, and the same sweep goes on with this page.
@@ -45,8 +45,8 @@ def report_over_seeds(
     words = shlex.split(locked["report"]["cmd"])
     words[words.index("--out") + 1] = str(out)
     title = f"{out.name} over {len(seeds)} seeds"
-    told = {"DBDFLOW_SWEEP": json.dumps({**part, "point": title, "values": title})}
-    environment = child_environment(terminal=False) | told
+    point = json.dumps({**part, "point": title, "values": title})
+    environment = child_environment(terminal=False) | {"DBDFLOW_SWEEP": point}
     command = [sys.executable, *words[1:]]
     done = subprocess.run(command, cwd=first.folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:

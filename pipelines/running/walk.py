@@ -5,10 +5,9 @@ Knows nothing of DVC, Prefect or processes: what runs a stage is handed in.
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import Literal
 
 from pipelines.running.resources import Lease
@@ -72,16 +71,21 @@ class Walk:
         self.waiting = {stage: set(before & upstream.keys()) for stage, before in upstream.items()}
         self.run, self.take, self.jobs, self.stop = run, take, jobs, stop
         self.rank = ranks(self.waiting, seconds)
-        self.running: set[str] = set()
+        self.running: set[Future[Done]] = set()
         self.done: dict[str, Done] = {}
-        self.ended: SimpleQueue[Done] = SimpleQueue()
 
     def go(self) -> dict[str, Done]:
         """Walk to the end; how each stage ended."""
         with ThreadPoolExecutor(max_workers=max(1, self.jobs), thread_name_prefix="stage") as pool:
             while self.waiting or self.running:
                 self._begin(pool)
-                self._collect()
+                # A short while: signals, and slots that another reproduction lets go of, have to be seen.
+                ended = wait(self.running, timeout=POLL, return_when=FIRST_COMPLETED).done
+                self.running -= ended
+                for each in ended:
+                    self._end(each.result())
+                if not self.running and self.waiting and not ended:
+                    time.sleep(POLL)
         return self.done
 
     def _begin(self, pool: ThreadPoolExecutor) -> None:
@@ -96,29 +100,17 @@ class Walk:
                 return
             if (lease := self.take(stage)) is not None:
                 del self.waiting[stage]
-                self.running.add(stage)
-                pool.submit(copy_context().run, self._one, stage, lease)
+                self.running.add(pool.submit(copy_context().run, self._one, stage, lease))
 
-    def _one(self, stage: str, lease: Lease) -> None:
+    def _one(self, stage: str, lease: Lease) -> Done:
         try:
-            done = self.run(stage, lease)
+            return self.run(stage, lease)
         except BaseException as error:
-            done = Done(stage, "failed", cause=f"{type(error).__name__}: {error}")
-        lease.release()
-        self.ended.put(done)
-
-    def _collect(self) -> None:
-        """Wait for a stage to end (a short while: signals and slots have to be seen)."""
-        if not self.running:
-            time.sleep(POLL if self.waiting else 0)
-            return
-        try:
-            self._end(self.ended.get(timeout=POLL))
-        except Empty:
-            return
+            return Done(stage, "failed", cause=f"{type(error).__name__}: {error}")
+        finally:
+            lease.release()
 
     def _end(self, done: Done) -> None:
-        self.running.discard(done.stage)
         self.waiting.pop(done.stage, None)
         self.done[done.stage] = done
         if done.stops:

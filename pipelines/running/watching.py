@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +32,7 @@ class Seen:
         commit: 40 hex digits.
         subject: first line of its message.
         status: UNCHANGED (nothing to rerun), FINISHED, FAILED or KILLED (stopped: it goes on when looked at again).
-        told: how it ended, in words.
+        message: how it ended.
         experiment: the DVC experiment that holds the result, if there is one.
         time: local, ISO 8601.
     """
@@ -41,7 +40,7 @@ class Seen:
     commit: str
     subject: str
     status: str
-    told: str
+    message: str
     experiment: str | None
     time: str
 
@@ -95,20 +94,6 @@ class Branch:
         with (self.folder / "history.jsonl").open("a", encoding="utf-8") as history:
             history.write(json.dumps(asdict(seen)) + "\n")
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the branch.
-
-        Raises:
-            InputError: it is followed by another process.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        held = locks.take(self.folder / "watch.lock")
-        if held is None:
-            raise InputError(f"{self}: another process follows it already; it takes what is new when it is ready")
-        with held:
-            yield
-
 
 @dataclass(frozen=True)
 class Follower:
@@ -127,7 +112,8 @@ class Follower:
             InputError: the branch cannot be fetched, or is followed already.
         """
         root = environment.root()
-        with self.branch.alone():
+        busy = f"{self.branch}: another process follows it already; it takes what is new when it is ready"
+        with locks.held(self.branch.folder / "watch.lock", busy):
             while not stop.is_set():
                 commit, last = self.branch.fetch(root), self.branch.last()
                 if last is not None and last.commit == commit and last.status != "KILLED" and not again:
@@ -146,17 +132,19 @@ class Follower:
             commit,
             lock=self._lock(root, commit, last),
         )
-        self._drop_others(clone)
+        for other in clone.folder.parent.glob(f"watch-{self.branch.key}-*"):
+            if other != clone.folder:  # of a commit that was interrupted before the branch moved on
+                shutil.rmtree(other, ignore_errors=True)
         summary, experiment = None, None
         try:
             clone.make(self.say)
-            if not self._to_do(clone):
-                status, told = "UNCHANGED", "nothing that a stage depends on has changed"
+            if not look(clone.folder, self.only).to_do():
+                status, message = "UNCHANGED", "nothing that a stage depends on has changed"
             else:
                 summary = self._reproduce(clone, stop)
-                status, told = summary.status, "\n".join(summary.lines())
+                status, message = summary.status, "\n".join(summary.lines())
         except InputError as error:
-            status, told = "KILLED" if stop.is_set() else "FAILED", str(error)
+            status, message = "KILLED" if stop.is_set() else "FAILED", str(error)
         if status in ("UNCHANGED", "FINISHED"):
             copy_whole(clone.folder / "dvc.lock", self.branch.lock)
         if status == "FINISHED":
@@ -164,10 +152,7 @@ class Follower:
             experiment = clone.name
         if status != "KILLED":
             clone.remove()
-        return Seen(commit, subject, status, told, experiment, time.strftime("%Y-%m-%dT%H:%M:%S")), summary
-
-    def _to_do(self, clone: Clone) -> bool:
-        return bool(look(clone.folder, self.only).to_do())
+        return Seen(commit, subject, status, message, experiment, time.strftime("%Y-%m-%dT%H:%M:%S")), summary
 
     def _reproduce(self, clone: Clone, stop: Stop) -> Summary:
         summary = reproduce(clone.folder, only=self.only, jobs=self.jobs, say=self.say, around=self.around, stop=stop)
@@ -176,19 +161,16 @@ class Follower:
 
     def _lock(self, root: Path, commit: str, last: Seen | None) -> Path | None:
         """The `dvc.lock` to begin with: the last reproduction's, unless the branch brings a new one of its own."""
-        same = last is not None and same_file(root, last.commit, commit, "dvc.lock")
-        if same and self.branch.lock.exists():
-            return self.branch.lock
+        if last is not None and self.branch.lock.exists():
+            diff = [
+                "git",
+                "diff",
+                "--quiet",
+                last.commit,
+                commit,
+                "--",
+                "dvc.lock",
+            ]  # a lost commit: no
+            if subprocess.run(diff, cwd=root, capture_output=True, check=False).returncode == 0:
+                return self.branch.lock
         return None if git(root, "ls-tree", commit, "--", "dvc.lock") else root / "dvc.lock"
-
-    def _drop_others(self, clone: Clone) -> None:
-        """Clones of commits that were interrupted before the branch moved on."""
-        for other in clone.folder.parent.glob(f"watch-{self.branch.key}-*"):
-            if other != clone.folder:
-                shutil.rmtree(other, ignore_errors=True)
-
-
-def same_file(root: Path, before: str, now: str, path: str) -> bool:
-    """Whether a file is the same in two commits; no, if one of them is not known any more."""
-    command = ["git", "diff", "--quiet", before, now, "--", path]
-    return subprocess.run(command, cwd=root, capture_output=True, check=False).returncode == 0

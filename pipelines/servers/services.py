@@ -1,11 +1,13 @@
 """The servers and the worker of `dbdflow up`: one process each, which ends with the one that started it."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+import urllib.request
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +15,8 @@ import click
 
 from components.common.errors import InputError
 from pipelines.system import environment, processes
-from pipelines.system.probe import answers
-from pipelines.tracking.client import database
+from pipelines.system.probe import TIMEOUT, answers
+from pipelines.tracking.client import EXPERIMENT, database, page
 from pipelines.tracking.mlflow_server import HOST
 
 POOL = "dbdflow"
@@ -30,15 +32,16 @@ class Service:
         name: of the log too.
         command: its words.
         environment: of its own, over the caller's.
-        address: of its user interface, None for the worker.
-        health: address that answers when it is up, None for the worker.
+        health: address that answers when it is well.
+        address: of its pages, None for the worker; `entry` makes of it, once it answers, where a person begins.
     """
 
     name: str
     command: list[str]
     environment: dict[str, str]
+    health: str
     address: str | None = None
-    health: str | None = None
+    entry: Callable[[str], str] = str
     process: "subprocess.Popen[bytes] | None" = None
     state: str = "not started"
     ended: int = 0
@@ -54,22 +57,19 @@ class Service:
         self.state, self.begun = "starting", time.monotonic()
 
     def look(self) -> str | None:
-        """See how it is, start it again if need be; what a person should be told, if anything."""
+        """See how it is, start it again if need be; news for a person, if there are any."""
         if self.process is None:
             if self.state == "ended" and time.monotonic() > self.again:
                 self.start()
             return None
         if (code := self.process.poll()) is not None:
             return self._restart(code)
-        if self.state == "starting" and self._answers():
+        if self.state == "starting" and answers(self.health):
             self.state = "running"
-            return f"{self.name}: {self.address or 'runs'}"
+            return f"{self.name}: {self.entry(self.address) if self.address else 'runs'}"
         if self.state == "running" and time.monotonic() - self.begun > STEADY:
             self.ended = 0
         return None
-
-    def _answers(self) -> bool:
-        return self.health is None or answers(self.health)
 
     def _restart(self, code: int) -> str:
         self.process = None
@@ -136,7 +136,7 @@ def prefect_server(port: int) -> Service:
     }
     app = ["prefect.server.api.server:create_app", "--factory", "--host", HOST, "--port", str(port)]
     command = [sys.executable, "-m", "uvicorn", *app, "--log-level", "warning"]
-    return Service("Prefect", command, own, address, f"{address}/api/health")
+    return Service("Prefect", command, own, f"{address}/api/health", address)
 
 
 def mlflow_server(port: int) -> Service:
@@ -152,21 +152,28 @@ def mlflow_server(port: int) -> Service:
         "MLFLOW_TRACKING_URI": store,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])),
     }
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "pipelines.tracking.mlflow_server",
-        str(port),
-    ]
-    return Service("MLflow", command, own, address, f"{address}/health")
+    command = [sys.executable, "-P", "-m", "pipelines.tracking.mlflow_server", str(port)]
+    return Service("MLflow", command, own, f"{address}/health", address, runs_page)
 
 
-def prefect_worker(api: str) -> Service:
+def runs_page(address: str) -> str:
+    """The page of the project's runs on an MLflow server, which else opens on traces of language models."""
+    asked = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name={EXPERIMENT}"
+    try:
+        with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
+            return page(address, json.load(answer)["experiment"]["experiment_id"])
+    except OSError:
+        return address
+
+
+def prefect_worker(api: str, port: int) -> Service:
     """A worker that runs deployments as processes, in this checkout; it makes the work pool if there is none."""
-    words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", f"{POOL}-{os.getpid()}"]
+    name = ["--pool", POOL, "--type", "process", "--name", f"{POOL}-{os.getpid()}"]
     own = {
         "PREFECT_API_URL": api,
         "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_WORKER_WEBSERVER_HOST": HOST,
+        "PREFECT_WORKER_WEBSERVER_PORT": str(port),
     }
-    return Service("Prefect worker", [sys.executable, "-m", "prefect", *words], own)
+    command = [sys.executable, "-m", "prefect", "worker", "start", *name, "--with-healthcheck"]
+    return Service("Prefect worker", command, own, f"http://{HOST}:{port}/health")

@@ -12,8 +12,9 @@ from components.maps.files import pack_maps
 from components.methods import Method, fit, make_map
 from components.params import load_params
 from components.recipe import training_splits
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 from pipelines.harness.pool import pool
-from pipelines.harness.stage import Stage, main
 
 FITTED = "fitted.npz"
 """In the stage's output: what a method that learns has learned."""

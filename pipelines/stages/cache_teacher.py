@@ -8,7 +8,8 @@ from components.models.run_files import WEIGHTS
 from components.models.runtime import set_up
 from components.params import load_params
 from components.train import teachers
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 
 
 def cache_teacher(stage: Stage, *, set: str, prepared: Path, teacher: Path, out: Path) -> None:

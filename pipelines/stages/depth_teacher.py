@@ -19,8 +19,9 @@ from components.params import Params, load_params
 from components.train import depth_validation, experiment
 from components.train.objectives import RelativeDepth
 from components.train.training import fit
+from pipelines.harness.context import Stage
 from pipelines.harness.epochs import watch
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.main import main
 
 SHEET = "sheet.png"
 

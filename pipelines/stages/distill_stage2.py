@@ -8,8 +8,9 @@ from components.models.runtime import set_up
 from components.params import load_params
 from components.train import experiment, teachers
 from components.train.training import fit
+from pipelines.harness.context import Stage
 from pipelines.harness.epochs import watch, watched_params
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.main import main
 
 
 def distill_stage2(
@@ -30,7 +31,7 @@ def distill_stage2(
     )
     device = set_up(**params.runtime.model_dump())
     data = experiment.training_set(first.train, prepared, device, large=best)
-    stage.dataset(name=first.train, digest=data.digest(), images=len(data))
+    stage.dataset(name=first.train, digest=data.digest(), images=len(data), source=prepared)
     weights, scratch = models / settings.teacher / WEIGHTS, stage.scratch() / "defocus_teacher"
     depth = teachers.depth_teacher_of(
         params, data, weights=teacher / WEIGHTS, cache=cache, names=teachers.LEVELS, device=device
@@ -46,8 +47,8 @@ def distill_stage2(
     course = experiment.course_of(params, run, settings, views=min(defocus.views, depth.views))
     checkpoint = stage.scratch() / "checkpoint.pt"
     records = watch(stage, fit(student, objective, data, course, device=device, checkpoint=checkpoint))
-    told = {"loss": settings.loss, "teacher": settings.teacher, **teachers.seen_by(defocus, depth)}
-    card = experiment.run_card(params, run, 2, first, training, **told)
+    facts = {"loss": settings.loss, "teacher": settings.teacher, **teachers.seen_by(defocus, depth)}
+    card = experiment.run_card(params, run, 2, first, training, **facts)
     card |= experiment.origin(first.pretrained, first.backbone, inbox)
     write_run(out, student, records, card)
     stage.model(out / WEIGHTS, name=run, experiment=params.name, train=first.train)

@@ -6,7 +6,8 @@ from components.acquire.download import fetch_set
 from components.acquire.obtain import Inbox
 from components.params import load_params
 from components.render.miniature import RenderSettings, render_set
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 
 
 def download(stage: Stage, *, set: str, inbox: Path, out: Path) -> None:

@@ -7,8 +7,9 @@ from components.datasets.prepared import PreparedSet
 from components.maps.files import MapArchive
 from components.params import load_params
 from components.scoring.evaluation import SetScores, score_set, write_scores
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 from pipelines.harness.score_table import POLARITY, score_row, scoring_params
-from pipelines.harness.stage import Stage, main
 
 
 def evaluate(stage: Stage, *, run: str, prepared: Path, predictions: Path, out: Path) -> None:

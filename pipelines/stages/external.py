@@ -8,8 +8,9 @@ from components.scoring.external_maps import FoundMaps
 from components.scoring.external_methods import find_methods
 from components.scoring.external_scores import found_or_gap, scored_or_gap, write_external
 from components.scoring.paper_tables import paper_tables
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 from pipelines.harness.score_table import POLARITY, score_row, scoring_params
-from pipelines.harness.stage import Stage, main
 
 
 def external(stage: Stage, *, external: Path, prepared: Path, out: Path) -> None:

@@ -13,7 +13,8 @@ from components.models.checkpoints import load_model
 from components.models.run_files import CARD, WEIGHTS
 from components.models.runtime import set_up
 from components.params import load_params
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 
 
 def predict(stage: Stage, *, run: str, prepared: Path, models: Path, out: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from components.datasets.prepared import PreparedSet
 from components.params import load_params
 from components.prepare.build import prepare_set
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 
 log = logging.getLogger(__name__)
 

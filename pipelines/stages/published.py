@@ -12,7 +12,8 @@ from components.models.checkpoints import load_published
 from components.models.registry import build_model
 from components.models.run_files import WEIGHTS, write_run
 from components.params import load_params
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 
 
 def published(stage: Stage, *, run: str, inbox: Path, out: Path) -> None:

@@ -1,24 +1,25 @@
 """Stage `report`: the paper's tables, ours beside them, curves, gallery and provenance on one page."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from components.common.errors import InputError
-from components.params import EXTERNAL, load_params
+from components.params import EXTERNAL, Params, load_params
 from components.report.page import build_report
 from components.report.provenance import StageFacts, stage_facts
 from components.report.summaries import Summary, find_summaries, write_summaries
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
+from pipelines.repo import executions
 from pipelines.repo.fingerprint import Pipeline, digest
 from pipelines.repo.lock_file import recorded_stages
 from pipelines.repo.revisions import git
 from pipelines.stages.ranking import ranked, scored_on
-from pipelines.tracking import executions
 
-PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "dvc", "prefect", "mlflow")
+PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "pandas", "matplotlib", "dvc", "prefect", "mlflow")
 
 
 def report(
@@ -57,8 +58,21 @@ def report(
         beside={run: settings.beside for run, settings in params.published.items()},
         progress=lambda done, total: stage.progress(done, total, "photographs"),
     )
+    tell(stage, params, found, made, models=models, page=out)
+
+
+def tell(
+    stage: Stage,
+    params: Params,
+    found: Mapping[str, Summary],
+    made: Sequence[StageFacts],
+    *,
+    models: Path,
+    page: Path,
+) -> None:
+    """Report on the reproduction as a whole: every score, the page, which weights scored best."""
     outputs = [[file.path, file.md5] for each in made for file in each.writes]
-    stage.reproduction(metrics=summary_metrics(found), tags={"dvc.lock": digest(outputs)}, folder=out)
+    stage.reproduction(metrics=summary_metrics(found), tags={"dvc.lock": digest(outputs)}, folder=page)
     data = scored_on(made, params.resolved.upsample)
     for each in ranked(found, models):
         stage.scored(experiment=params.name, test_data=data, **each)

@@ -10,8 +10,9 @@ from components.models.runtime import set_up
 from components.params import load_params
 from components.train import experiment, teachers
 from components.train.training import fit
+from pipelines.harness.context import Stage
 from pipelines.harness.epochs import watch, watched_params
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.main import main
 
 
 def train_stage1(
@@ -32,7 +33,7 @@ def train_stage1(
     stage.params(watched_params(params, training, settings, run=run, stage=1, loss=settings.loss))
     device = set_up(**params.runtime.model_dump())
     data = experiment.training_set(settings.train, prepared, device, large=best)
-    stage.dataset(name=settings.train, digest=data.digest(), images=len(data))
+    stage.dataset(name=settings.train, digest=data.digest(), images=len(data), source=prepared)
     model = experiment.new_model(params, run, settings, device, inbox)
     depth = None
     if teacher is not None and cache is not None:

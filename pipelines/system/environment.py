@@ -1,6 +1,6 @@
 """Where the three tools keep their state, and what they may not do: decided here, before any of them is imported.
 
-Little but the standard library. `apply` is called first by everything that runs: stages, courier, command line, flows.
+Little but the standard library. `apply` is called first by everything that runs: stages, command line, flows.
 """
 
 import os

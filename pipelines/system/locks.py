@@ -1,23 +1,35 @@
-"""Locks of the kernel's on files: let go of when the process that holds them ends, however it ends."""
+"""Locks on files: let go of when the process that holds them ends, however it ends."""
 
-import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from components.common.errors import InputError
 
 
-def taken(file: IO[str] | IO[bytes]) -> bool:
-    """Lock an open file if nobody else has; whether it is now this process's."""
+def take(path: Path) -> BaseFileLock | None:
+    """The lock at `path`, held, for any thread to release; None if another process has it."""
+    lock = FileLock(path, thread_local=False)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
 
 
-def take(path: Path) -> IO[bytes] | None:
-    """The file at `path`, opened and locked; None if another process has it. Closing it lets go."""
-    file = path.open("wb")
-    if taken(file):
-        return file
-    file.close()
-    return None
+@contextmanager
+def held(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold the lock at `path`, whose folder is made.
+
+    Raises:
+        InputError: another process has it; `otherwise` is the message.
+    """
+    lock = take(path)
+    if lock is None:
+        raise InputError(otherwise)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -23,11 +23,7 @@ def longest_name(folder: Path) -> int:
 
 
 def check_folder(folder: Path) -> None:
-    """See to it that files can be written to a folder, which need not be there yet; nothing is made.
-
-    Raises:
-        InputError: something else is in its way, its rights, or a name that is too long.
-    """
+    """Refuse a folder that files cannot be written to; it need not be there yet, and nothing is made."""
     there = nearest(folder)
     if not there.is_dir():
         raise InputError(f"{folder}: cannot make this folder ({there} is none); name one that you may write to")
@@ -38,11 +34,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_name(name: str, folder: Path) -> None:
-    """See to it that a folder takes a name.
-
-    Raises:
-        InputError: it is too long.
-    """
+    """Refuse a name that is too long for a folder."""
     length, longest = len(os.fsencode(name)), longest_name(folder)
     if length > longest:
         raise InputError(f"{name[:20]}...: a name of {length} bytes, and {folder} takes {longest}; name another place")
@@ -80,11 +72,7 @@ def check_places(
 
 
 def keep_apart(inputs: Collection[Path], outputs: Iterable[Path]) -> None:
-    """See to it that no input is overwritten, by whatever name or link it is reached.
-
-    Raises:
-        InputError: an output is an input.
-    """
+    """Refuse an output that is an input, by whatever name or link it is reached."""
     of = {(status.st_dev, status.st_ino): path for path in inputs for status in [path.stat()]}
     for output in outputs:
         if output.exists() and (status := output.stat()) and (read := of.get((status.st_dev, status.st_ino))):
@@ -92,11 +80,7 @@ def keep_apart(inputs: Collection[Path], outputs: Iterable[Path]) -> None:
 
 
 def keep_others(outputs: Iterable[Path], ours: Callable[[Path], bool]) -> None:
-    """See to it that only files of ours are written over; a link never is one.
-
-    Raises:
-        InputError: something else is there.
-    """
+    """Refuse an output where something is that is not ours; a link never is."""
     there = [path for path in outputs if os.path.lexists(path) and (path.is_symlink() or not ours(path))]
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""

@@ -7,19 +7,13 @@ from urllib.parse import urlsplit
 TIMEOUT = 3.0  # seconds that a busy server has to answer; where there is none, the answer is immediate
 
 
-def status(address: str) -> int | None:
-    """The HTTP status of a GET of an address; None if nothing there speaks HTTP."""
+def answers(address: str, below: int = 400) -> bool:
+    """Whether a server answers a GET of an address, with a status below a limit."""
     url = urlsplit(address)
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     try:
         with closing(kind(url.hostname or "", url.port, timeout=TIMEOUT)) as connection:
             connection.request("GET", url.path or "/")
-            return connection.getresponse().status
+            return connection.getresponse().status < below
     except (OSError, http.client.HTTPException, ValueError):
-        return None
-
-
-def answers(address: str, below: int = 400) -> bool:
-    """Whether a server answers at an address, with a status below a limit."""
-    found = status(address)
-    return found is not None and found < below
+        return False

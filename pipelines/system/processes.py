@@ -23,12 +23,11 @@ LOG_SIZE = 1_000_000  # bytes
 
 TIE = """
 import ctypes, os, sys
-parent, number = int(sys.argv[1]), int(sys.argv[2])
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, number)
-if os.getppid() != parent:
+    ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
+if os.getppid() != int(sys.argv[1]):
     sys.exit("the process that started this one is gone")
-os.execvp(sys.argv[3], sys.argv[3:])
+os.execvp(sys.argv[2], sys.argv[2:])
 """
 """What a process that is not ours runs first, so that it ends with the one that started it (Linux)."""
 
@@ -123,32 +122,27 @@ def open_log(path: Path) -> IO[bytes]:
     return log
 
 
-def start_tied(
-    command: list[str],
-    *,
-    number: signal.Signals = signal.SIGTERM,
-    **options: Any,  # noqa: ANN401 (Popen's)
-) -> "subprocess.Popen[bytes]":
-    """Start a command in a session of its own that gets signal `number` when the calling *thread* dies.
+def start_tied(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401 (Popen's)
+    """Start a command in a session of its own that gets SIGTERM when the calling *thread* dies.
 
     Ctrl-C at the terminal reaches the caller alone, which decides what becomes of the command. `options` are Popen's.
     """
-    tie = [sys.executable, "-S", "-E", "-c", TIE, str(os.getpid()), str(int(number)), *command]
+    tie = [sys.executable, "-S", "-E", "-c", TIE, str(os.getpid()), *command]
     return subprocess.Popen(tie, start_new_session=True, **options)
 
 
-def end_below(process: "subprocess.Popen[bytes]", grace: float = GRACE) -> None:
+def end_below(process: "subprocess.Popen[bytes]") -> None:
     """End what a process started, and let itself finish what it is about (DVC may be writing `dvc.lock`).
 
-    SIGTERM to each process below it, also to those that it starts meanwhile; after `grace` seconds, all by force.
+    SIGTERM to each process below it, also to those that it starts meanwhile; after `GRACE` seconds, all by force.
     """
-    told: set[int] = set()
-    deadline = time.monotonic() + grace
+    asked: set[int] = set()
+    deadline = time.monotonic() + GRACE
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(psutil.Error):
             for below in psutil.Process(process.pid).children(recursive=True):
-                if below.pid not in told:
-                    told.add(below.pid)
+                if below.pid not in asked:
+                    asked.add(below.pid)
                     below.terminate()
         time.sleep(0.05)
     end_group(process, grace=1.0)

@@ -33,12 +33,9 @@ class Progress:
 
     def show(self, done: float, total: float, message: str) -> None:
         """Tell the console, now and then."""
-        now = time.monotonic()
+        now, last = time.monotonic(), done >= total
         self.first = self.first or (now, done)
         self.told = f"{done:g}/{total:g} {message}{self._left(now, done, total)}"
-        self._tell(now, last=done >= total)
-
-    def _tell(self, now: float, *, last: bool) -> None:
         if not last and now - self.shown < (TERMINAL_INTERVAL if self.terminal else LOG_INTERVAL):
             return
         self.shown = now

@@ -1,22 +1,22 @@
-"""How a stage and a reproduction end: done, failed, refused, interrupted; and being told to stop, by whom.
+"""How what runs is stopped, and how it ended.
 
-`Stop` has no lock: it is safe in a handler.
+A reproduction looks at its `Stop` (no lock: safe in a handler); a stage is interrupted where it is, by `Terminated`.
 """
 
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
+from typing import Literal
 
 POLL = 0.1  # seconds
 TRY_AGAIN = 75
 """Exit code of a stage: bad luck with a network or a server."""
 NOT_AT_HAND = "not at hand: "
 """How the line begins by which a stage says what it lacks."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
@@ -41,17 +41,23 @@ class Stop:
         return self.is_set()
 
 
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended: MLflow's word for it, the process's exit code, a message if it did not succeed."""
+
+    status: Literal["FINISHED", "FAILED", "KILLED"]
+    code: int
+    message: str = ""
+
+
 @contextmanager
-def by_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP set `stop` inside the block, the first as all others (main thread only)."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.set(f"stopped by {signal.Signals(number).name}", 128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+def handling(handle: Callable[[int, FrameType | None], None], *numbers: signal.Signals) -> Iterator[None]:
+    """Call `handle` for these signals inside the block."""
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
@@ -59,29 +65,37 @@ def by_signals(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a stage ended: MLflow's word for it, the process's exit code, a message if it did not succeed."""
+def by_signals(stop: Stop) -> AbstractContextManager[None]:
+    """SIGINT, SIGTERM and SIGHUP set `stop` inside the block, the first as all others (main thread only)."""
 
-    status: str
-    code: int
-    message: str = ""
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set(f"stopped by {signal.Signals(number).name}", 128 + number)
 
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()
+    return handling(handle, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@contextmanager
-def signals() -> Iterator[None]:
+def signals() -> AbstractContextManager[None]:
     """The first SIGTERM inside the block raises `Terminated`, further ones are ignored."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
+    return handling(handle, signal.SIGTERM)
+
+
+@contextmanager
+def later() -> Iterator[None]:
+    """What of SIGINT and SIGTERM arrives inside the block comes after it (main thread only)."""
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
         yield
+        return
+    try:
+        with handling(lambda number, frame: arrived.append(number), signal.SIGINT, signal.SIGTERM):
+            yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in arrived:
+            signal.raise_signal(number)

@@ -1,31 +1,36 @@
-"""Events of journals as MLflow runs. The only module that imports MLflow (3.4 s), and only the courier uses it.
+"""A connection to MLflow: runs of stages, under one of their reproduction, or of a sweep's point below its sweep.
 
-One run an execution of a stage, under one run a reproduction, which has the experiment's parameters and, from the
-stage `report`, its scores, tables and page. Every call may be repeated without harm: runs are found again by tag,
-MLflow drops equal metrics, parameters and inputs, artifacts are overwritten by themselves.
+What is above a stage's run has the experiment's parameters, the data sets and models of its stages and, from the stage
+`report`, scores, tables and page. It runs while a stage of it does, and then is what its stages came to.
 """
 
 import json
-import logging
 import os
 import re
-from collections.abc import Callable
+import sqlite3
+import warnings
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from filelock import BaseFileLock, FileLock
+
+from components.common.storage import atomic_path
 from pipelines.system import environment
 from pipelines.system.processes import parse_owner
-from pipelines.tracking.parcels import Event
+from pipelines.tracking.execution import Execution, command_of, source
 from pipelines.tracking.registry import Registry
 
-log = logging.getLogger(__name__)
-
 EXPERIMENT = "dbdflow"
+PATIENCE = 60.0  # seconds that others may take for the tables of a fresh store and what is above a run
+BUSY = 5.0  # seconds that a database may be locked
 METRICS_AT_ONCE = 1000  # MLflow's limits for one call
 OTHERS_AT_ONCE = 100
 VALUE_LENGTH = 6000
-REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST")
+VIEW = "workflowType=machine_learning"
+"""What makes MLflow's pages show runs, charts and models; without it they open on traces of language models."""
 
 
 def database() -> Path:
@@ -38,24 +43,40 @@ def uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database()}"
 
 
-class Tracker:
-    """A connection to MLflow."""
+def page(pages: str, experiment: str, run: str = "") -> str:
+    """The page of an experiment's runs, or of one of them, below the address of MLflow's pages."""
+    return f"{pages.rstrip('/')}/#/experiments/{experiment}{run and f'/runs/{run}'}?{VIEW}"
+
+
+def alone() -> BaseFileLock:
+    """The checkout's lock on what is made once in a store: its tables, the experiment, what is above a stage's run."""
+    path = environment.state() / "mlflow.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, timeout=PATIENCE)
+
+
+class Store:
+    """A connection to MLflow, whose import takes 1.6 s; what it finds wrong, it raises at once."""
 
     def __init__(self) -> None:
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-        from mlflow import MlflowClient
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        with warnings.catch_warnings(action="ignore"):  # its libraries'
+            from mlflow import MlflowClient
 
-        database().parent.mkdir(parents=True, exist_ok=True)
-        self.client: Any = MlflowClient(tracking_uri=uri())
-        self.registry = Registry(self.client)
-        self.experiment = self._experiment()
+        with alone():
+            prepare(uri())
+            self.client: Any = MlflowClient(tracking_uri=uri())
+            self.experiment = self._experiment()
+        self.registry = Registry(self.client, self.experiment)
 
     def _experiment(self) -> str:
         known = self.client.get_experiment_by_name(EXPERIMENT)
         if known is None:
             artifacts = database().with_name("artifacts") if uri().startswith("sqlite") else None
-            return str(self.client.create_experiment(EXPERIMENT, artifact_location=artifacts and artifacts.as_uri()))
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            return str(self.client.create_experiment(EXPERIMENT, artifacts and artifacts.as_uri(), tags))
         if known.lifecycle_stage == "deleted":
             self.client.restore_experiment(known.experiment_id)
         return str(known.experiment_id)
@@ -64,157 +85,130 @@ class Tracker:
         """The runs with this tag."""
         return list(self.client.search_runs([self.experiment], f"tags.`{tag}` = '{value}'"))
 
-    def reproduction(self, start: Event) -> str:
-        """The run that stands for the reproduction of a stage, made or opened again as needed, with its parameters."""
-        run = self._reproduction(start)
-        self._values(run.run_id, [start | {"event": "params", "values": start.get("params", {})}])
-        return str(run.run_id)
+    def begin(self, execution: Execution) -> tuple[str, str]:
+        """Make the run of an execution; its id, and that of the run above it. Those of killed processes end."""
+        with alone():
+            self._end_killed()
+            above = self._above(execution)
+            return self._create(execution.name, execution.tags(), above, execution.began), above
 
-    def _reproduction(self, start: Event) -> Any:  # noqa: ANN401 (a type of MLflow)
-        params, part = start.get("params", {}), start.get("sweep")
-        name = " ".join(filter(None, ["reproduce", params.get("name")]))
+    def end(self, run: str, above: str, status: str, moment: int | None = None) -> None:
+        """End a stage's run, and what is above it if no other stage of it runs; `moment` is in unix ms, or now."""
+        self.client.set_terminated(run, status, moment)
+        with alone():
+            self._settle(above)
+
+    def _create(self, name: str, tags: dict[str, str], above: str | None, moment: int) -> str:
+        tags |= {"mlflow.parentRunId": above} if above else {}
+        return str(self.client.create_run(self.experiment, moment, tags, name).info.run_id)
+
+    def _above(self, execution: Execution) -> str:
+        name = " ".join(filter(None, ["reproduce", execution.params.get("name")]))
+        part, identity = execution.sweep, execution.reproduction
         if part is None:
-            return self._made_or_found(start, "reproduction", start["reproduction"], name)
-        whole = self._made_or_found(start, "sweep", part["name"], f"sweep {part['axes']}")
-        identity = f"{part['name']}/{part['point']}"
-        return self._made_or_found(start, "point", identity, part["values"], {"mlflow.parentRunId": whole.run_id})
+            return self._made_or_found(execution, "reproduction", identity, name)
+        whole = self._made_or_found(execution, "sweep", part["name"], f"sweep {part['axes']}")
+        return self._made_or_found(execution, "point", f"{part['name']}/{part['point']}", part["values"], whole)
 
     def _made_or_found(
-        self, start: Event, kind: str, identity: str, name: str, more: dict[str, str] | None = None
-    ) -> Any:  # noqa: ANN401 (a type of MLflow)
-        """A run above those of stages: of a reproduction, or of a sweep and its points (found again after a kill).
-
-        Its tag `dbdflow.reproduction` says which process it ends with.
-        """
+        self, execution: Execution, kind: str, identity: str, name: str, above: str | None = None
+    ) -> str:
+        """A run above those of stages, with the experiment's parameters; a sweep's has those of no point."""
         if found := self.find(f"dbdflow.{kind}", identity):
             run = found[0].info
             if run.status != "RUNNING":
-                self.client.update_run(run.run_id, status="RUNNING")
-            self.client.set_tag(run.run_id, "dbdflow.reproduction", start["reproduction"])
-            return run
-        owner = parse_owner(start["reproduction"])
-        moment = int(owner.created * 1000) if owner else start["time"]
-        began = f"{name} {datetime.fromtimestamp(moment / 1000):%Y-%m-%d %H:%M}"
-        tags = {"dbdflow.kind": kind, f"dbdflow.{kind}": identity, "dbdflow.reproduction": start["reproduction"]}
-        tags |= git_tags(start) | (more or {})
-        return self.client.create_run(self.experiment, start_time=moment, tags=tags, run_name=began).info
+                self.client.update_run(run.run_id, "RUNNING")
+            return str(run.run_id)
+        owner = parse_owner(execution.reproduction)
+        moment = int(owner.created * 1000) if owner else execution.began
+        tags = {"dbdflow.kind": kind, f"dbdflow.{kind}": identity, **execution.git_tags()}
+        tags |= source(command_of(owner.pid) if owner else execution.command)
+        made = self._create(f"{name} {datetime.fromtimestamp(moment / 1000):%Y-%m-%d %H:%M}", tags, above, moment)
+        if kind != "sweep":
+            self.log(made, params=execution.params)
+        return made
 
-    def end_reproduction(self, identity: str) -> None:
-        """End the runs of a reproduction as its stages ended: killed, failed or finished, in this order."""
-        runs = self.find("dbdflow.reproduction", identity)
-        for run in sorted(runs, key=lambda run: run.data.tags["dbdflow.kind"] == "sweep"):  # ends as its points did
-            stages = [stage.info for stage in self.find("mlflow.parentRunId", run.info.run_id)]
-            found = {stage.status for stage in stages}
-            status = next((bad for bad in ("KILLED", "FAILED") if bad in found), "FINISHED")
-            ends = [stage.end_time for stage in stages if stage.end_time is not None]
-            self.client.set_terminated(run.info.run_id, status, end_time=max(ends, default=None))
+    def _settle(self, run: str) -> None:
+        """End a run as those below it ended, of each name the newest; it goes on while one of them runs."""
+        below = sorted(self.find("mlflow.parentRunId", run), key=lambda each: each.info.start_time)
+        statuses = {each.info.run_name: each.info.status for each in below}.values()
+        if "RUNNING" not in statuses:
+            status = next((bad for bad in ("KILLED", "FAILED") if bad in statuses), "FINISHED")
+            self.client.set_terminated(run, status, max((each.info.end_time for each in below), default=None))
+        if above := self.client.get_run(run).data.tags.get("mlflow.parentRunId"):
+            self._settle(above)
 
-    def stage(self, name: str, start: Event) -> str:
-        """The run of one execution of a stage, made if it is not there."""
-        if found := self.find("dbdflow.journal", name):
-            return str(found[0].info.run_id)
-        tags = {
-            "dbdflow.journal": name,
-            "dbdflow.kind": "stage",
-            "dbdflow.stage": start["stage"],
-            "mlflow.parentRunId": self.reproduction(start),
-            "mlflow.source.name": start["command"],
-            "dvc.deps_hash": start["deps_hash"],
-        } | git_tags(start)
-        if start["dvc_stage"] is not None:
-            tags["dvc.stage"] = start["dvc_stage"]
-        run = self.client.create_run(self.experiment, start_time=start["time"], tags=tags, run_name=start["name"])
-        return str(run.info.run_id)
+    def _end_killed(self) -> None:
+        """End the runs of processes of this machine that are gone, and what is above them."""
+        running = self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'")
+        for run in running:
+            owner = parse_owner(run.data.tags.get("dbdflow.owner", ""))
+            if owner and not owner.alive():
+                self.client.set_terminated(run.info.run_id, "KILLED", self._last(run))
+        for run in running:
+            if run.data.tags["dbdflow.kind"] != "stage":
+                self._settle(run.info.run_id)
 
-    def deliver(self, run: str, events: list[Event], files: Path) -> None:
-        """Log events; `files` is the folder of what they name. An `end` is the last of them."""
-        self._values(run, events)
-        for event in events:
-            match event["event"]:
-                case "artifact":
-                    attempt(self.client.log_artifact, run, str(files / event["file"]), place(event["folder"]))
-                case "dataset":
-                    attempt(self.client.log_inputs, run, [dataset(event)])
-                case "model":
-                    attempt(self.registry.register, run, event)
-                case "reproduction":
-                    attempt(self._whole, run, event, files)
-                case "scored":
-                    attempt(self.registry.score, event)
-                case "end":
-                    attempt(self._end, run, event)
+    def _last(self, run: Any) -> int:  # noqa: ANN401 (a type of MLflow)
+        """When a run was last heard of, in unix ms."""
+        histories = (self.client.get_metric_history(run.info.run_id, key) for key in run.data.metrics)
+        return int(max((each.timestamp for history in histories for each in history), default=run.info.start_time))
 
-    def _values(self, run: str, events: list[Event]) -> None:
+    def log(
+        self,
+        run: str,
+        *,
+        metrics: dict[str, float] | None = None,
+        step: int = 0,
+        params: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> None:
+        """Log values of a run."""
         from mlflow.entities import Metric, Param, RunTag
 
-        metrics = [
-            Metric(allowed(key), value, event["time"], event["step"])
-            for event in events
-            if event["event"] == "metrics"
-            for key, value in event["values"].items()
-        ]
-        params = [Param(key, value[:VALUE_LENGTH]) for key, value in merged(events, "params").items()]
-        tags = [RunTag(key, value[:VALUE_LENGTH]) for key, value in merged(events, "tags").items()]
-        for start in range(0, len(metrics), METRICS_AT_ONCE):
-            attempt(self.client.log_batch, run, metrics=metrics[start : start + METRICS_AT_ONCE])
-        for start in range(0, max(len(params), len(tags)), OTHERS_AT_ONCE):
-            part = slice(start, start + OTHERS_AT_ONCE)
-            attempt(self.client.log_batch, run, params=params[part], tags=tags[part])
+        now = int(datetime.now().timestamp() * 1000)
+        numbers = [Metric(allowed(key), value, now, step) for key, value in (metrics or {}).items()]
+        texts = [Param(allowed(key), value[:VALUE_LENGTH]) for key, value in (params or {}).items()]
+        facts = [RunTag(allowed(key), value[:VALUE_LENGTH]) for key, value in (tags or {}).items()]
+        for at in range(0, len(numbers), METRICS_AT_ONCE):
+            self.client.log_batch(run, metrics=numbers[at : at + METRICS_AT_ONCE])
+        for at in range(0, max(len(texts), len(facts)), OTHERS_AT_ONCE):
+            part = slice(at, at + OTHERS_AT_ONCE)
+            self.client.log_batch(run, params=texts[part], tags=facts[part])
 
-    def _whole(self, run: str, event: Event, files: Path) -> None:
-        """What a stage says of the whole reproduction: to the run above its own."""
-        parent = self.client.get_run(run).data.tags["mlflow.parentRunId"]
-        said = [event | {"event": kind, "values": event[kind], "step": 0} for kind in ("metrics", "tags")]
-        self._values(parent, said)
-        if event["file"] is not None:
-            self.client.log_artifact(parent, str(files / event["file"]))
+    def log_dataset(self, *runs: str, name: str, digest: str, images: int, context: str, source: str) -> None:
+        """Log a data set that goes into runs."""
+        from mlflow.data.meta_dataset import MetaDataset
+        from mlflow.data.sources import LocalArtifactDatasetSource
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    def _end(self, run: str, event: Event) -> None:
-        if event["message"]:
-            self.client.set_tag(run, "dbdflow.message", event["message"][:VALUE_LENGTH])
-        self.client.set_terminated(run, event["status"], end_time=event["time"])
+        known = MetaDataset(LocalArtifactDatasetSource(source), name, digest[:36]).to_dict()
+        data = Dataset.from_dictionary(known | {"profile": json.dumps({"images": images})})
+        for run in runs:
+            self.client.log_inputs(run, [DatasetInput(data, [InputTag("mlflow.data.context", context)])])
 
 
-def merged(events: list[Event], kind: str) -> dict[str, str]:
-    """The values of all events of a kind, the later over the earlier."""
-    return {allowed(key): value for event in events if event["event"] == kind for key, value in event["values"].items()}
+def prepare(store: str) -> None:
+    """See to it that a database of this machine has its tables, and can be written to: MLflow tries for minutes.
 
+    The tables are made beside it: a process that is killed meanwhile would leave what MLflow cannot go on with.
 
-def git_tags(start: Event) -> dict[str, str]:
-    """The commit that a stage started from, where there is one, and whether files differed from it."""
-    if start["git_commit"] is None:
-        return {}
-    commit = start["git_commit"]
-    return {"mlflow.source.git.commit": commit, "git.commit": commit, "git.dirty": str(start["git_dirty"])}
+    Raises:
+        sqlite3.Error: it cannot be written to.
+    """
+    if not store.startswith("sqlite"):
+        return
+    path = Path(urlsplit(store).path[1:])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        from mlflow import MlflowClient
+
+        with atomic_path(path) as temporary:
+            MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments()
+    with closing(sqlite3.connect(path, timeout=BUSY)) as connection:
+        connection.execute("begin immediate")
 
 
 def allowed(key: str) -> str:
     """A name that MLflow takes: `EBD(1305)` becomes `EBD_1305`."""
     return re.sub(r"[^\w\-./ ]+", "_", key.replace(")", ""))[:250]
-
-
-def place(folder: str) -> str | None:
-    """MLflow's name for an artifact folder: the top one has none."""
-    return None if folder == "." else folder
-
-
-def dataset(event: Event) -> Any:  # noqa: ANN401 (a type of MLflow)
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    profile = json.dumps({"images": event["images"]})
-    entity = Dataset(event["name"], event["digest"][:36], "local", json.dumps({"uri": event["name"]}), profile=profile)
-    return DatasetInput(entity, [InputTag("mlflow.data.context", event["context"])])
-
-
-def attempt(call: Callable[..., object], *arguments: object, **options: object) -> None:
-    """Call MLflow; what it refuses for good is warned about and left out, every other error is the caller's."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        call(*arguments, **options)
-    except FileNotFoundError as error:
-        log.warning("left out: %s", error)
-    except MlflowException as error:
-        if error.error_code not in REFUSED:
-            raise
-        log.warning("left out: %s", error)

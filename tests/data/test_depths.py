@@ -41,7 +41,7 @@ def test_maps_of_8_and_16_bits_are_scaled_by_their_own_range(folder, tmp_path):
     found = prepared(folder, tmp_path / "out")
     assert found.depth.dtype == np.float16
     assert found.depth[0] == pytest.approx(np.array([[0, 0.25], [0.5, 1]]), abs=1e-3)
-    assert np.array_equal(found.depth[0], found.depth[1])
+    np.testing.assert_array_equal(found.depth[0], found.depth[1])
     assert not found.depth[2].any()
 
 
@@ -49,7 +49,9 @@ def test_maps_are_imported_and_passed_on(folder, inbox, tmp_path):
     said = import_set("cuhk", [folder], inbox, partial=True)
     assert said == "all: 3 of 704 pairs, depth: 3 of 3 maps"
     fetch_set("cuhk", tmp_path / "raw", Inbox(inbox, ["cuhk", "cuhk_te2"], lambda *_: None))
-    assert np.array_equal(prepared(tmp_path / "raw", tmp_path / "a").depth, prepared(folder, tmp_path / "b").depth)
+    np.testing.assert_array_equal(
+        prepared(tmp_path / "raw", tmp_path / "a").depth, prepared(folder, tmp_path / "b").depth
+    )
 
 
 def test_a_photograph_without_a_map(folder, inbox, tmp_path):
@@ -83,7 +85,7 @@ def test_the_larger_size_of_a_set_to_train_on(rendered, tmp_path):
     found = prepared(rendered / "cuhk", tmp_path / "cuhk", large_size=24)
     photo = read_photograph(rendered / "cuhk" / found.rows[0].image)
     assert found.large.shape == (6, 24, 24, 3)
-    assert np.array_equal(found.large[0], to_network_size(photo, 24))
+    np.testing.assert_array_equal(found.large[0], to_network_size(photo, 24))
     assert found.labels_large.shape == (6, 24, 24)
     assert set(np.unique(found.labels_large)) == {0, 1}
     means = [label.mean() for label in found.labels_large]

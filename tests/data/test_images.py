@@ -24,9 +24,8 @@ from components.catalog.images import (
 from components.catalog.masks import GREY
 from components.catalog.sets import CTCUG, EBD
 from components.common.errors import InputError
-from components.prepare.labels import read_label
 from components.prepare.pairs import Part, measured_pair
-from components.prepare.ready import make_ready
+from components.prepare.ready import make_ready, read_label
 from tests.data.conftest import mask, photograph
 
 HALF = np.repeat(np.array([[0, 255]], dtype=np.uint8), 10, axis=1).repeat(8, axis=0)
@@ -101,7 +100,7 @@ def test_orientation_of_photographs_and_labels(tmp_path, suffix, orientation):
     assert label.shape == size
     assert label[size[0] // 4 :: size[0] // 2, size[1] // 4 :: size[1] // 2].tolist() == expected.tolist()
     grey = np.asarray(read_photograph(tmp_path / f"a.{suffix}"))[..., 1] > 128
-    assert np.array_equal(grey, label == 1)
+    np.testing.assert_array_equal(grey, label == 1)
 
 
 def test_an_orientation_behind_the_pixels_of_a_png_is_found_where_they_are_decoded(tmp_path):

@@ -21,7 +21,7 @@ def test_maps_come_back_as_half_floats(tmp_path):
         assert archive.ids() == ["photo0", "photo1", "photo2", "photo3"]
         for map_id, values in maps():
             assert archive[map_id].dtype == np.float16
-            assert np.array_equal(archive[map_id], values.astype(np.float16))
+            np.testing.assert_array_equal(archive[map_id], values.astype(np.float16))
 
 
 def test_same_maps_in_any_order_are_the_same_bytes(tmp_path):

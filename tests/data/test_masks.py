@@ -102,7 +102,7 @@ def test_two_values_are_two_classes(tmp_path: Path, name: str) -> None:
     make, told = READ[name]
     make().save(tmp_path / "a.png")
     found = read_mask(tmp_path / "a.png", 0.05)
-    assert np.array_equal(found.white, TRUTH)
+    np.testing.assert_array_equal(found.white, TRUTH)
     assert (found.grey, found.read_as) == (0, told)
 
 
@@ -111,7 +111,7 @@ def test_two_floats_are_two_classes(tmp_path: Path, name: str) -> None:
     low, high, told = FLOATS[name]
     of(low, high, "f4").save(tmp_path / "a.tif")
     found = read_mask(tmp_path / "a.tif", 0.05)
-    assert np.array_equal(found.white, TRUTH)
+    np.testing.assert_array_equal(found.white, TRUTH)
     assert found.read_as == told
 
 
@@ -148,7 +148,7 @@ def test_colours_of_sixteen_bits_a_channel(tmp_path: Path, high: int, readable: 
     pixels = np.repeat(np.where(TRUTH, high, 0).astype(np.uint16)[..., None], 3, axis=2)
     assert cv2.imwrite(str(tmp_path / "a.png"), pixels)
     if readable:
-        assert np.array_equal(read_mask(tmp_path / "a.png", 0.05).white, TRUTH)
+        np.testing.assert_array_equal(read_mask(tmp_path / "a.png", 0.05).white, TRUTH)
     else:
         with pytest.raises(InputError, match=r"a\.png: colours of 16 bits a channel, of which the upper 8 are read"):
             read_mask(tmp_path / "a.png", 0.05)

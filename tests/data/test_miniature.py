@@ -31,7 +31,7 @@ def shot(index, f_number=1.8, settings=SMALL, name="dut-train"):
 
 def test_an_image_depends_on_seed_set_and_index_only():
     first = shot(5)
-    assert np.array_equal(first.image, shot(5).image)
+    np.testing.assert_array_equal(first.image, shot(5).image)
     assert not np.array_equal(first.image, shot(6).image)
     assert not np.array_equal(first.image, shot(5, name="dut-test").image)
     assert not np.array_equal(first.image, shot(5, settings=replace(SMALL, seed=4)).image)
@@ -57,7 +57,7 @@ def test_label_is_the_circle_of_confusion_against_the_limit(index):
     settings = replace(SMALL, coc_limit_px=2.0)
     one = render_image(settings, "x", index, height=60, width=96, f_number=1.8)
     # the limit is given for pictures `size` = 48 pixels wide: twice as many pixels here
-    assert np.array_equal(one.in_focus, one.coc <= 4.0)
+    np.testing.assert_array_equal(one.in_focus, one.coc <= 4.0)
     assert one.depth.dtype == np.float16
     assert one.depth.shape == one.coc.shape == (60, 96)
     # some focus distance between 1 and 3 m explains every pixel's circle from its distance
@@ -78,7 +78,7 @@ def test_wide_dof_has_more_in_focus_than_shallow_dof():
 
 
 def test_the_lens_changes_focus_and_nothing_else_of_the_scene():
-    assert np.array_equal(shot(1).depth, shot(1, f_number=16.0).depth)
+    np.testing.assert_array_equal(shot(1).depth, shot(1, f_number=16.0).depth)
 
 
 def detail(image):
@@ -148,7 +148,7 @@ def test_cuhk_labels_are_white_out_of_focus_and_ebd_labels_white_in_focus(tmp_pa
         render_set(name, tmp_path / name, SMALL)
         one = render_image(SMALL, group, 0, height=height, width=width, f_number=1.8)
         with Image.open(tmp_path / name / file) as mask:
-            assert np.array_equal(np.asarray(mask) == 255, ~one.in_focus if flip else one.in_focus)
+            np.testing.assert_array_equal(np.asarray(mask) == 255, ~one.in_focus if flip else one.in_focus)
 
 
 def test_defects_of_the_published_archives_are_there(tmp_path):

@@ -120,10 +120,10 @@ def test_wide_photographs_of_the_stand_in_are_more_in_focus(rendered, tmp_path):
 def test_rgba_label_and_dut_greys_are_cut_to_two_values(rendered, tmp_path):
     cuhk = prepared("cuhk", rendered / "cuhk", tmp_path / "cuhk")
     with Image.open(rendered / "cuhk/gt/out_of_focus0003.png") as image:
-        assert np.array_equal(cuhk.full_label(2) == 0, np.asarray(image)[..., 0] == 255)
+        np.testing.assert_array_equal(cuhk.full_label(2) == 0, np.asarray(image)[..., 0] == 255)
     dut = prepared("dut", rendered / "dut", tmp_path / "dut")
     with Image.open(rendered / "dut/DUT-DBD_Dataset/DUT500GT-Testing/1.bmp") as image:
-        assert np.array_equal(dut.full_label(2) == 1, np.asarray(image) >= 128)
+        np.testing.assert_array_equal(dut.full_label(2) == 1, np.asarray(image) >= 128)
     assert dut.ids == ["train-1", "train-2", "test-1", "test-2", "test-3"]
     report = json.loads((tmp_path / "dut/validation.json").read_text())
     assert 0 < report["not_binary"]["max"] < 0.2

@@ -43,8 +43,8 @@ def test_full_labels_of_odd_sizes_unpack_to_what_was_packed(tmp_path):
     )
     empty = np.zeros(0, dtype=np.uint8)
     found = PreparedSet(tmp_path, "x", rows, empty, empty, np.concatenate(packed), None, ())
-    assert np.array_equal(found.full_label(0), labels[0])
-    assert np.array_equal(found.full_label(1), labels[1])
+    np.testing.assert_array_equal(found.full_label(0), labels[0])
+    np.testing.assert_array_equal(found.full_label(1), labels[1])
 
 
 def test_arrays_are_maps_that_cannot_be_written(folder):

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from components.common.errors import InputError
-from components.prepare.workers import in_order
+from components.prepare.build import in_order
 
 
 def square(number):

@@ -105,7 +105,7 @@ def test_a_method_is_read_as_a_run_is(tmp_path):
     }
     record = read_run("mine", tmp_path / "out", tmp_path / "models")
     assert record.value("CTCUG", "MAE") == pytest.approx(sum(data.MAE.values()) / 2)
-    assert record.per_image["CTCUG"]["ctcug001"]["mae"] == pytest.approx(data.MAE["b"])
+    assert record.per_image["CTCUG"].loc["ctcug001", "mae"] == pytest.approx(data.MAE["b"])
     assert record.curves["CTCUG"].shape == (256, 2)
     assert json.loads((tmp_path / "out/index.json").read_text()) == {"methods": ["mine"]}
 

@@ -13,19 +13,20 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 
-from pipelines.tracking import courier
+from components.common.storage import file_hash
+from pipelines.tracking.client import Store
+from pipelines.tracking.execution import Execution
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from pipelines.tracking.client import Tracker
 
 PROJECT = Path(__file__).parents[2]
 
@@ -42,7 +43,8 @@ import yaml
 
 from components.common.availability import Gap, NotAvailableError
 from components.common.errors import InputError
-from pipelines.harness.stage import Stage, main
+from pipelines.harness.context import Stage
+from pipelines.harness.main import main
 
 
 def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("data/out/first")) -> None:
@@ -51,7 +53,7 @@ def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("d
     params = yaml.safe_load(Path("params.yaml").read_text())["toy"]
     stage.params({"toy": params})
     numbers = [float(word) for word in Path("data/in.txt").read_text().split()]
-    stage.dataset(name="numbers", digest="d41d8", images=len(numbers), context="training")
+    stage.dataset(name="numbers", digest="d41d8", images=len(numbers), source=Path("data/in.txt"))
     seen = stage.scratch() / "epochs"
     print("scratch", seen.parent.name, "epochs before", len(seen.read_text()) if seen.exists() else 0, flush=True)
     for epoch in range(params["epochs"]):
@@ -59,6 +61,7 @@ def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("d
             file.write("x")
         stage.metrics({"sum": sum(numbers) + epoch, "EBD(1305)/mae": 0.5}, step=epoch)
         stage.progress(epoch + 1, params["epochs"], f"epoch {epoch}")
+        Path("working").touch()
         while Path(os.environ.get("TOY_HOLD", "hold")).exists():
             time.sleep(0.02)
     if fails == "input":
@@ -73,6 +76,8 @@ def toy(stage: Stage, *, run: str, fails: str | None = None, out: Path = Path("d
     out.mkdir(parents=True)
     (out / "model.safetensors").write_bytes(b"weights of " + run.encode())
     (out / "card.json").write_text("{}")
+    (out / "history.csv").write_text("epoch,sum\\n1,6.0\\n2,7.5\\n")
+    (out / "summary.json").write_text('{"EBD(1305)": {"mae": 0.5, "images": 1305}}')
     stage.model(out / "model.safetensors", name=run, experiment="toy", train="CUHK-TR-1 & DUT-TR")
     stage.artifact("params.yaml", folder="inputs")
     print("prefect imported:", "prefect" in sys.modules, "mlflow imported:", "mlflow" in sys.modules, flush=True)
@@ -115,8 +120,7 @@ class Checkout:
     """The small checkout, and ways to run things in it."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.journal = root / ".dbdflow" / "journal"
+        self.root, self.made = root, datetime.now(UTC)
 
     def write(self, path: str, text: str) -> None:
         file = self.root / path
@@ -143,32 +147,12 @@ class Checkout:
         return self.run(sys.executable, "-m", "pipelines.stages.toy", *options, **environment)
 
     def tracked(self) -> "Tracked":
-        """What MLflow has, once everything has arrived."""
-        assert courier.wait(90), (self.root / ".dbdflow" / "courier.log").read_text()
+        """What MLflow has."""
         return Tracked(self.root)
 
-    def kill_courier(self) -> None:
-        """kill -9; there has to be one."""
-        process = self.courier_process()
-        assert process is not None
-        process.kill()
-        until(lambda: self.courier_process() is None)
-
-    def lose_courier(self) -> None:
-        """kill -9 after what it delivered had arrived, before it could write that down: it comes again."""
-        self.kill_courier()
-        for state in self.journal.glob("*.state"):
-            state.unlink()
-
-    def courier_process(self) -> psutil.Process | None:
-        """The courier of this checkout, if one runs."""
-        for process in psutil.process_iter(["cmdline"]):
-            try:
-                if "pipelines.tracking.courier" in (process.info["cmdline"] or ()) and process.cwd() == str(self.root):
-                    return process
-            except psutil.Error:
-                continue
-        return None
+    def working(self) -> bool:
+        """Whether a toy stage has come to the end of an epoch."""
+        return (self.root / "working").exists()
 
 
 class Tracked:
@@ -183,6 +167,11 @@ class Tracked:
         self.stages = {run.info.run_name: run for run in runs if run.data.tags["dbdflow.kind"] == "stage"}
         assert len(runs) == len(self.parents) + len(self.stages)
 
+    def model(self, stage: str) -> Path:
+        """The folder of the one model that came out of a stage."""
+        (output,) = self.stages[stage].outputs.model_outputs
+        return Path(urlsplit(self.client.get_logged_model(output.model_id).artifact_location).path)
+
     def steps(self, stage: str, metric: str) -> list[tuple[int, float]]:
         history = self.client.get_metric_history(self.stages[stage].info.run_id, metric)
         return sorted((each.step, each.value) for each in history)
@@ -191,40 +180,53 @@ class Tracked:
         return Path(urlsplit(self.stages[stage].info.artifact_uri).path, path)
 
 
-def check_a_whole_reproduction(tracker: "Tracker", folder: Path) -> None:
-    """Two trainings and their scores arrive, everything twice, as after a courier that was killed each time."""
-    owner = {"reproduction": "nightly", "git_commit": "c0ffee", "git_dirty": False, "dvc_stage": None, "deps_hash": "d"}
-    start = owner | {"event": "start", "time": 5, "stage": "toy", "name": "toy", "command": "toy"}
-    start |= {"params": {"name": "toy", "stage1.epochs": "3"}}
-    model = {"event": "model", "time": 6, "experiment": "toy", "train": "CUHK-TR-1 & DUT-TR"}
-    (folder / "0").mkdir(parents=True)
-    (folder / "0" / "tables.csv").write_text("mae\n0.25\n")
-    whole = {"event": "reproduction", "time": 8, "file": "0", "tags": {"dvc.lock": "1ee7"}}
-    whole |= {"metrics": {"a/EBD(1305)/mae": 0.25, "b/EBD(1305)/mae": 0.5}}
-    scored = [
-        model | {"event": "scored", "name": name, "weights": f"weights {name}", "mae": mae, "test_data": "rendered"}
-        for name, mae in (("a", 0.25), ("b", 0.5), ("nowhere", 0.125))
-    ]
-    elsewhere = scored[1] | {"mae": 0.75, "test_data": "other"}
-    best = []
-    for events in ([whole, *scored], [whole, *scored, elsewhere]):
+def execution(name: str, **facts: Any) -> Execution:
+    """One of a toy stage, without a process, in the reproduction `nightly`."""
+    known = {
+        "stage": "toy", "name": name, "command": "toy", "dvc_stage": None, "deps_hash": "d", "owner": "",
+        "reproduction": "nightly", "commit": "c0ffee", "dirty": False, "sweep": None, "began": 5,
+        "params": {"name": "toy", "stage1.epochs": "3"},
+    }  # fmt: skip
+    return Execution(**(known | facts))
+
+
+def check_a_whole_reproduction(store: Store, folder: Path) -> None:
+    """Two trainings and their scores, twice: a parent and a version of each weights are there once."""
+    (folder / "page").mkdir(parents=True)
+    (folder / "page" / "tables.csv").write_text("mae\n0.25\n")
+    weights, best, models = {}, [], set()
+    split: dict[str, Any] = {"experiment": "toy", "train": "CUHK-TR-1 & DUT-TR"}
+    scored = [("rendered", {"a": 0.25, "b": 0.5, "nowhere": 0.125}), ("other", {"b": 0.75})]
+    for test_data, scores in scored:
         for name in "ab":
-            run = tracker.stage(f"journal of {name}", start)
-            tracker.deliver(run, [model | {"name": name, "weights": f"weights {name}"}], folder)
-        tracker.deliver(run, events, folder)
-        best.append(tracker.client.get_model_version_by_alias("dbdflow.toy.CUHK-TR-1_DUT-TR", "best"))
-    versions = tracker.client.search_model_versions("name = 'dbdflow.toy.CUHK-TR-1_DUT-TR'")
-    assert {int(each.version): each.tags["dbdflow.weights"] for each in versions} == {1: "weights a", 2: "weights b"}
+            path = folder / f"{name}.safetensors"
+            path.write_text(f"weights {name}")
+            weights[name] = file_hash(path)
+            run, above = store.begin(execution(name))
+            store.registry.log(run, above, name=name, path=path, **split)
+            store.log_dataset(run, above, name="CUHK", digest="d41d8", images=3, context="training", source="data")
+            models |= {each.model_id for each in store.client.get_run(run).outputs.model_outputs}
+            store.end(run, above, "FINISHED")
+        store.log(above, metrics={"a/EBD(1305)/mae": 0.25, "b/EBD(1305)/mae": 0.5}, tags={"dvc.lock": "1ee7"})
+        store.client.log_artifact(above, str(folder / "page"))
+        for name, mae in scores.items():
+            facts = split | {"name": name, "weights": weights.get(name, "elsewhere")}
+            store.registry.score(mae=mae, test_data=test_data, **facts)
+        best.append(store.client.get_model_version_by_alias("dbdflow.toy.CUHK-TR-1_DUT-TR", "best"))
+    versions = store.client.search_model_versions("name = 'dbdflow.toy.CUHK-TR-1_DUT-TR'")
+    assert {int(each.version): each.tags["dbdflow.weights"] for each in versions} == {1: weights["a"], 2: weights["b"]}
     assert [int(each.version) for each in best] == [1, 2], "what was scored on other photographs does not compete"
     assert best[0].tags["dbdflow.mean_mae"] == "0.25"
-    assert best[0].source == f"{tracker.client.get_run(best[0].run_id).info.artifact_uri}/model"
-    (parent,) = tracker.find("dbdflow.reproduction", "nightly")
-    assert parent.info.run_name.startswith("reproduce toy 1970-01-01")
+    (parent,) = store.find("dbdflow.reproduction", "nightly")
+    assert (parent.info.run_name[:24], parent.info.status) == ("reproduce toy 1970-01-01", "FINISHED")
     assert parent.data.params == {"name": "toy", "stage1.epochs": "3"}
     assert parent.data.metrics == {"a/EBD_1305/mae": 0.25, "b/EBD_1305/mae": 0.5}
-    assert len(tracker.client.get_metric_history(parent.info.run_id, "a/EBD_1305/mae")) == 1
-    assert (parent.data.tags["dvc.lock"], parent.data.tags["git.commit"]) == ("1ee7", "c0ffee")
-    assert [each.path for each in tracker.client.list_artifacts(parent.info.run_id, "0")] == ["0/tables.csv"]
+    tags = parent.data.tags
+    assert (tags["dvc.lock"], tags["git.commit"], tags["mlflow.source.name"]) == ("1ee7", "c0ffee", "toy")
+    assert [each.path for each in store.client.list_artifacts(parent.info.run_id, "page")] == ["page/tables.csv"]
+    assert [each.dataset.name for each in parent.inputs.dataset_inputs] == ["CUHK"]
+    assert {each.model_id for each in parent.outputs.model_outputs} == models
+    assert len(models) == 4
 
 
 def client(database: Path) -> "MlflowClient":
@@ -254,7 +256,7 @@ def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkout]:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     """A git and DVC repository with the stages `toy@first` and `toy@second`, nothing reproduced yet."""
     found = Checkout(tmp_path / "checkout")
     shutil.copytree(PROJECT / "pipelines", found.root / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
@@ -262,7 +264,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checko
     found.write("dvc.yaml", DVC_YAML)
     found.write("params.yaml", PARAMS)
     found.write("data/in.txt", "1 2 3")
-    found.write(".gitignore", ".dbdflow\n__pycache__\n")
+    found.write(".gitignore", ".dbdflow\n__pycache__\nworking\n")
     found.write(".dvc/config", "[core]\n    analytics = false\n    check_update = false\n")
     found.write(".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")
     for name in ("DVC_ROOT", "DVC_STAGE", "DBDFLOW_REPRODUCTION", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
@@ -271,9 +273,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checko
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.chdir(found.root)
     prepare_repository(found)
-    yield found
-    if process := found.courier_process():
-        process.kill()
+    return found
 
 
 def prepare_repository(checkout: Checkout) -> None:

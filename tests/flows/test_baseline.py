@@ -66,7 +66,7 @@ def checkout(tmp_path: Path, root: Path) -> Path:
 def start(folder: Path, root: Path, method: str, workers: int = 2, out: str = "out") -> "subprocess.Popen[str]":
     options = ["--method", method, "--raw", "raw", "--prepared", "prepared", "--out", out]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PREFECT_"))}
-    environment |= {"PYTHONPATH": str(root), "DBDFLOW_COURIER": "off", "DBDFLOW_CORES": str(workers)}
+    environment |= {"PYTHONPATH": str(root), "DBDFLOW_MLFLOW": "off", "DBDFLOW_CORES": str(workers)}
     command = [sys.executable, "-m", "pipelines.stages.baseline", *options]
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -221,7 +221,7 @@ def test_diff_writes_text_markdown_and_a_page(history: History, tmp_path: Path) 
     assert "+1.0000" in page
     assert page.count("data:image/png;base64,") == 1
     assert "http" not in page.replace("http-equiv", "")
-    assert page.count('<path class="line s0 dashed"') == page.count('<path class="line s0 solid" data-run') == 2
+    assert page.count('class="line s0 dashed" data-run') == page.count('class="line s0 solid" data-run') == 2
 
 
 def test_what_the_cache_lacks_is_told_and_the_rest_is_compared(copy: History) -> None:

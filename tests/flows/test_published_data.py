@@ -16,7 +16,7 @@ from components.models.published import to_published
 from components.models.registry import build_model
 from tests.data import published
 from tests.data.webserver import Server, serving
-from tests.flows.test_reproduction import Checkout, wait_for_courier
+from tests.flows.test_reproduction import Checkout
 
 SMALL = {"channels": [16, 32, 64, 128]}
 CHECKPOINT = "published_d_dffnet_cuhk1"
@@ -69,7 +69,6 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         checkout = checkout_of(folder / "checkout", server)
         checkout.reproduce()
         yield checkout
-        wait_for_courier(checkout)
 
 
 def read(checkout: Checkout, path: str) -> dict:

@@ -32,8 +32,8 @@ GROUP = ("-m dvc", "pipelines.stages.toy", "dbdflow reproduce")
 
 
 @pytest.fixture(autouse=True)
-def _no_courier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DBDFLOW_COURIER", "off")
+def _no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBDFLOW_MLFLOW", "off")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -102,16 +101,10 @@ class Checkout:
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = Checkout(tmp_path_factory.mktemp("checkout"))
     checkout.reproduce()
-    yield checkout
-    wait_for_courier(checkout)
-
-
-def wait_for_courier(checkout: Checkout) -> None:
-    script = "from pipelines.tracking import courier; import sys; sys.exit(not courier.wait(120))"
-    subprocess.run([sys.executable, "-c", script], cwd=checkout.folder, env=checkout.environment, check=True)
+    return checkout
 
 
 def test_every_stage_runs_and_the_report_is_there(reproduced: Checkout) -> None:
@@ -156,13 +149,11 @@ def test_the_dof_edge_weight_of_stage_2_reruns_stage_2_and_what_follows(reproduc
     assert ran == {"distill_stage2@d_dffnet", "predict@d_dffnet", "evaluate@d_dffnet", "report"}
 
 
-def test_mlflow_has_a_run_a_stage_under_one_parent(reproduced: Checkout) -> None:
-    wait_for_courier(reproduced)
-    script = """
-import json, warnings
+LOOK = """
+import json, sys, warnings
 warnings.simplefilter("ignore")
 from mlflow import MlflowClient
-client = MlflowClient("sqlite:///.dbdflow/mlflow/mlflow.db")
+client = MlflowClient(sys.argv[1])
 runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
 told = [[r.info.run_name, r.info.status, r.data.tags, r.data.metrics, r.data.params, r.info.run_id] for r in runs]
 best = client.get_model_version_by_alias("dbdflow.smoke.CUHK-TR-1", "best")
@@ -171,18 +162,24 @@ parents = {r.data.tags["mlflow.parentRunId"] for r in runs if r.data.tags.get("d
 files = [[f.path for f in client.list_artifacts(parent, "report")] for parent in parents]
 print(json.dumps([told, best.tags, names, files]))
 """
+STORE = "sqlite:///.dbdflow/mlflow/mlflow.db"
+
+
+def tracked(checkout: Checkout, store: str = STORE) -> list:
+    """Runs (name, status, tags, metrics, parameters, id), the tags of `best`, models, the report's files, of MLflow."""
+    command = [sys.executable, "-c", LOOK, store]
     done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=reproduced.folder,
-        env=reproduced.environment,
-        capture_output=True,
-        text=True,
-        check=True,
+        command, cwd=checkout.folder, env=checkout.environment, capture_output=True, text=True, check=True
     )
-    runs, best, names, files = json.loads(done.stdout.splitlines()[-1])
+    found: list = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_mlflow_has_a_run_a_stage_under_one_parent(reproduced: Checkout) -> None:
+    runs, best, names, files = tracked(reproduced)
     stages = {run[2]["dvc.stage"]: run for run in runs if "dvc.stage" in run[2]}
     assert set(stages) == STAGES
-    assert {run[1] for run in stages.values()} == {"FINISHED"}
+    assert {run[1] for run in runs} == {"FINISHED"}
     parents = [run[2]["mlflow.parentRunId"] for run in runs if "dvc.stage" in run[2]]
     assert sorted(parents.count(parent) for parent in set(parents)) == [4, len(STAGES)]
     summary = json.loads((reproduced.folder / "data/scores/dffnet/summary.json").read_text())
@@ -193,6 +190,37 @@ print(json.dumps([told, best.tags, names, files]))
     assert float(best["dbdflow.mean_mae"]) <= min(means)
     assert len(files) == 2
     assert all({"report/index.html", "report/tables.csv", "report/tables.md"} <= set(each) for each in files)
+
+
+def test_what_stages_left_behind_makes_the_same_runs_in_another_store(reproduced: Checkout, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    command = [sys.executable, "-m", "pipelines.cli", "log"]
+    environment = reproduced.environment | {"MLFLOW_TRACKING_URI": store}
+    said = [
+        subprocess.run(
+            command, cwd=reproduced.folder, env=environment, capture_output=True, text=True, check=True
+        ).stdout.splitlines()[-1]
+        for _ in range(2)
+    ]
+    assert said == [f"{len(STAGES)} runs logged in MLflow", "0 runs logged in MLflow"]
+    runs, best, names, files = tracked(reproduced, store)
+    before = {run[2]["dvc.deps_hash"]: run for run in tracked(reproduced)[0] if "dvc.stage" in run[2]}
+    stages = {run[2]["dvc.stage"]: run for run in runs if "dvc.stage" in run[2]}
+    assert set(stages) == STAGES
+    assert {run[1] for run in runs} == {"FINISHED"}
+    for name, run in stages.items():
+        first = before[run[2]["dvc.deps_hash"]]
+        scores = {key: value for key, value in first[3].items() if key not in ("images", "labels")}
+        assert scores.items() <= run[3].items() or name == "depth_teacher", name
+        assert first[4].get("run") == run[4].get("run"), name
+        if name.startswith(("train", "distill")):
+            assert first[4].items() - run[4].items() <= {("defocus_teacher", first[4]["defocus_teacher"])}
+    (parent,) = (run for run in runs if run[2]["dbdflow.kind"] == "reproduction")
+    for run in (*METHODS, "dffnet", "rdffnet", "d_dffnet"):
+        assert parent[3][f"{run}/DUT-TE/mae"] == pytest.approx(scores_of(reproduced, run)["DUT-TE"]["mae"])
+    assert sorted(names) == ["d_dffnet", "dffnet", "rdffnet"]
+    assert float(best["dbdflow.mean_mae"]) > 0
+    assert "report/index.html" in files[0]
 
 
 def check_comparable(checkout: Checkout, runs: list) -> None:

@@ -68,7 +68,7 @@ def small(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     checkout.write(".gitignore", ".dbdflow\n__pycache__\n/data\n/runs\n/hold\n")
     for name, value in {"RUNS": "runs", "HOLD": "hold"}.items():
         monkeypatch.setenv(name, str(checkout.root / value))
-    monkeypatch.setenv("DBDFLOW_COURIER", "off")
+    monkeypatch.setenv("DBDFLOW_MLFLOW", "off")
     assert checkout.run("git", "add", ".").returncode == 0
     assert checkout.run("git", "commit", "--quiet", "--all", "--message", "small").returncode == 0
     return checkout

@@ -16,7 +16,7 @@ import pytest
 
 from pipelines.servers import services
 from pipelines.servers.services import port_at, ports
-from pipelines.tracking.client import Tracker
+from pipelines.tracking.client import Store
 from tests.flows.conftest import (
     PROJECT,
     Checkout,
@@ -76,7 +76,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         words = ["--prefect-port", str(taken.getsockname()[1])]
-        words += ["--mlflow-port", str(free_port()), "--port", str(free_port())]
+        words += ["--mlflow-port", str(free_port())]
         running = Running(tmp_path_factory.mktemp("up") / "checkout", *words)
         running.read_until("Ctrl-C ends all")
         yield running
@@ -86,20 +86,20 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_everything_answers_and_says_where(up: Running) -> None:
-    told = json.loads((up.state / "up.json").read_text())
-    assert told["pid"] == up.process.pid
+    written = json.loads((up.state / "up.json").read_text())
+    assert written["pid"] == up.process.pid
     api, pages = (up.state / "prefect_api_url").read_text(), (up.state / "mlflow_url").read_text()
     assert answers(f"{api}/health")
     assert answers(f"{pages}/health")
     taken = re.fullmatch(r"Prefect: port (\d+) is taken, (\d+) is free", up.lines[0])
     assert taken
-    assert up.lines[1] == f"status page: {told['page']}"
     assert api == f"http://127.0.0.1:{taken[2]}/api"
-    assert sorted(up.lines[2:]) == sorted(
-        [f"Prefect: {api.removesuffix('/api')}", f"MLflow: {pages}", "Prefect worker: runs", "Ctrl-C ends all"]
+    runs = f"{pages}/#/experiments/1?workflowType=machine_learning"
+    assert sorted(up.lines[1:]) == sorted(
+        [f"Prefect: {api.removesuffix('/api')}", f"MLflow: {runs}", "Prefect worker: runs", "Ctrl-C ends all"]
     )
     assert urllib.request.urlopen(f"{pages}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=9).status == 200
-    for address in (api, pages, told["page"]):
+    for address in written["services"].values():
         port = int(re.findall(r":(\d+)", address)[0])
         hosts = {
             each.laddr.ip
@@ -109,20 +109,8 @@ def test_everything_answers_and_says_where(up: Running) -> None:
         assert hosts == {"127.0.0.1"}, "the loopback only"
     code, said = up.check()
     assert code == 0
-    assert [line.split()[0] for line in said.splitlines()] == ["Prefect", "MLflow", "Prefect", "status"]
-    assert [line.split()[-1] for line in said.splitlines()] == ["answers", "answers", "running", "answers"]
-
-
-def test_the_page_shows_every_service(up: Running) -> None:
-    page = json.loads((up.state / "up.json").read_text())["page"]
-    text = urllib.request.urlopen(page, timeout=9).read().decode()
-    assert re.findall(r'<tr><td>([^<]+)</td><td>(?:<a href="([^"]+)">)?', text) == [
-        ("Prefect", (up.state / "prefect_api_url").read_text().removesuffix("/api")),
-        ("MLflow", (up.state / "mlflow_url").read_text()),
-        ("Prefect worker", ""),
-    ]
-    assert str(up.checkout.root) in text
-    assert text.count('class="running"') == 3
+    assert [line.split()[0] for line in said.splitlines()] == ["MLflow", "Prefect", "Prefect"]
+    assert [line.split()[-1] for line in said.splitlines()] == ["answers"] * 3
 
 
 def test_state_lies_in_the_checkout(up: Running) -> None:
@@ -134,14 +122,14 @@ def test_state_lies_in_the_checkout(up: Running) -> None:
 def test_a_second_one_is_refused(up: Running) -> None:
     done = up.checkout.run(DBDFLOW, "up")
     assert done.returncode == 2
-    assert f"`dbdflow up` runs already (process {up.process.pid}, status page http://127.0.0.1:" in done.stderr
+    assert f"`dbdflow up` runs already (process {up.process.pid}); use it, or end it with Ctrl-C" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_server_takes_a_reproduction_twice(up: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(up.checkout.root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (up.state / "mlflow_url").read_text())
-    check_a_whole_reproduction(Tracker(), tmp_path / "files")
+    check_a_whole_reproduction(Store(), tmp_path / "files")
 
 
 def test_a_service_that_is_killed_comes_back_where_it_was(up: Running) -> None:
@@ -150,7 +138,7 @@ def test_a_service_that_is_killed_comes_back_where_it_was(up: Running) -> None:
     server.kill()
     assert "MLflow: ended with code -9, is started again" in up.read_until("MLflow: ended")
     assert up.check()[0] == 1
-    assert up.read_until("MLflow: http") == f"MLflow: {pages}"
+    assert up.read_until("MLflow: http").startswith(f"MLflow: {pages}/#/experiments/")
     assert answers(f"{pages}/health")
 
 
@@ -173,7 +161,7 @@ def test_ctrl_c_ends_all(up: Running) -> None:
 def test_killed_with_9_it_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    ports = [word for name in ("--prefect-port", "--mlflow-port", "--port") for word in (name, str(free_port()))]
+    ports = [word for name in ("--prefect-port", "--mlflow-port") for word in (name, str(free_port()))]
     running = Running(tmp_path / "checkout", *ports)
     running.read_until("Prefect: http")
     until(lambda: len(running.processes()) == 4)
@@ -188,7 +176,7 @@ def test_tables_are_made_once_by_many_at_once(tmp_path: Path, monkeypatch: pytes
     (tmp_path / ".dvc").mkdir()
     for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    checkout, code = Checkout(tmp_path), "from pipelines.tracking.mlflow_server import make_tables; make_tables()"
+    checkout, code = Checkout(tmp_path), "from pipelines.tracking.client import Store; Store()"
     starters = [checkout.start(sys.executable, "-c", code) for _ in range(3)]
     errors = [starter.communicate(timeout=120)[1] for starter in starters]
     assert [starter.returncode for starter in starters] == [0, 0, 0], errors

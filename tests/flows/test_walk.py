@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from components.common.errors import InputError
-from pipelines.running.resources import Lease, Machine, Need, Slots, gpus, read_needs, runtime_of, stage_need
+from pipelines.running.resources import Lease, Machine, Need, Slots, gpus, read_needs, stage_need
 from pipelines.running.walk import Done, Walk, ranks
 from pipelines.system.stopping import Stop
 
@@ -247,6 +247,10 @@ def test_gpus_are_those_that_may_be_seen(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert gpus() == []
 
 
-def test_threads_and_device_of_a_params_file() -> None:
-    assert runtime_of({"runtime": {"threads": 3, "device": "cpu"}}) == (3, "cpu")
-    assert runtime_of({}) == (0, "auto")
+def test_threads_and_device_of_a_params_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    params = tmp_path / "params.yaml"
+    params.write_text("runtime: {threads: 3, device: cpu}\n")
+    assert (Slots.of(tmp_path).threads, Slots.of(tmp_path).gpus) == (3, ())
+    params.write_text("seed: 1\n")
+    assert (Slots.of(tmp_path).threads, Slots.of(tmp_path).gpus) == (0, ("0", "1"))

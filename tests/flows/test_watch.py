@@ -80,7 +80,7 @@ def test_a_commit_that_matters_is_reproduced_and_one_that_does_not_is_not(follow
     changed = followed.commit("params.yaml", params)
     (seen,) = followed.look()
     assert (seen.commit, seen.status) == (changed, "FINISHED")
-    assert seen.told.startswith("2 stages, 1 out of date: 1 ran, in ")
+    assert seen.message.startswith("2 stages, 1 out of date: 1 ran, in ")
     assert followed.stages() == ["second"]
     assert followed.branch.last() == seen
     listed = followed.checkout.run("dvc", "exp", "list", "--name-only", "--all-commits").stdout.split()
@@ -92,7 +92,7 @@ def test_a_commit_that_matters_is_reproduced_and_one_that_does_not_is_not(follow
 def test_a_commit_that_cannot_be_reproduced_is_told_once(followed: Followed) -> None:
     followed.commit("dvc.yaml", "stages: [")
     (seen,) = followed.look()
-    assert (seen.status, " failed: " in seen.told) == ("FAILED", True)
+    assert (seen.status, " failed: " in seen.message) == ("FAILED", True)
     assert followed.look() == []
     assert list((followed.checkout.root / ".dbdflow/experiments").iterdir()) == []
     with pytest.raises(InputError, match="couldn't find remote ref refs/heads/none"):

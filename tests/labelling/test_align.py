@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.rendered_pairs import render_pair
-from components.labelling.align import AlignmentError, Pixels, align, warp
-from components.labelling.geometry import corners, rigid, scaled, turn_of
+from benchmarks.rendered_pairs import render_pair, rigid
+from components.labelling.align import AlignmentError, Pixels, align, corners, scaled, turn_of, warp
 from components.render.miniature import RenderSettings
 
 SETTINGS = RenderSettings(seed=7, size=640, focal_length_mm=50.0, sensor_width_mm=22.3, coc_limit_px=2.4)

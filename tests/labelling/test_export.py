@@ -142,7 +142,7 @@ def test_a_label_that_a_person_changed_is_theirs(folder: Path) -> None:
     Image.fromarray(mine).save(folder / "EBD/gt/a.png")
     (count, (message,)) = import_corrections(folder)
     assert (count, message.startswith(f"{folder}/EBD/gt/a.png: changed by hand since")) == (0, True)
-    assert np.array_equal(read_grey(folder / "EBD/gt/a.png"), mine)
+    np.testing.assert_array_equal(read_grey(folder / "EBD/gt/a.png"), mine)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

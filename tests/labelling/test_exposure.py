@@ -10,6 +10,11 @@ SIZE = (256, 400)
 ALL = np.ones(SIZE, dtype=bool)
 
 
+def ev(found: Exposure) -> float:
+    """Stops by which the shallow photograph is the brighter one at mid grey, 0.18, mean of the channels."""
+    return float(np.log2(np.array(found.gain) * 0.18 ** (np.array(found.gamma) - 1)).mean())
+
+
 def light() -> np.ndarray:
     """A scene in linear light (h, w, 3), 0.02 to 0.6, coarse and fine."""
     rng = np.random.default_rng(0)
@@ -31,7 +36,7 @@ def test_blur_of_half_of_the_picture_does_not_change_it() -> None:
     shallow = 1.25 * wide
     shallow[:, 200:] = cv2.GaussianBlur(shallow, (0, 0), 6)[:, 200:]
     found = match(wide, shallow, ALL)
-    assert found.ev == pytest.approx(np.log2(1.25), abs=0.03)
+    assert ev(found) == pytest.approx(np.log2(1.25), abs=0.03)
     assert found.apply(wide)[:, :190] == pytest.approx(shallow[:, :190], rel=0.05)
 
 
@@ -39,17 +44,12 @@ def test_what_is_not_covered_does_not_count() -> None:
     wide = light()
     shallow, covered = 0.8 * wide, ALL.copy()
     shallow[:, :80], covered[:, :80] = 0.5, False
-    assert match(wide, shallow, covered).ev == pytest.approx(np.log2(0.8), abs=0.02)
+    assert ev(match(wide, shallow, covered)) == pytest.approx(np.log2(0.8), abs=0.02)
 
 
 def test_where_nothing_can_be_told_nothing_is_changed() -> None:
     assert match(np.zeros((*SIZE, 3), np.float32), light(), ALL) == UNCHANGED
     assert match(light(), light(), ~ALL) == UNCHANGED
-
-
-def test_ev_is_that_of_mid_grey() -> None:
-    """Gain 2 and gamma 1.5 leave 2 x 0.18^1.5 of 0.18: 2 x 0.424 = 0.849, -0.237 EV."""
-    assert Exposure((2.0,) * 3, (1.5,) * 3, 0.0).ev == pytest.approx(-0.237, abs=0.001)
 
 
 def test_from_centre_is_one_in_the_corners() -> None:

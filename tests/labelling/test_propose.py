@@ -20,6 +20,7 @@ from components.labelling.propose import (
 )
 from components.render.optics import to_linear
 from tests.labelling.test_align import SETTINGS, SIZE, textured
+from tests.labelling.test_exposure import ev
 
 ALL = np.ones(SIZE, dtype=bool)
 
@@ -49,7 +50,7 @@ def test_two_sharp_photographs_are_all_in_focus_and_one_twice_is_refused() -> No
     assert set(np.unique(proposal.label)) <= {IN_FOCUS, UNDECIDED}
     assert proposal.decided > 0.9
     assert proposal.blur_px == 0
-    assert proposal.exposure.ev == pytest.approx(0, abs=0.01)
+    assert ev(proposal.exposure) == pytest.approx(0, abs=0.01)
     assert ((proposal.confidence > 0) == (proposal.label != UNDECIDED)).all()
     assert proposal.confidence.max() <= 1
 
@@ -75,8 +76,8 @@ def test_the_same_pair_gives_the_same_proposal() -> None:
 
     pair = render_pair(SETTINGS, 11, height=SIZE[0], width=SIZE[1])
     first, again = (propose(pair.shallow, pair.wide) for _ in range(2))
-    assert np.array_equal(first.label, again.label)
-    assert np.array_equal(first.confidence, again.confidence)
+    np.testing.assert_array_equal(first.label, again.label)
+    np.testing.assert_array_equal(first.confidence, again.confidence)
     decided = first.label != UNDECIDED
     for level, truth in ((IN_FOCUS, pair.in_focus), (OUT_OF_FOCUS, ~pair.in_focus)):
         ours = first.label == level

@@ -114,13 +114,13 @@ def test_another_limit_makes_new_proposals_but_keeps_what_was_corrected(
     result = CliRunner().invoke(main, again)
     assert result.exit_code == 1
     assert f"Scene20: failed, {out}/proposals/Scene20.png: corrected by hand" in result.stderr
-    assert np.array_equal(read_grey(out / "proposals/Scene20.png"), corrected)
+    np.testing.assert_array_equal(read_grey(out / "proposals/Scene20.png"), corrected)
     (out / ".done/Scene20.json").rename(tmp_path / "record")
     result = CliRunner().invoke(main, again)
     assert f"Scene20: failed, {out}/proposals/Scene20.png: there, but not its record {out}/.done/Scene20.json" in (
         result.stderr
     )
-    assert np.array_equal(read_grey(out / "proposals/Scene20.png"), corrected)
+    np.testing.assert_array_equal(read_grey(out / "proposals/Scene20.png"), corrected)
     (tmp_path / "record").rename(out / ".done/Scene20.json")
     (out / "proposals/Scene20.png").unlink()
     assert "2 proposals" in CliRunner().invoke(main, again).stdout
@@ -143,7 +143,7 @@ def test_corrected_labels_are_a_set_that_can_be_prepared(labelled: tuple[Path, R
     prepare_set("ebd", out, tmp_path / "prepared", image_size=32, partial=True)
     found = PreparedSet.load(tmp_path / "prepared")
     assert found.ids == ["scene1", "scene20"]
-    assert np.array_equal(found.full_label(0) * 255, read_grey(out / "proposals/Scene1.png"))
+    np.testing.assert_array_equal(found.full_label(0) * 255, read_grey(out / "proposals/Scene1.png"))
 
 
 @pytest.mark.parametrize(

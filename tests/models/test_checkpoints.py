@@ -9,9 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from components.common.errors import InputError
-from components.models.architectures import architecture
 from components.models.checkpoints import load_model, load_published, load_weights, read_metadata, save_model
-from components.models.published import to_published
+from components.models.published import architecture, to_published
 from components.models.registry import build_model
 from tests.models import tiny
 

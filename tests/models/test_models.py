@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-import components.models as package
 from components.common.errors import InputError
-from components.models.projectors import Projectors
 from components.models.registry import build_model
+from components.train.objectives import Projectors
 from tests.models import tiny
 from tests.parity_tools import named_tensors
 
@@ -122,9 +121,3 @@ def test_projectors_start_xavier_normal():
     weight = Projectors((300,), (200,)).convs[0].weight.detach()
     assert float(weight.std()) == pytest.approx((2 / 500) ** 0.5, rel=0.02)  # 60000 draws: standard error 0.3 %
     assert float((weight.abs() > 2 * weight.std()).float().mean()) == pytest.approx(0.0455, abs=0.004)  # normal
-
-
-def test_every_exported_name_loads():
-    assert {name for name in package.__all__ if getattr(package, name, None) is None} == set()
-    with pytest.raises(AttributeError, match="nothing_of_this"):
-        package.nothing_of_this  # noqa: B018

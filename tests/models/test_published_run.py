@@ -90,7 +90,7 @@ def test_the_command_predicts_with_the_file_itself(made, shared, tmp_path):
     model = load_model(made / "out/model.safetensors")
     expected = predict_photo(model, pixels, image_size=320, device=torch.device("cpu"), best=False)
     with Image.open(tmp_path / "out_of_focus0142.png") as image:
-        assert np.array_equal(np.asarray(image), expected)
+        np.testing.assert_array_equal(np.asarray(image), expected)
 
 
 def test_a_file_of_other_weights_is_one_error_and_leaves_nothing(root, tmp_path):

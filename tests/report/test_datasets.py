@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from components.prepare.build import prepare_set
+from components.report.charts import histogram
 from components.report.datasets import FACTS, duplicates_across, facts_of, open_sets
-from components.report.svg import histogram
 from tests.data.conftest import mask
 
 

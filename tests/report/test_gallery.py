@@ -1,6 +1,7 @@
 """What the gallery's script is told, and that the pictures beside the page are what they are called."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from components.datasets.prepared import PreparedSet
 from components.maps.files import MapArchive, grey, write_maps
 from components.report.datasets import open_sets
-from components.report.gallery import embedded, gallery_data, questions_among, whole
+from components.report.gallery import embedded, gallery_data, questions_among
 from components.report.records import read_run
 from components.report.sheets import MISSING, photographs_of, write_sheets
 from tests.report import synthetic
@@ -57,11 +58,20 @@ def test_every_test_photograph_is_there_once_with_the_test_sets_that_have_it(exp
 
 
 def test_scores_are_the_photographs_own_in_ten_thousandths(experiment, data):
-    scores = read_run("pdnet", experiment / "scores", experiment / "models").per_image["DUT-TE"]["dut001"]
+    scores = read_run("pdnet", experiment / "scores", experiment / "models").per_image["DUT-TE"].loc["dut001"]
     place = data["photographs"]["id"].index("dut001")
     for metric in ("mae", "iou", "mae_edge", "mae_homogeneous_in_focus"):
         assert data["scores"]["pdnet"][metric][place] == round(scores[metric] * 10_000)
-    assert [whole(value) for value in (0.12344, 1.0, float("nan"), None)] == [1234, 10_000, None, None]
+
+
+def test_what_is_not_scored_has_no_number(experiment):
+    record = read_run("pdnet", experiment / "scores", experiment / "models")
+    table = record.per_image["CTCUG"].drop("ctcug002")
+    table.loc["ctcug003", "mae"] = float("nan")
+    photographs = photographs_of(open_sets(experiment / "prepared"), experiment / "predictions", [record])
+    known = gallery_data(photographs, [replace(record, per_image={"CTCUG": table})])
+    scores = dict(zip(known["photographs"]["id"], known["scores"]["pdnet"]["mae"], strict=True))
+    assert {name for name, value in scores.items() if value is not None} == {f"ctcug00{i}" for i in (0, 1, 4, 5, 6)}
 
 
 def test_ids_of_two_sets_may_be_the_same(tmp_path):
@@ -75,8 +85,8 @@ def test_ids_of_two_sets_may_be_the_same(tmp_path):
     data = load(tmp_path, ["hifst"])[1]
     scores = read_run("hifst", tmp_path / "scores", tmp_path / "models").per_image
     assert data["photographs"]["id"] == ["a", "b", "a", "b"]
-    expected = [scores[split][image]["mae"] for split in ("CTCUG", "DUT-TE") for image in "ab"]
-    assert data["scores"]["hifst"]["mae"] == [whole(value) for value in expected]
+    expected = [scores[split].loc[image, "mae"] for split in ("CTCUG", "DUT-TE") for image in "ab"]
+    assert data["scores"]["hifst"]["mae"] == [round(value * 10_000) for value in expected]
 
 
 def test_a_photograph_without_a_map_and_large_ones(tmp_path):

@@ -199,3 +199,34 @@ def test_dark_light_and_print(gallery):
     assert gallery.js("document.querySelectorAll('details.prints:not([open])').length") == 0
     gallery.js("dispatchEvent(new Event('afterprint'))")
     assert gallery.js("document.querySelectorAll('details.prints:not([open])').length") > 0
+
+
+def test_a_sheet_of_a4_holds_the_page(page):
+    """Landscape, 297 mm less two margins of 14 mm: 1016 pixels of 1/96 inch."""
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.call("Emulation.setDeviceMetricsOverride", width=1016, height=700, deviceScaleFactor=1, mobile=False)
+    page.js("dispatchEvent(new Event('beforeprint'))")
+    assert page.js("document.documentElement.scrollWidth") == 1016
+    narrow = "[...document.querySelectorAll('.wide > table')].filter((each) => each.offsetWidth > 1016).length"
+    assert page.js(narrow) == 0
+    page.js("dispatchEvent(new Event('afterprint'))")
+    page.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_charts_follow_the_page_into_the_dark(page):
+    colour = "getComputedStyle(document.querySelector('.chart path.line')).stroke"
+    found = {}
+    for scheme in ("light", "dark"):
+        page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        found[scheme] = page.js(colour)
+    assert found == {"light": "rgb(33, 102, 172)", "dark": "rgb(110, 168, 224)"}
+    title = page.js("document.querySelector('.chart path.line title').textContent")
+    assert title == "HiFST"
+
+
+def test_a_legend_points_out_the_lines_of_its_run(page):
+    page.js("document.querySelector('.legend [data-run=dffnet]').dispatchEvent(new Event('mouseenter'))")
+    faint = "getComputedStyle(document.querySelector('.chart path[data-run={}]')).opacity"
+    page.until(faint.format("hifst") + " === '0.16'")
+    assert page.js(faint.format("dffnet")) == "1"
+    page.js("document.querySelector('.legend [data-run=dffnet]').dispatchEvent(new Event('mouseleave'))")

@@ -7,16 +7,17 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from components.datasets.prepared import PreparedSet
+from components.report.charts import scatter, span
 from components.report.depth_sheet import copy_sheet, read_depth_teacher
 from components.report.encoders import encoder_of, row_of, told
 from components.report.lead import Lead
 from components.report.measured import measured, real_test_sets
 from components.report.measured_text import measured_csv, measured_markdown
 from components.report.records import RunRecord
-from components.report.scatter import scatter, span
 from components.report.sheets import Photographs
 from components.report.strips import compared, most_different, worst_and_best
 from components.report.tables import Filling, Ground, Line
@@ -35,7 +36,7 @@ def record(run, errors, card=None, **more):
     scores = {"mae": mae, "f_beta": 0.9, "f_beta_published": 0.95, "iou": 0.8}
     ends = {key: [value - 0.01, value + 0.01] for key, value in scores.items()}
     summary = {SET: scores | {"images": len(errors), INTERVAL: ends}}
-    per_image = {SET: {f"p{i}": {"mae": each} for i, each in enumerate(errors)}}
+    per_image = {SET: pd.DataFrame({"mae": errors}, index=[f"p{i}" for i in range(len(errors))])}
     return RunRecord(run, summary=summary, per_image=per_image, card=card or {}, **more)
 
 
@@ -144,7 +145,9 @@ def photographs(tmp_path_factory):
 
 def by_id(run, errors, card=CARD):
     made = record(run, errors, card)
-    return replace(made, per_image={SET: {f"p{i:03d}": {"mae": each} for i, each in enumerate(errors)}})
+    return replace(
+        made, per_image={SET: pd.DataFrame({"mae": errors}, index=[f"p{i:03d}" for i in range(len(errors))])}
+    )
 
 
 def ids(strips):
@@ -182,14 +185,21 @@ def test_a_point_lies_where_its_errors_are():
         x_label="",
         y_label="",
     )
-    places = re.findall(r'class="dot (\w+)" cx="([\d.]+)" cy="([\d.]+)"', svg)
-    assert [place[0] for place in places] == ["lower", "higher", "unclear"]
-    (_, right, low), (_, left, high), (_, x, y) = places
+    places = re.findall(r'cx="([\d.]+)" cy="([\d.]+)" r="3" class="dot (\w+)"', svg)
+    assert [place[2] for place in places] == ["lower", "higher", "unclear"]
+    (right, low, _), (left, high, _), (x, y, _) = places
     assert (float(right), float(low), float(left), float(high)) == (322.0, 288.0, 46.0, 12.0)
     share = (np.log10(0.05) + 2) / 1  # of the way from 0.01 to 0.1
     assert (float(x), float(y)) == pytest.approx((46 + 276 * share, 288 - 276 * share), abs=0.06)
     assert "a&lt;b: 0.100 → 0.010" in svg
-    assert span(np.array([0.0123, 0.03])) == (0.01, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("errors", "ticks"),
+    [((0.0123, 0.03), (0.01, 0.05)), ((0.0, 0.0012), (0.001, 0.002)), ((0.1, 0.1), (0.05, 0.2)), ((0.6, 2), (0.5, 1))],
+)
+def test_the_axes_of_points_end_at_the_ticks_around_them(errors, ticks):
+    assert span(np.array(errors)) == ticks
 
 
 def test_the_depth_teacher_and_its_sheet(tmp_path):

@@ -1,15 +1,16 @@
 """Paired differences and their bootstrap interval."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from components.report.paired import change, compare_pairs, difference, gains, pairs_of, sign_test
+from components.report.paired import Difference, change, compare_pairs, difference, gains, pairs_of
 from components.report.records import RunRecord
 from components.scoring.intervals import mean_interval
 
 
 def record(run, maes, card=None):
-    per_image = {"EBD": {f"i{i}": {"mae": mae, "iou": 0.5} for i, mae in enumerate(maes)}}
+    per_image = {"EBD": pd.DataFrame({"mae": maes, "iou": 0.5}, index=[f"i{i}" for i in range(len(maes))])}
     summary = {"EBD": {"mae": float(np.mean(maes)), "f_beta": 0.9, "iou": 0.5}}
     return RunRecord(run, summary=summary, per_image=per_image, card=card or {})
 
@@ -73,12 +74,13 @@ def test_a_listed_pair_comes_once_although_its_card_names_the_teacher():
 )
 def test_sign_test_by_hand(fewer, more, p):
     """9 tosses, 1 or fewer on a side: (1 + 9) / 512, twice."""
-    assert sign_test(fewer, more) == pytest.approx(p)
+    assert Difference(0, 0, 0, 0, fewer, more).p == pytest.approx(p)
 
 
 def test_a_region_is_compared_on_the_images_that_have_it():
     before = {"a": {"mae_edge": 0.5}, "b": {"mae_edge": 0.5}, "c": {"mae_edge": float("nan")}, "d": {"mae_edge": 0.5}}
     after = {"a": {"mae_edge": 0.4}, "b": {"mae_edge": 0.5}, "c": {"mae_edge": 0.1}, "e": {"mae_edge": 0.1}}
+    before, after = (pd.DataFrame.from_dict(each, "index") for each in (before, after))
     found = difference(before, after, "mae_edge")
     assert (found.images, found.fewer, found.more) == (2, 1, 0)  # a tie counts for neither side
     assert found.mean == pytest.approx(-0.05)
@@ -92,10 +94,11 @@ def test_gains_in_f_beta_and_in_the_pooled_iou():
         "b": {"f_beta": 0.5, "iou": 0.75, "iou_intersection": 6, "iou_union": 8},
     }
     after = {"a": before["a"] | {"f_beta": 0.7, "iou": 1.0, "iou_intersection": 4}, "b": before["b"] | {"f_beta": 0.6}}
+    before, after = (pd.DataFrame.from_dict(each, "index") for each in (before, after))
     found = gains(before, after)
     assert list(found) == ["F_beta", "IoU"]
     assert (found["F_beta"].mean, found["F_beta"].verdict) == (pytest.approx(0.15), "higher")
     assert (found["IoU"].mean, found["IoU"].verdict) == (pytest.approx(2 / 12), "unclear")
     assert (found["IoU"].low, found["IoU"].high) == (0, 0.5)
     assert (found["IoU"].fewer, found["IoU"].more) == (0, 1)
-    assert gains(before, {}) == {}
+    assert gains(before, pd.DataFrame()) == {}

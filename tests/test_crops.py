@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from components.datasets.crops import Crops, cropped_batch, window
 from components.datasets.loader import Jitter, TrainingSet, normalise
+from components.train.best import Crops, cropped_batch, window
 
 PLAIN = Jitter(0.0, 0.0, 0.0)
 

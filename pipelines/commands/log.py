@@ -1,0 +1,118 @@
+"""`dbdflow log`: runs in MLflow of stages that could not write theirs, from what they left behind.
+
+A stage's parameters are those that `dvc.lock` records of it and its card's; its curves come from `history.csv`, its
+scores from every `summary.json`. Pictures are not made again.
+"""
+
+import os
+import shlex
+import time
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+
+from components.common.errors import InputError
+from components.common.storage import read_json
+from components.models.run_files import CARD, HISTORY, WEIGHTS
+from components.params import load_params
+from components.report.summaries import find_summaries, rows_of
+from pipelines.harness import options
+from pipelines.harness.context import Stage
+from pipelines.repo import dag
+from pipelines.repo.fingerprint import Fingerprint, Pipeline, load
+from pipelines.repo.lock_file import recorded_stages
+from pipelines.repo.revisions import repository
+from pipelines.stages import report
+from pipelines.tracking.client import Store
+from pipelines.tracking.run import Run
+
+MODULES = "python -m pipelines.stages."
+
+
+@click.command("log")
+def command() -> None:
+    """Log in MLflow every stage of dvc.lock that has no finished run there; to say it twice adds nothing."""
+    root = repository()
+    os.chdir(root)
+    late = dag.read(root).to_do()
+    store, count = connect(), 0
+    stages = Pipeline(root)
+    for name, recorded in recorded_stages(root).items():
+        definition = stages.stages().get(name)
+        if MODULES not in recorded["cmd"]:  # a shell command, which has no run
+            continue
+        if definition is None or name in late:
+            click.echo(f"{name}: left out: dvc.lock records another state of it; `dbdflow reproduce` runs it")
+        elif not finished(store, digest := stages.digest(definition)):
+            log(store, Fingerprint(name, digest), recorded)
+            count += 1
+    click.echo(f"{count} runs logged in MLflow")
+
+
+def connect() -> Store:
+    """MLflow's store.
+
+    Raises:
+        InputError: it fails.
+    """
+    try:
+        return Store()
+    except Exception as error:
+        raise InputError(f"MLflow fails ({type(error).__name__}: {error}); put it right and say it again") from error
+
+
+def finished(store: Store, digest: str) -> bool:
+    """Whether a stage of these dependencies has a run that is done."""
+    return any(run.info.status == "FINISHED" for run in store.find("dvc.deps_hash", digest))
+
+
+def log(store: Store, depends_on: Fingerprint, recorded: dict[str, Any]) -> None:
+    """Make the run of one stage, from what dvc.lock records of it and its outputs.
+
+    Raises:
+        InputError: MLflow fails meanwhile.
+    """
+    words = shlex.split(recorded["cmd"].partition(MODULES)[2])
+    outs = [Path(out["path"]) for out in recorded.get("outs", ())]
+    moment = int(max((out.stat().st_mtime for out in outs), default=time.time()) * 1000)
+    stage = Stage(words[0], words[1:], depends_on)
+    stage.run = Run(store)
+    stage.begin(recorded["cmd"], moment)
+    stage.tags({"dbdflow.logged_later": "true"})
+    named = [{"run": word} for option, word in pairwise(words) if option in ("--run", "--method")]
+    for values in (*named, recorded.get("params", {}).get("params.yaml", {})):
+        stage.params(values)
+    for out in outs:
+        log_output(stage, out)
+    if stage.function == "report":
+        log_whole(stage, **options.parse(report.report, stage.arguments))
+    stage.run.end("FINISHED", moment=moment)
+    if stage.run.store is None:
+        raise InputError(f"{stage.name}: not logged, as MLflow fails; put it right and say it again")
+
+
+def log_output(stage: Stage, out: Path) -> None:
+    """Log the card, the curves, the scores and the weights that a folder holds."""
+    card: Mapping[str, Any] = read_json(out / CARD) if (out / CARD).exists() else {}
+    if card:
+        stage.params(card.get("params", {}) | {key: card[key] for key in ("run", "stage", "loss") if key in card})
+    for row in rows_of(out / HISTORY):
+        stage.metrics({key: float(value) for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
+    for path in sorted(out.rglob("summary.json")):
+        prefix = "" if path.parent == out else f"{path.parent.relative_to(out)}/"
+        for test_set, scores in read_json(path).items():
+            numbers = {metric: value for metric, value in scores.items() if isinstance(value, int | float)}
+            stage.metrics({f"{prefix}{test_set}/{metric}": value for metric, value in numbers.items()})
+    if (out / WEIGHTS).exists():
+        experiment = load(Path("params.yaml")).get("name", "")
+        stage.model(out / WEIGHTS, name=card.get("run", out.name), experiment=experiment, train=card.get("train", ""))
+
+
+def log_whole(stage: Stage, *, scores: Path, models: Path, out: Path, **_: Path) -> None:
+    """Log on the run above what the stage `report` says of the reproduction."""
+    params = load_params()
+    found = find_summaries(scores, params.evaluated)
+    report.tell(stage, params, found, report.stages(Path()), models=models, page=out)
