@@ -37,7 +37,7 @@ def plan(*, base: str, head: str, preset: str | None, as_markdown: bool) -> None
     from pipelines.repo.revisions import repository
 
     found = plans.make_plan(repository(), base, head, preset)
-    click.echo("\n".join((plans.markdown if as_markdown else plans.told)(found)))
+    click.echo("\n".join((plans.markdown if as_markdown else plans.in_words)(found)))
 
 
 @command.command("run")

@@ -26,7 +26,7 @@ class Output:
 
 def outputs_of(stages: Mapping[str, Any]) -> list[Output]:
     """What stages' entries in a dvc.lock name; an output that was not hashed has no object (`""`)."""
-    made = ((stage, out) for stage, told in stages.items() for out in told.get("outs", ()))
+    made = ((stage, out) for stage, entry in stages.items() for out in entry.get("outs", ()))
     return [Output(stage, out["path"], out.get("md5", "")) for stage, out in made]
 
 
