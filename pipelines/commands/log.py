@@ -7,7 +7,6 @@ scores from every `summary.json`. Pictures are not made again.
 import os
 import shlex
 import time
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from components.report.summaries import find_summaries, text_of
 from pipelines.harness import options
 from pipelines.harness.context import Stage
 from pipelines.repo import dag
-from pipelines.repo.fingerprint import Fingerprint, Pipeline, load
+from pipelines.repo.fingerprint import Fingerprint, Pipeline, flatten, load
 from pipelines.repo.lock_file import recorded_stages
 from pipelines.repo.revisions import repository
 from pipelines.stages import report
@@ -30,6 +29,8 @@ from pipelines.tracking.client import Store
 from pipelines.tracking.run import Run
 
 MODULES = "python -m pipelines.stages."
+SAID = {"run": "run", "stage": "stage", "loss": "loss", "teacher": "defocus_teacher"}
+"""What a card says beside its parameters, and the parameter that it is."""
 
 
 @click.command("log")
@@ -82,9 +83,7 @@ def log(store: Store, depends_on: Fingerprint, recorded: dict[str, Any]) -> None
     stage.run = Run(store)
     stage.begin(recorded["cmd"], moment)
     stage.tags({"dbdflow.logged_later": "true"})
-    named = [{"run": word} for option, word in pairwise(words) if option in ("--run", "--method")]
-    for values in (*named, recorded.get("params", {}).get("params.yaml", {})):
-        stage.params(values)
+    stage.params(watched_params(words, recorded, outs))
     for out in outs:
         log_output(stage, out)
     if stage.function == "report":
@@ -94,12 +93,28 @@ def log(store: Store, depends_on: Fingerprint, recorded: dict[str, Any]) -> None
         raise InputError(f"{stage.name}: not logged, as MLflow fails; put it right and say it again")
 
 
+def watched_params(words: list[str], recorded: dict[str, Any], outs: list[Path]) -> dict[str, str]:
+    """A stage's parameters, flat: which run it is, what dvc.lock records, and over it what its cards say."""
+    found = flatten(recorded.get("params", {}).get("params.yaml", {}))
+    for option, word in pairwise(words):
+        if option in ("--run", "--method"):
+            found["run"] = word
+    for card in (read_json(out / CARD) for out in outs if (out / CARD).exists()):
+        found |= flatten(card.get("params", {}) | {name: card[key] for key, name in SAID.items() if key in card})
+    return found
+
+
 def log_output(stage: Stage, out: Path) -> None:
+<<<<<<< HEAD
     """Log the card, the curves, the scores and the weights that a folder holds."""
     card: Mapping[str, Any] = read_json(out / CARD) if (out / CARD).exists() else {}
     if card:
         stage.params(card.get("params", {}) | {key: card[key] for key in ("run", "stage", "loss") if key in card})
     for row in text_of(out / HISTORY).to_dict("records"):
+=======
+    """Log the curves, the scores and the weights that a folder holds."""
+    for row in rows_of(out / HISTORY):
+>>>>>>> tracking
         stage.metrics({key: float(value) for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
     for path in sorted(out.rglob("summary.json")):
         prefix = "" if path.parent == out else f"{path.parent.relative_to(out)}/"
@@ -107,7 +122,7 @@ def log_output(stage: Stage, out: Path) -> None:
             numbers = {metric: value for metric, value in scores.items() if isinstance(value, int | float)}
             stage.metrics({f"{prefix}{test_set}/{metric}": value for metric, value in numbers.items()})
     if (out / WEIGHTS).exists():
-        experiment = load(Path("params.yaml")).get("name", "")
+        card, experiment = read_json(out / CARD), load(Path("params.yaml")).get("name", "")
         stage.model(out / WEIGHTS, name=card.get("run", out.name), experiment=experiment, train=card.get("train", ""))
 
 

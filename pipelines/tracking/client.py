@@ -29,6 +29,8 @@ BUSY = 5.0  # seconds that a database may be locked
 METRICS_AT_ONCE = 1000  # MLflow's limits for one call
 OTHERS_AT_ONCE = 100
 VALUE_LENGTH = 6000
+ABOVE = ("reproduction", "sweep", "point")
+"""Kinds of runs above those of stages."""
 VIEW = "workflowType=machine_learning"
 """What makes MLflow's pages show runs, charts and models; without it they open on traces of language models."""
 
@@ -67,7 +69,8 @@ class Store:
 
         with alone():
             prepare(uri())
-            self.client: Any = MlflowClient(tracking_uri=uri())
+        self.client: Any = MlflowClient(tracking_uri=uri())
+        with alone():
             self.experiment = self._experiment()
         self.registry = Registry(self.client, self.experiment)
 
@@ -146,7 +149,7 @@ class Store:
             if owner and not owner.alive():
                 self.client.set_terminated(run.info.run_id, "KILLED", self._last(run))
         for run in running:
-            if run.data.tags["dbdflow.kind"] != "stage":
+            if run.data.tags.get("dbdflow.kind") in ABOVE:
                 self._settle(run.info.run_id)
 
     def _last(self, run: Any) -> int:  # noqa: ANN401 (a type of MLflow)

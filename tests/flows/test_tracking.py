@@ -224,6 +224,7 @@ def test_only_processes_of_this_machine_that_are_gone_are_ended(checkout: Checko
     store = Store()
     owners = {"gone": GONE, "alive": str(Owner.of(psutil.Process())), "elsewhere": "elsewhere-12-1700000000"}
     runs = {name: store.begin(execution(name, owner=owner, reproduction=name)) for name, owner in owners.items()}
+    store.client.create_run(store.experiment)  # somebody's own
     store.begin(execution("next"))
     found = {name: [store.client.get_run(each).info.status for each in pair] for name, pair in runs.items()}
     assert found == {"gone": ["KILLED"] * 2, "alive": ["RUNNING"] * 2, "elsewhere": ["RUNNING"] * 2}
