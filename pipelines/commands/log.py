@@ -105,16 +105,8 @@ def watched_params(words: list[str], recorded: dict[str, Any], outs: list[Path])
 
 
 def log_output(stage: Stage, out: Path) -> None:
-<<<<<<< HEAD
-    """Log the card, the curves, the scores and the weights that a folder holds."""
-    card: Mapping[str, Any] = read_json(out / CARD) if (out / CARD).exists() else {}
-    if card:
-        stage.params(card.get("params", {}) | {key: card[key] for key in ("run", "stage", "loss") if key in card})
-    for row in text_of(out / HISTORY).to_dict("records"):
-=======
     """Log the curves, the scores and the weights that a folder holds."""
-    for row in rows_of(out / HISTORY):
->>>>>>> tracking
+    for row in text_of(out / HISTORY).to_dict("records"):
         stage.metrics({key: float(value) for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
     for path in sorted(out.rglob("summary.json")):
         prefix = "" if path.parent == out else f"{path.parent.relative_to(out)}/"
