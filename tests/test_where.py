@@ -33,6 +33,7 @@ REPOSITORY = {
     "ci run": ["ci", "run"],
     "ci comment": ["ci", "comment", "--out", "comment.md"],
     "diff": ["diff", "HEAD"],
+    "log": ["log"],
     "pull": ["pull"],
     "push": ["push"],
     "reproduce": ["reproduce"],

@@ -22,9 +22,9 @@ def repository() -> Path:
     root = environment.checkout()
     if not (root / ".git").exists():
         raise InputError(
-            f"{root}: no git repository (a zip of the project is none); reproduce, sweep, verify, push, pull, diff, ci "
-            "and DVC itself need one: say `git init && git add --all`, then `git commit -m unpacked` there; predict, "
-            "score, label, prepare, import, status and up work without"
+            f"{root}: no git repository (a zip of the project is none); reproduce, sweep, verify, push, pull, diff, "
+            "log, ci and DVC itself need one: say `git init && git add --all`, then `git commit -m unpacked` there; "
+            "predict, score, label, prepare, import, status and up work without"
         )
     git(root, "rev-parse", "--git-dir")
     try:

@@ -386,6 +386,7 @@ class Wire(threading.Thread):
     def cut(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        self.join(10)  # what it has just taken is among the ends then
         for end in self.ends:
             end.close()
 
