@@ -53,7 +53,7 @@ pull: setup ## the same from the remote, on another machine; nothing is run
 up: setup ## Prefect's and MLflow's servers and pages, and a worker; Ctrl-C ends all
 	dbdflow up
 
-ship: setup ## RUN=NAME, a trained run: weights/small.safetensors, which `dbdflow predict` uses, and its card's tables
+ship: setup ## RUN=NAME, a trained run: dbdflow/weights/small.safetensors, which `dbdflow predict` uses, and its card's tables
 	python -m pipelines.commands.ship $(RUN)
 
 picture: setup ## docs/examples.png: data/examples with their maps by the weights that ship, and cut-outs
@@ -119,7 +119,7 @@ check: setup ## lint, format, types
 	mypy
 
 lock: setup ## requirements.lock from pyproject.toml
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra pipeline --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## the environment and the tools' caches; data/ stays

@@ -158,18 +158,28 @@ def find_map(method: Method, fitted: Path | None, photograph: Path) -> NDArray[n
     """A method's map of one photograph, at its size, floats (H, W) in [0, 1], 1 = in focus.
 
     Raises:
-        InputError: the photograph cannot be read, or the method failed on it or returned something else than a map.
+        InputError: the photograph cannot be read; see `map_of`.
     """
-    image = np.array(read_photograph(photograph))
+    return map_of(method, fitted, np.array(read_photograph(photograph)), str(photograph))
+
+
+def map_of(
+    method: Method, fitted: Path | None, image: NDArray[np.uint8], name: str = "this image"
+) -> NDArray[np.floating[Any]]:
+    """A method's map of an image, uint8 (H, W, 3) RGB, which errors call `name`: floats (H, W) in [0, 1], 1 = in focus.
+
+    Raises:
+        InputError: the method failed on it, or returned something else than a map.
+    """
     size = image.shape[:2]
     detect = ready(method, fitted)
     try:
         found = detect(image)
     except Exception as error:
-        raise InputError(f"{method}: failed on {photograph}; correct this:\n{shown(error)}") from error
+        raise InputError(f"{method}: failed on {name}; correct this:\n{shown(error)}") from error
     if wrong := fault(found, size):
         raise InputError(
-            f"{method}: of {photograph} it returned {wrong}, expected a NumPy array of floats, "
+            f"{method}: of {name} it returned {wrong}, expected a NumPy array of floats, "
             f"shape {size}, all from 0 to 1, 1 = in focus; correct the function"
         )
     return np.asarray(found)

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
-FRAMEWORKS = {"prefect", "mlflow", "dvc", "pipelines"}
+FRAMEWORKS = {"prefect", "mlflow", "dvc", "pipelines", "dbdflow"}
 COMPONENTS = sorted((ROOT / "components").rglob("*.py"))
 PIPELINES = sorted((ROOT / "pipelines").rglob("*.py"))
 PRESETS = ("smoke", "miniature", "paper", "cuhk", "cuhk_small")
@@ -146,6 +146,14 @@ def test_components_import_no_framework() -> None:
     for path in COMPONENTS:
         found = {name.split(".")[0] for name in mentioned(path, every=True)} & FRAMEWORKS
         assert not found, f"{path} imports {found}"
+
+
+def test_the_detector_for_python_rests_on_components_alone() -> None:
+    files = list((ROOT / "dbdflow").glob("*.py"))
+    assert {name.split(".")[0] for path in files for name in mentioned(path, every=True)} == {
+        *("collections", "components", "dataclasses", "dbdflow", "functools", "itertools", "numpy", "os", "pathlib"),
+        *("PIL", "torch"),
+    }
 
 
 def test_components_load_no_framework() -> None:

@@ -12,11 +12,11 @@ from PIL import Image
 
 from components.catalog.images import read_photograph
 from components.datasets.prepared import PreparedSet
-from components.maps.inference import predict_photo
 from components.models.registry import build_model
 from components.models.run_files import write_run
 from pipelines.cli import main
 from pipelines.commands.score import pictures
+from tests.models.tiny import picture_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKBONE = {"channels": [8, 16, 32, 64]}
@@ -88,7 +88,7 @@ def test_predicted_maps_have_the_photographs_own_sizes(here: Path, runs: Path) -
     torch.manual_seed(0)
     model = build_model("dffnet", "resnet10t", backbone_kwargs=BACKBONE, width=8).eval()
     values = np.asarray(read_photograph(here / "photos/a.jpg"))
-    expected = predict_photo(model, values, image_size=64, device=torch.device("cpu"), best=False)
+    expected = picture_of(model, values, 64)
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
@@ -111,7 +111,7 @@ def test_predict_names_a_folder_without_pictures(here: Path) -> None:
 def test_a_depth_teacher_is_no_detector(here: Path) -> None:
     message = says(predict(here, run="midas"))
     assert message == (
-        "--model midas: data/models/midas/model.safetensors holds a depth teacher; name a run that detects defocus blur"
+        "data/models/midas/model.safetensors: holds a depth teacher; name a network that detects defocus blur"
     )
     assert not (here / "maps").exists()
 

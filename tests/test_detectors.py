@@ -15,17 +15,16 @@ from components.baselines.lbp import lbp
 from components.common.availability import Gap, mark
 from components.common.errors import InputError
 from components.common.storage import write_json
-from components.maps.inference import predict_photo
 from components.models import checkpoints
 from components.models.checkpoints import save_model
 from components.models.network import Network
 from components.models.published import recognise, to_published
 from components.models.registry import build_model
 from components.models.run_files import write_run
+from dbdflow import detector
 from pipelines.commands.ship import BEGIN, END, ship
-from pipelines.running import detectors
 from pipelines.running.detectors import find_detector
-from tests.models.tiny import MODELS, build_tiny
+from tests.models.tiny import MODELS, build_tiny, picture_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
@@ -36,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, an empty folder of weights that ship, a photograph."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DBDFLOW_CORES", "1")
-    monkeypatch.setattr(detectors, "SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr(detector, "WEIGHTS", tmp_path / "weights")
     Image.fromarray(PIXELS).save("photo.png")
     return tmp_path
 
@@ -48,7 +47,7 @@ def model() -> Network:
 
 def made(name: str) -> np.ndarray:
     """The map that a detector makes of the photograph."""
-    found = find_detector(name, "cpu")(Path("photo.png"))
+    found = find_detector(name, "cpu").picture(Path("photo.png"))
     assert found.dtype == np.uint8
     return found
 
@@ -59,7 +58,7 @@ def run(folder: Path, model: Network, side: int = 64) -> None:
 
 
 def expected(model: Network, side: int) -> np.ndarray:
-    return predict_photo(model, PIXELS, image_size=side, device=torch.device("cpu"), best=False)
+    return picture_of(model, PIXELS, side)
 
 
 def test_a_run_by_its_name_its_folder_and_its_file(here: Path, model: Network) -> None:
@@ -108,7 +107,7 @@ def test_a_published_checkpoint(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
     torch.save(to_published("dffnet", model.state_dict()), "theirs.pth")
     assert recognise(to_published("dffnet", model.state_dict())) == ("dffnet", "resnest101e")
     monkeypatch.setattr(checkpoints, "recognise", lambda keys: ("dffnet", "resnet10t"))
-    monkeypatch.setattr(detectors, "PUBLISHED_SIZE", 64)
+    monkeypatch.setattr(detector, "PUBLISHED_SIZE", 64)
     np.testing.assert_array_equal(made("theirs.pth"), expected(model, 64))
 
 

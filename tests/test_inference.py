@@ -7,9 +7,10 @@ from PIL import Image
 from torch import nn
 
 from components.datasets.loader import normalise
-from components.maps.inference import by_best, predict_maps, predict_photo, probability
+from components.maps.inference import by_best, predict_maps, probability
 from components.models.network import DefocusOutput
 from components.models.registry import build_model
+from tests.models.tiny import picture_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -91,7 +92,7 @@ def test_no_image_no_map() -> None:
 def test_a_photographs_map_has_its_size(height: int, width: int) -> None:
     model = BrightIsSharp()
     photo = np.full((height, width, 3), 200, dtype=np.uint8)
-    found = predict_photo(model, photo, image_size=64, device=CPU, best=False)
+    found = picture_of(model, photo, 64)
     assert (found.shape, found.dtype) == ((height, width), np.uint8)
     assert model.sides == (64, 64)
     assert (found == 255).all()
@@ -100,7 +101,7 @@ def test_a_photographs_map_has_its_size(height: int, width: int) -> None:
 def test_white_is_in_focus_where_the_model_says_so() -> None:
     photo = np.zeros((40, 100, 3), dtype=np.uint8)
     photo[:, 60:] = 255
-    found = predict_photo(BrightIsSharp(), photo, image_size=64, device=CPU, best=False)
+    found = picture_of(BrightIsSharp(), photo, 64)
     assert (found[:, :55] == 0).all()
     assert (found[:, 65:] == 255).all()
     (prepared,) = predict_maps(BrightIsSharp(), photo[None, :, ::2], batch_size=1, device=CPU, best=False)
@@ -117,6 +118,6 @@ def test_photographs_are_resized_as_in_training() -> None:
             return super().forward(images)
 
     photo = np.random.default_rng(0).integers(0, 256, (90, 150, 3), dtype=np.uint8)
-    predict_photo(Sees(), photo, image_size=32, device=CPU, best=False)
+    picture_of(Sees(), photo, 32)
     small = np.asarray(Image.fromarray(photo).resize((32, 32), Image.Resampling.BILINEAR))
     assert torch.equal(seen[0], normalise(torch.from_numpy(small.transpose(2, 0, 1)[None].copy())))

@@ -3,21 +3,19 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from components.catalog.images import read_photograph
 from components.common.storage import file_hash
-from components.maps.inference import predict_photo
-from components.models.checkpoints import load_model, read_metadata, read_tensors
+from components.models.checkpoints import read_metadata, read_tensors
+from dbdflow import Detector
+from dbdflow.detector import WEIGHTS as SHIPPED
 from pipelines.commands.ship import MOST
-from pipelines.running.detectors import SHIPPED, seen_by, weights_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 WEIGHTS = SHIPPED / "small.safetensors"
 CPU = torch.device("cpu")
-EXAMPLES = SHIPPED.parent / "data/examples"
+EXAMPLES = Path(__file__).parent.parent / "data/examples"
 shipped = pytest.mark.skipif(not WEIGHTS.exists(), reason="no weights ship yet")
 
 
@@ -25,12 +23,9 @@ shipped = pytest.mark.skipif(not WEIGHTS.exists(), reason="no weights ship yet")
 def test_they_find_what_is_in_focus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The flower (0.24 of its photograph) and the cat's face (0.59), wherever the command is called."""
     monkeypatch.chdir(tmp_path)
-    found = weights_of("small")
-    assert found == WEIGHTS
-    model, (side, best) = load_model(found), seen_by(found)
+    detector = Detector.load("small")
     for name, share in {"flower": 0.24, "chelsea": 0.59}.items():
-        pixels = np.asarray(read_photograph(EXAMPLES / f"{name}.jpg"))
-        focus = predict_photo(model, pixels, image_size=side, device=CPU, best=best) / 255
+        focus = detector.map(EXAMPLES / f"{name}.jpg")
         assert focus.mean() == pytest.approx(share, abs=0.08), name
     height, width = focus.shape
     assert focus[height // 4 : height // 2, width // 3 : width // 2].mean() > 0.9  # between the cat's eyes

@@ -12,12 +12,13 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from components.common.errors import InputError
+from dbdflow.detector import WEIGHTS
 from pipelines.cli import main
 from pipelines.repo import lock_file, recovery
 from pipelines.repo.lock_file import recorded_stages
 from pipelines.repo.outputs import Output, fits, recorded
 from pipelines.repo.revisions import repository
-from pipelines.running.detectors import SHIPPED, unknown, weights_of
+from pipelines.running.detectors import unknown, weights_of
 from pipelines.system import environment
 
 ANYWHERE = {"label", "predict", "prepare", "score"}
@@ -194,7 +195,7 @@ def test_outputs_are_named_from_where_one_is(
 
 def test_predict_and_score_outside_without_git_and_dvc(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The weights that ship are those of the installed package (tests/test_shipped.py predicts by them)."""
-    assert weights_of("small") == SHIPPED / "small.safetensors"
+    assert weights_of("small") == WEIGHTS / "small.safetensors"
     for name in ("dvc", "scmrepo", "git", "pygit2", "dulwich", "prefect", "mlflow"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
     monkeypatch.setenv("PATH", "")

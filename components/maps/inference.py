@@ -4,7 +4,7 @@ Maps that are scored are half floats, the probability of being in focus; that of
 focus (the probability times 255, rounded).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,36 +65,33 @@ def predict_maps(
             yield np.asarray(maps[:, 0].half().cpu().numpy())
 
 
-def predict_photo(
-    model: nn.Module,
-    photo: NDArray[np.uint8],
-    size: tuple[int, int] | None = None,
-    *,
-    image_size: int,
-    device: torch.device,
-    best: bool,
-) -> NDArray[np.uint8]:
-    """The map of one photograph at its own size.
+def probabilities(
+    model: nn.Module, photos: Sequence[NDArray[np.uint8]], *, image_size: int, device: torch.device, best: bool
+) -> Tensor:
+    """Maps of photographs of any sizes, at the network's.
 
-    The photograph is resized to the network's input as in training (Pillow's antialiased bilinear), and the
-    probability map is brought back bilinearly: this map is to be looked at and used, not to be scored by the tables'
-    rules.
+    A photograph is resized to the network's input as in training (Pillow's antialiased bilinear).
 
     Args:
         model: in eval mode, on the device.
-        photo: uint8 (h, w, 3), RGB.
-        size: (H, W), its full size where it comes reduced, pixels.
-        image_size: side of the network's input, pixels.
+        photos: uint8 (h, w, 3) each, RGB.
+        image_size: side S of the network's input, pixels.
         device: where to compute.
         best: see `probability`.
 
     Returns:
-        uint8 (H, W), 255 = in focus.
+        float32 (N, 1, S, S) in [0, 1], 1 = in focus, on the device.
     """
-    small = np.asarray(Image.fromarray(photo).resize((image_size, image_size), Image.Resampling.BILINEAR))
+    side = (image_size, image_size)
+    small = [np.asarray(Image.fromarray(photo).resize(side, Image.Resampling.BILINEAR)) for photo in photos]
     with torch.inference_mode():
-        inputs = normalise(torch.from_numpy(small.transpose(2, 0, 1)[None].copy()).to(device))
-        return to_full_size(probability(model, inputs, best=best), size or photo.shape[:2])
+        inputs = normalise(torch.from_numpy(np.stack(small).transpose(0, 3, 1, 2).copy()).to(device))
+        return probability(model, inputs, best=best)
+
+
+def at_full_size(found: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
+    """A map, float32 (1, 1, h, w) in [0, 1], brought bilinearly to (H, W): to be used, not to be scored."""
+    return np.asarray(F.interpolate(found, size, mode="bilinear")[0, 0].cpu().numpy())
 
 
 def to_full_size(found: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:

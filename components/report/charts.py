@@ -200,6 +200,6 @@ def histogram(counts: Sequence[int]) -> str:
         f'height="{28 * count / highest:.1f}"><title>{count}</title></rect>'
         for i, count in enumerate(counts)
     )
-    told = ", ".join(map(str, counts))
+    label = ", ".join(map(str, counts))
     size = f"0 0 {width * len(counts)} 29"
-    return f'<svg class="histogram" viewBox="{size}" role="img" aria-label="{told}">{bars}</svg>'
+    return f'<svg class="histogram" viewBox="{size}" role="img" aria-label="{label}">{bars}</svg>'

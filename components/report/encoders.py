@@ -39,7 +39,7 @@ def row_of(record: RunRecord) -> str:
     return record.run.removesuffix(BEST) if recipe_of(record) == "best" else record.run
 
 
-def told(card: Mapping[str, Any]) -> str:
+def training_of(card: Mapping[str, Any]) -> str:
     """Stage, losses, epochs and teachers of a run in words; empty of what was not trained here."""
     if "stage" not in card:
         return ""

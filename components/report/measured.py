@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from components.catalog.test_sets import TEST_SETS
-from components.report.encoders import encoder_of, papers_encoder, recipe_of, told
+from components.report.encoders import encoder_of, papers_encoder, recipe_of, training_of
 from components.report.paired import Difference, difference
 from components.report.records import SUMMARY_KEY, RunRecord, Spread
 from components.report.tables import Filling, Ground, best_of
@@ -43,14 +43,14 @@ class Score:
 class Method:
     """One method on one test set.
 
-    `encoder`, `told`: what it stands on and how it was trained, empty of classical methods. `printed`: the paper's row
-    and its encoder. `against`: MAE less that of the group's reference, paired; None of the reference itself.
+    `encoder`, `training`: what it stands on and how it was trained, empty of classical methods. `printed`: the paper's
+    row and its encoder. `against`: MAE less that of the group's reference, paired; None of the reference itself.
     """
 
     run: str
     name: str
     encoder: str
-    told: str
+    training: str
     scores: tuple[Score, ...]
     printed: tuple[float | None, ...]
     papers_encoder: str
@@ -141,7 +141,7 @@ def method(filling: Filling, test_set: str, reference: RunRecord | None, best: M
         record.run,
         record.title,
         encoder_of(record.card),
-        told(record.card),
+        training_of(record.card),
         tuple(score(record, test_set, metric, best[metric]) for metric in BOLD),
         tuple(row.values.get((test_set, metric)) if row else None for metric in METRICS),
         papers_encoder(row) if row else "",

@@ -127,19 +127,19 @@ def interval_of_mean(differences: NDArray[np.float64], seed: int = 0) -> tuple[f
 def tables(samples: Sequence[Sample], out: Path, title: str) -> Path:
     """Write `table.csv` (a line a number, full precision) and `table.md` into `out`; the path of the latter."""
     found = lines(samples)
-    told = [setting for setting, _ in settings(samples)]
-    keys = pd.DataFrame([told[i] for i in found.index.get_level_values("setting")], dtype=object)
+    chosen = [setting for setting, _ in settings(samples)]
+    keys = pd.DataFrame([chosen[i] for i in found.index.get_level_values("setting")], dtype=object)
     whole = pd.concat([keys, found.reset_index().drop(columns="setting")], axis=1)
     with atomic_path(out / "table.csv") as path:
         whole.to_csv(path, index=False, lineterminator="\n")
     with atomic_path(out / "table.md") as path:
-        path.write_text("\n".join(markdown(found, told, title, len(samples))) + "\n", encoding="utf-8")
+        path.write_text("\n".join(markdown(found, chosen, title, len(samples))) + "\n", encoding="utf-8")
     return out / "table.md"
 
 
-def markdown(found: pd.DataFrame, told: Sequence[Mapping[str, Any]], title: str, points: int) -> Iterator[str]:
-    """The tables for a person; `told`: the settings."""
-    names = [", ".join(f"{key}={value}" for key, value in each.items()) or "as it is" for each in told]
+def markdown(found: pd.DataFrame, chosen: Sequence[Mapping[str, Any]], title: str, points: int) -> Iterator[str]:
+    """The tables for a person; `chosen`: the settings."""
+    names = [", ".join(f"{key}={value}" for key, value in each.items()) or "as it is" for each in chosen]
     yield from (
         f"# {title}",
         "",

@@ -209,8 +209,8 @@ def finding(pair: Pair) -> str:
     verdicts = [each.whole.verdict for each in pair.changes]
     words = {"lower": "lower", "higher": "higher", "unclear": "not told apart (95% interval)"}
     counts = {words[verdict]: verdicts.count(verdict) for verdict in words if verdict in verdicts}
-    told = ", ".join(f"{word} on {count}" for word, count in counts.items())
-    return f"{pair.what}, {label(pair.before)} → {label(pair.after)}: of {len(verdicts)} test sets, MAE is {told}."
+    results = ", ".join(f"{word} on {count}" for word, count in counts.items())
+    return f"{pair.what}, {label(pair.before)} → {label(pair.after)}: of {len(verdicts)} test sets, MAE is {results}."
 
 
 def counts_context(records: list[RunRecord], test_sets: list[str], ground: Ground) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def render(comparison: Comparison, pictures: Pictures) -> str:
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
         pictures=[(each, data_uri(each)) for each in pictures.most],
-        told=pictures,
+        found=pictures,
         style=(report.HERE / "style.css").read_text(encoding="utf-8"),
         metrics=METRICS,
         legend=legend(comparison),

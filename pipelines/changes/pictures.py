@@ -96,8 +96,9 @@ class Pair:
 
 def pairs(path: str, before: Outputs, after: Outputs) -> Iterator[Pair]:
     """The archives of one output that differ, their content verified."""
-    for new in after.files(path):
-        old = before.file(path, new.path.name)
+    known = before.files(path)
+    for name, new in after.files(path).items():
+        old = known.get(name)
         if new.path.suffix in MAPS and old is not None and old.oid != new.oid:
             yield Pair(PurePosixPath(path).name, new.path.stem, old.checked(), new.checked())
 
@@ -122,7 +123,7 @@ def strip(pair: Pair, name: str, side: Snapshot) -> NDArray[np.uint8]:
 def photograph(outputs: Outputs, dataset: str, name: str) -> list[Image.Image]:
     """A photograph of a prepared set and its label; nothing where the cache lacks them."""
     try:
-        files = {file.path.name: file.place for file in outputs.files(f"{PREPARED}/{dataset}")}
+        files = {file.path.name: file.place for file in outputs.files(f"{PREPARED}/{dataset}").values()}
         row = [each.id for each in read_index(files["index.csv"])].index(name)
         image, label = (np.load(files[each], mmap_mode="r")[row] for each in ("images.npy", "labels.npy"))
     except (InputError, KeyError, ValueError, OSError):

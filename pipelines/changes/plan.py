@@ -118,8 +118,10 @@ def with_lock(folder: Path, lock: bytes, lines: Mapping[str, str]) -> dag.Dag:
     """
     (folder / LOCK).write_bytes(lock)
     found = dag.read(folder, data=False)
-    told = {stage: [word for reason in why if (word := with_lines(reason, lines))] for stage, why in found.why.items()}
-    return dag.Dag(found.upstream, {stage: why for stage, why in told.items() if why})
+    reasons = {
+        stage: [word for reason in why if (word := with_lines(reason, lines))] for stage, why in found.why.items()
+    }
+    return dag.Dag(found.upstream, {stage: why for stage, why in reasons.items() if why})
 
 
 def lock_of_files(folder: Path) -> bytes:
@@ -158,7 +160,7 @@ def with_lines(reason: str, lines: Mapping[str, str]) -> str:
     return f"{reason} ({brief([f'{name} {lines[name]}' for name in files])})" if files else reason
 
 
-def told(plan: Plan) -> Iterator[str]:
+def in_words(plan: Plan) -> Iterator[str]:
     """The plan in lines for a terminal."""
     yield f"{plan.base} -> {plan.head}: {verdict(plan)}"
     last = {stage: f"{plan.costs[stage]}" if stage in plan.costs else "not timed yet" for stage in plan.to_do}

@@ -62,20 +62,20 @@ def take(root: Path, name: str | None) -> Snapshot:
     Raises:
         InputError: there is no such revision.
     """
-    told, commit = name or WORKSPACE, commit_of(root, name) if name else None
+    title, commit = name or WORKSPACE, commit_of(root, name) if name else None
     with checked_out(root, commit) if commit else nullcontext(root) as folder:
         if not (folder / "params.yaml").is_file():
             raise InputError(f"{name or root}: no params.yaml in it, so it is no revision of this project")
         pipeline, params = Pipeline(folder), load(folder / "params.yaml")
         entries = recorded_stages(folder)  # of stages that are gone, too
         stages = {stage: entries[stage] for stage in pipeline.stages() if stage in entries}
-        gaps = list(doubts(told, pipeline, stages))
+        gaps = list(doubts(title, pipeline, stages))
     outputs = Outputs(outputs_of(stages), cache_of(root))
     asked = [*outputs.below(SCORES), *outputs.below(MODELS)]
     fetch(root, [outputs.outs[path] for path in asked], SMALL)
-    with laid_out(outputs, asked, gaps, told) as folder:
+    with laid_out(outputs, asked, gaps, title) as folder:
         records = read_records(outputs, folder, params.get("evaluated", []))
-    return Snapshot(told, commit, flatten(params), stages, records, outputs, tuple(gaps))
+    return Snapshot(title, commit, flatten(params), stages, records, outputs, tuple(gaps))
 
 
 def doubts(name: str, pipeline: Pipeline, stages: Mapping[str, Any]) -> Iterator[str]:

@@ -67,8 +67,8 @@ def metric_lines(comparison: Comparison) -> Iterator[str]:
     rows = by_row(comparison, moved)
     wide = max((len(f"{run} {test_set}") for run, test_set in rows), default=0)
     for (run, test_set), changes in rows.items():
-        told = (f"{METRICS[each.metric]} {score(each, '{}*')}" for each in changes)
-        yield f"  {f'{run} {test_set}':{wide}}  {'  '.join(told)}"
+        scores = (f"{METRICS[each.metric]} {score(each, '{}*')}" for each in changes)
+        yield f"  {f'{run} {test_set}':{wide}}  {'  '.join(scores)}"
     yield f"  ({legend(comparison)})"
 
 
@@ -116,8 +116,8 @@ def metrics_markdown(comparison: Comparison) -> Iterator[str]:
 
 def scores_markdown(comparison: Comparison, runs: Iterable[str]) -> Iterator[str]:
     rows = by_row(comparison, runs).items()
-    told = [(plain(run), plain(test_set), *cells(changes)) for (run, test_set), changes in rows]
-    yield from table(("run", "test set", *METRICS.values()), told, "Every score is the same.")
+    lines = [(plain(run), plain(test_set), *cells(changes)) for (run, test_set), changes in rows]
+    yield from table(("run", "test set", *METRICS.values()), lines, "Every score is the same.")
 
 
 def curves_markdown(comparison: Comparison) -> Iterator[str]:
@@ -156,8 +156,8 @@ def score(change: MetricChange | None, mark: str = "**{}**") -> str:
         return ABSENT
     if change.difference == 0:
         return number(change.after)
-    told = f"{number(change.before)} → {number(change.after)}"
+    both = f"{number(change.before)} → {number(change.after)}"
     if change.difference is None:
-        return told
+        return both
     by = signed(change.difference)
-    return f"{told} ({mark.format(by) if change.exceeds else by})"
+    return f"{both} ({mark.format(by) if change.exceeds else by})"

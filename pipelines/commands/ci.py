@@ -37,7 +37,7 @@ def plan(*, base: str, head: str, preset: str | None, as_markdown: bool) -> None
     from pipelines.repo.revisions import repository
 
     found = plans.make_plan(repository(), base, head, preset)
-    click.echo("\n".join((plans.markdown if as_markdown else plans.told)(found)))
+    click.echo("\n".join((plans.markdown if as_markdown else plans.in_words)(found)))
 
 
 @command.command("run")
@@ -125,10 +125,7 @@ def result(root: Path, revision: str, preset: str | None, asked: str | None) -> 
 def copy_report(after: Any, path: Path) -> bool:  # noqa: ANN401 (a Snapshot)
     """Put the report of the second revision beside the comment, if the cache has it."""
     try:
-        stored = after.outputs.file("data/report", "index.html")
-        if stored is None:
-            return False
-        page = stored.checked().read_bytes()
+        page = after.outputs.files("data/report")["data/report/index.html"].checked().read_bytes()
     except (InputError, KeyError):
         return False
     write_whole(path, page)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from components.common.errors import InputError
-from pipelines.running.detectors import CLASSICAL, DEFAULT
+from pipelines.running.detectors import CLASSICAL
 from pipelines.running.photographs import plan_maps, predict_maps, without_map
 
 SHEETS = {".jpeg", ".jpg", ".png"}
@@ -16,7 +16,7 @@ SHEETS = {".jpeg", ".jpg", ".png"}
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--model",
-    default=DEFAULT,
+    default="small",
     show_default=True,
     help="A run of data/models, a folder with model.safetensors, a .safetensors file, a published checkpoint "
     f"(.pt, .pth), or a method: {', '.join(CLASSICAL)}. As it is: the weights that ship with the project.",

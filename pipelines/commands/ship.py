@@ -1,6 +1,6 @@
 """`make ship RUN=NAME`: a trained run becomes the weights that ship, and its facts stand on their card.
 
-weights/small.safetensors is the run's model in float16: half the bytes, and loaded into float32 again.
+dbdflow/weights/small.safetensors is the run's model in float16: half the bytes, and loaded into float32 again.
 """
 
 import sys
@@ -15,7 +15,9 @@ from components.maps.inference import by_best
 from components.models.checkpoints import load_model, save_model
 from components.models.network import Network
 from components.models.run_files import CARD, WEIGHTS
-from pipelines.running.detectors import DEFAULT, MODELS, SHIPPED
+from dbdflow.detector import DEFAULT
+from dbdflow.detector import WEIGHTS as SHIPPED
+from pipelines.running.detectors import MODELS
 from pipelines.stages.report import commit
 
 SCORES = Path("data/scores")

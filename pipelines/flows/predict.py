@@ -6,13 +6,12 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from components.common.errors import InputError
-from pipelines.running.detectors import DEFAULT
 from pipelines.running.photographs import plan_maps, predict_maps, without_map
 from pipelines.system import environment, processes
 
 
 @flow(name="predict", retries=0, persist_result=False)
-def predict(photos: list[str], model: str = DEFAULT, out: str = "maps", device: str = "auto") -> None:
+def predict(photos: list[str], model: str = "small", out: str = "maps", device: str = "auto") -> None:
     """Blur maps of photographs at their own size; white = in focus.
 
     Args:

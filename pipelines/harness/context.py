@@ -102,7 +102,7 @@ class Stage:
     def progress(self, done: float, total: float, message: str = "") -> None:
         """Say how far the stage is."""
         self._progress.show(done, total, message)
-        self.artifacts.progress(f"{self.name} progress", done, total, self._progress.told)
+        self.artifacts.progress(f"{self.name} progress", done, total, self._progress.text)
 
     def table(self, name: str, rows: list[dict[str, Any]], description: str) -> None:
         """Report a table, a dictionary a row."""

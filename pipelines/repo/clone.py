@@ -121,8 +121,8 @@ def share_inboxes(source: Path, target: Path) -> None:
 
 def ignored(root: Path) -> list[str]:
     """Files of the inboxes that git ignores, relative to the checkout."""
-    told = git(root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *INBOXES)
-    return [name for name in told.split("\0") if name]
+    names = git(root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *INBOXES)
+    return [name for name in names.split("\0") if name]
 
 
 def cache_of(root: Path) -> Path:

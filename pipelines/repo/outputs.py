@@ -26,7 +26,7 @@ class Output:
 
 def outputs_of(stages: Mapping[str, Any]) -> list[Output]:
     """What stages' entries in a dvc.lock name; an output that was not hashed has no object (`""`)."""
-    made = ((stage, out) for stage, told in stages.items() for out in told.get("outs", ()))
+    made = ((stage, out) for stage, entry in stages.items() for out in entry.get("outs", ()))
     return [Output(stage, out["path"], out.get("md5", "")) for stage, out in made]
 
 
@@ -107,20 +107,16 @@ class Outputs:
         """The object of an output: its content, or the list of its files."""
         return self.stored(path, self.outs[path].oid)
 
-    def files(self, path: str) -> list[Stored]:
-        """The files of an output.
+    def files(self, path: str) -> dict[str, Stored]:
+        """The files of an output, by their paths in a checkout.
 
         Raises:
             InputError: the list of the files of a folder is not in the cache, or damaged there.
         """
         whole = self.top(path)
-        if not whole.oid.endswith(LISTING):
-            return [whole]
-        return [self.stored(f"{path}/{name}", oid) for name, oid in listed(whole.checked()).items()]
-
-    def file(self, path: str, name: str) -> Stored | None:
-        """A file of an output that is a folder, None if it has none of this name."""
-        return next((file for file in self.files(path) if file.path == PurePosixPath(path, name)), None)
+        names = listed(whole.checked()) if whole.oid.endswith(LISTING) else {"": whole.oid}
+        files = (self.stored(f"{path}/{name}", oid) for name, oid in names.items())
+        return {str(file.path): file for file in files}
 
     def lay_out(self, path: str, suffixes: tuple[str, ...], folder: Path) -> None:
         """Put links to the files of an output with these endings below a folder, as they lie in a checkout.
@@ -128,7 +124,7 @@ class Outputs:
         Raises:
             InputError: one of them is not in the cache, or damaged there.
         """
-        for file in self.files(path):
+        for file in self.files(path).values():
             if file.path.suffix in suffixes:
                 target = folder / file.path
                 target.parent.mkdir(parents=True, exist_ok=True)

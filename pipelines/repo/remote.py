@@ -44,7 +44,8 @@ class Exchange:
                 for oid, paths in names.items()
                 if oid.endswith(LISTING) or any(path.endswith(suffixes) for path in paths)
             }
-            lacking = sorted(asked - faults.keys() - self._here(asked))
+            if not (lacking := sorted(asked - faults.keys() - self._here(asked))):
+                continue
             there = self._there(lacking)
             try:
                 self._copy(self.remote, self.arriving, there, checked=True)

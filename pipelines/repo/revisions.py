@@ -55,15 +55,15 @@ def called(folder: Path, command: Sequence[str], given: str | None) -> str:
     except FileNotFoundError as error:
         raise InputError(f"{command[0]}: no such program on the PATH; install it") from error
     if done.returncode != 0:
-        told = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {told}")
+        message = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
+        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {message}")
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
 def experiment_commit(root: Path, name: str) -> str | None:
     """The commit of the newest DVC experiment of a name, None if there is none."""
-    told = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps/")
-    for line in told.splitlines():
+    refs = git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps/")
+    for line in refs.splitlines():
         commit, _, reference = line.partition(" ")
         if reference.rpartition("/")[2] == name and not reference.startswith("refs/exps/exec/"):
             return commit
@@ -110,8 +110,8 @@ def checked_out(root: Path, commit: str) -> Iterator[Path]:
 def changed_lines(root: Path, base: str, head: str) -> dict[str, str]:
     """File -> how many of its lines differ between two commits, as `+2 -1`."""
     found = {}
-    told = git(root, "diff", "--numstat", "-z", "--no-renames", base, head)
-    for entry in filter(None, told.split("\0")):
+    entries = git(root, "diff", "--numstat", "-z", "--no-renames", base, head)
+    for entry in filter(None, entries.split("\0")):
         added, removed, path = entry.split("\t", 2)
         found[path] = "binary" if added == "-" else f"+{added} -{removed}"
     return found

@@ -149,7 +149,7 @@ def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
     detect = find_detector(model, device)
     for photograph, out in plan.maps.items():
         try:
-            found = detect(photograph)
+            found = detect.picture(photograph)
         except InputError as error:
             if plan.alone:
                 raise

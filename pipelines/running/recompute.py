@@ -187,7 +187,7 @@ class Bench:
     def _differences(self, out: Output) -> Iterator[Apart]:
         """For each file of an output that has other bytes now, how far it is from the recorded one."""
         try:
-            before = {str(file.path): file for file in self.recorded.files(out.path)}
+            before = self.recorded.files(out.path)
         except InputError:
             yield Apart(float("inf"), f"{out.path}: other bytes; the recorded ones are not in the cache to compare")
             return

@@ -26,7 +26,7 @@ class Progress:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.told = ""
+        self.text = ""
         self.terminal = sys.stderr.isatty()
         self.first: tuple[float, float] | None = None
         self.shown = float("-inf")
@@ -35,11 +35,11 @@ class Progress:
         """Tell the console, now and then."""
         now, last = time.monotonic(), done >= total
         self.first = self.first or (now, done)
-        self.told = f"{done:g}/{total:g} {message}{self._left(now, done, total)}"
+        self.text = f"{done:g}/{total:g} {message}{self._left(now, done, total)}"
         if not last and now - self.shown < (TERMINAL_INTERVAL if self.terminal else LOG_INTERVAL):
             return
         self.shown = now
-        line = f"{self.name}: {self.told}"
+        line = f"{self.name}: {self.text}"
         if self.terminal:
             print(f"\r\033[K{line}", end="\n" if last else "", file=sys.stderr, flush=True)
         else:

@@ -99,10 +99,10 @@ def test_a_changed_readme_reruns_nothing(history: History) -> None:
 def test_what_was_out_of_date_before_is_no_doing_of_the_change(history: History) -> None:
     plan = make_plan(history.root, history.commits["changed"], history.commits["README, late"])
     assert plan.due == frozenset(CHAIN) == plan.to_do.keys()
-    told = list(plans.told(plan))
+    lines = list(plans.in_words(plan))
     end = "nothing reruns by this change: 3 of 7 stages stay as they are; 4 more were out of date before it"
-    assert told[0].endswith(end)
-    assert told[1].endswith("rates.first: 1.0 -> 2.0  [out of date before this change]")
+    assert lines[0].endswith(end)
+    assert lines[1].endswith("rates.first: 1.0 -> 2.0  [out of date before this change]")
 
 
 def test_changed_code_is_named_by_file_and_lines(history: History) -> None:
@@ -148,7 +148,9 @@ def test_a_result_that_the_head_has_is_told(history: History) -> None:
     plan = make_plan(history.root, history.commits["README"], history.commits["changed result"])
     assert list(plan.to_do) == CHAIN
     assert plan.made == frozenset(CHAIN)
-    assert "  report          5 s (CPU)           after evaluate@first  [its result is in dvc.lock]" in plans.told(plan)
+    assert "  report          5 s (CPU)           after evaluate@first  [its result is in dvc.lock]" in plans.in_words(
+        plan
+    )
 
 
 def test_an_output_made_anew_since_reruns_what_used_it(copy: History) -> None:

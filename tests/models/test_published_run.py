@@ -18,11 +18,11 @@ from components.catalog.images import read_photograph
 from components.common.availability import gap_of
 from components.common.errors import InputError
 from components.common.storage import file_hash
-from components.maps.inference import predict_photo
 from components.models.checkpoints import load_model, read_metadata
 from pipelines.cli import main
 from pipelines.stages.published import find_checkpoint
 from tests import parity_tools
+from tests.models.tiny import picture_of
 
 RUN = "published_d_dffnet_cuhk1"
 LEDGER = "imported: {}\nsha256: {}\n"
@@ -88,7 +88,7 @@ def test_the_command_predicts_with_the_file_itself(made, shared, tmp_path):
     assert done.exit_code == 0, done.output
     pixels = np.asarray(read_photograph(photograph))
     model = load_model(made / "out/model.safetensors")
-    expected = predict_photo(model, pixels, image_size=320, device=torch.device("cpu"), best=False)
+    expected = picture_of(model, pixels, 320)
     with Image.open(tmp_path / "out_of_focus0142.png") as image:
         np.testing.assert_array_equal(np.asarray(image), expected)
 

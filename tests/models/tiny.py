@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from components.maps.inference import probabilities, to_full_size
 from components.models.network import Network
 from components.models.registry import build_model
 from tests.parity_tools import named_tensors
@@ -63,3 +65,9 @@ def outputs(name: str) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     np.savez_compressed(GOLDENS, **{key: value for name in MODELS for key, value in outputs(name).items()})
+
+
+def picture_of(model: torch.nn.Module, photo: NDArray[np.uint8], side: int, *, best: bool = False) -> NDArray[np.uint8]:
+    """The map of a photograph (H, W, 3) by a network that sees `side` pixels: uint8 (H, W), 255 = in focus."""
+    found = probabilities(model, [photo], image_size=side, device=torch.device("cpu"), best=best)
+    return to_full_size(found, photo.shape[:2])

@@ -13,7 +13,7 @@ import pytest
 from components.datasets.prepared import PreparedSet
 from components.report.charts import scatter, span
 from components.report.depth_sheet import copy_sheet, read_depth_teacher
-from components.report.encoders import encoder_of, row_of, told
+from components.report.encoders import encoder_of, row_of, training_of
 from components.report.lead import Lead
 from components.report.measured import measured, real_test_sets
 from components.report.measured_text import measured_csv, measured_markdown
@@ -81,10 +81,10 @@ def test_cells_of_the_leading_table():
     assert [each.value for each in student.scores] == pytest.approx([0.08, 0.9, 0.95, 0.8])
     assert student.scores[0].interval == pytest.approx((0.07, 0.09))
     assert (student.encoder, student.papers_encoder) == ("MobileNetV2", "ResNeSt101")
-    assert student.told == "two stages · bce&el · 75 epochs · teachers online"
+    assert student.training == "two stages · bce&el · 75 epochs · teachers online"
     ours, constant = groups[0].methods[1], groups[2].methods[0]
     assert ours.printed == student.printed == (0.036, 0.973, 0.951)
-    assert (constant.encoder, constant.told, constant.printed) == ("", "", (None, None, None))
+    assert (constant.encoder, constant.training, constant.printed) == ("", "", (None, None, None))
     assert [each.scores[0].best for group in groups for each in group.methods] == [False, True, False, False, False]
 
 
@@ -111,7 +111,7 @@ def test_a_run_of_our_recipe_stands_beside_the_papers_row_and_says_so():
     assert (row_of(ours), row_of(record("mine_best", LEVEL, CARD))) == ("d_dffnet", "mine_best")
     assert whose(Line("ours", ours.run, "", ())) == "ours, recipe best"
     assert whose(Line("ours", "d_dffnet", "", ())) == "ours"
-    assert (encoder_of({"backbone": "new_net"}), encoder_of({}), told({})) == ("new_net", "", "")
+    assert (encoder_of({"backbone": "new_net"}), encoder_of({}), training_of({})) == ("new_net", "", "")
 
 
 def test_markdown_and_csv_say_the_same():
