@@ -6,6 +6,7 @@ import stat
 import struct
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,7 +92,9 @@ def test_a_sheet_by_hand(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two photographs, half in focus, on a sheet: photograph, map, and the half of it that is in focus on white."""
 
     half = np.repeat(np.uint8([[255, 0]]), 3, axis=1).repeat(4, axis=0)
-    monkeypatch.setattr(photographs, "find_detector", lambda model, device: lambda photograph: half)
+    monkeypatch.setattr(
+        photographs, "find_detector", lambda model, device: SimpleNamespace(picture=lambda photograph: half)
+    )
     monkeypatch.setattr(sheet, "SIDE", 6)
     for name in ("first/a.png", "first/B.JPG"):
         Image.new("RGB", (6, 4), (40, 80, 120)).save(name, quality=100, format="PNG")
@@ -235,11 +238,11 @@ def test_two_hundred_photographs_of_which_twenty_are_bad(here: Path, monkeypatch
         else:
             path.write_bytes(kinds[kind][0])
         expected[str(path)] = kinds[kind][1]
-    monkeypatch.setattr(
-        photographs,
-        "find_detector",
-        lambda model, device: lambda photograph: np.asarray(read_reduced(photograph, 320)[0].convert("L")),
-    )
+
+    def grey_of(photograph: Path) -> np.ndarray:
+        return np.asarray(read_reduced(photograph, 320)[0].convert("L"))
+
+    monkeypatch.setattr(photographs, "find_detector", lambda model, device: SimpleNamespace(picture=grey_of))
     done = CliRunner().invoke(main, ["predict", "many"])
     assert done.exit_code == 1
     assert done.stdout == "180 maps in maps (white = in focus)\n"
