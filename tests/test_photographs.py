@@ -45,10 +45,13 @@ def test_files_and_folders_each_photograph_once(here: Path) -> None:
     }
 
 
-def test_two_photographs_whose_maps_would_have_one_name_are_named(here: Path) -> None:
+def test_of_two_photographs_whose_maps_would_have_one_name_the_second_is_left_out(here: Path) -> None:
     Path("second/A.tif").touch()
-    with pytest.raises(InputError, match=r"^first/a.png and second/A.tif: their maps would have one name in maps; "):
-        plan_maps([Path("first"), Path("second")], Path("maps"))
+    plan = plan_maps([Path("first"), Path("second")], Path("maps"))
+    assert [each.name for each in plan.maps] == ["B.JPG", "a.png", "c.png"]
+    ((path, reason),) = plan.left_out.items()
+    assert path.name == "A.tif"
+    assert reason == "its map would have the name of that of first/a.png; give it an --out of its own"
 
 
 def refused(photos: list[str], out: str, sheet: str | None = None) -> str:

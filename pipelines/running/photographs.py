@@ -60,7 +60,8 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
     check_names(plan)
     outputs = [*plan.maps.values(), *([sheet] if sheet else [])]
     of = {place: path.name for path, place in plan.maps.items()}
-    check_places(outputs, plan.maps, overwrite=overwrite, ours=lambda path: is_ours(path, of.get(path, "")))
+    spared = [*plan.maps, *filter(os.path.isfile, plan.left_out)]
+    check_places(outputs, spared, overwrite=overwrite, ours=lambda path: is_ours(path, of.get(path, "")))
     if photograph := next(filter(is_photograph, of), None):
         raise InputError(f"{photograph}: a picture in colour is there, and a map would replace it; name another place")
     return plan
@@ -110,15 +111,14 @@ def no_photograph(path: Path) -> str:
 
 
 def check_names(plan: Plan) -> None:
-    """Refuse two maps of one name, and leave out what has a name too long for its folder (named alone: refuse)."""
+    """Leave out what would have another's map's name, or one too long for its folder (named alone: refuse)."""
     maps: dict[str, Path] = {}
     for path, place in list(plan.maps.items()):
         other = maps.setdefault(same_name(path.stem), path)
         if other is not path:
-            raise InputError(
-                f"{other} and {path}: their maps would have one name in {place.parent}; predict them one by one, each "
-                "with an --out of its own"
-            )
+            plan.left_out[path] = f"its map would have the name of that of {other}; give it an --out of its own"
+            del plan.maps[path]
+            continue
         longest = longest_name(place.parent)
         if (length := len(os.fsencode(place.name))) > longest:
             reason = f"its map's name has {length} bytes, and {place.parent} takes {longest}; rename it"
