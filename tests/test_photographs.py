@@ -45,6 +45,16 @@ def test_files_and_folders_each_photograph_once(here: Path) -> None:
     }
 
 
+def test_a_gif_is_read_and_what_is_not_is_listed(here: Path) -> None:
+    for name in ("e.gif", "f.heic", "g.tga", "h.txt"):
+        Path("second", name).touch()
+    plan = plan_maps([Path("second")], Path("maps"))
+    assert [each.name for each in plan.maps] == ["c.png", "e.gif"]
+    assert {path.name: reason for path, reason in plan.left_out.items()} == {
+        name: f"{Path(name).suffix} is not read; convert it to JPEG or PNG" for name in ("f.heic", "g.tga")
+    }
+
+
 def test_of_two_photographs_whose_maps_would_have_one_name_the_second_is_left_out(here: Path) -> None:
     Path("second/A.tif").touch()
     plan = plan_maps([Path("first"), Path("second")], Path("maps"))

@@ -324,6 +324,14 @@ def test_an_interrupted_experiment_goes_on_in_its_clone(project: Checkout) -> No
     assert "3 ran" in again.stdout
 
 
+def test_an_experiment_on_a_broken_lock_is_one_message(project: Checkout) -> None:
+    project.write("dvc.lock", "")
+    done = project.run(DBDFLOW, "sweep", "seed=1,2", "--dry")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {project.root}/dvc.lock: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
