@@ -84,7 +84,7 @@ def import_backbone(name: str, path: Path, inbox: Path, *, anyway: bool) -> str:
     check_there(path)
     # Copies, as safetensors takes none that shares another's memory; float32, as a network computes.
     tensors = {key: plain(value) for key, value in read_tensors(path).items()}
-    known = [] if is_safetensors(path) else [BACKBONES[name]] * (name in BACKBONES)
+    known = [BACKBONES[name]] if name in BACKBONES and not is_safetensors(path) else []
     target = inbox / BACKBONES_FOLDER / f"{name}.safetensors"
     with atomic_path(target) as temporary, named_as({temporary: path}):
         save_file(tensors, temporary)

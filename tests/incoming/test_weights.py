@@ -153,3 +153,16 @@ def test_a_backbone_is_converted_once_and_starts_a_model_without_a_network(
     torch.save({"conv1.0.weight": torch.zeros(1)}, wrong := tmp_path / "wrong.pth")
     with pytest.raises(InputError, match=rf"'resnet10t' \(pretrained: {wrong}.*timm cannot make it"):
         import_backbone("resnet10t", wrong, inbox, anyway=True)
+
+
+def test_what_is_said_of_weights_names_the_persons_file_once(
+    inbox: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And nothing of a library's words on tensors that no backbone has."""
+    import timm
+
+    half = {key: value.half() for key, value in timm.create_model("resnet10t").state_dict().items()}
+    torch.save(half | {"fpn.weight": torch.zeros(2)}, path := tmp_path / "half.pth")
+    caplog.clear()
+    import_backbone("resnet10t", path, inbox, anyway=True)
+    assert [record.getMessage() for record in caplog.records] == [f"{path}: float16 taken as float32"]
