@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from components.baselines import CLASSICAL, LEARNS
 from components.catalog.images import read_photograph, read_reduced, rgb_of
 from components.common.errors import InputError
 
@@ -24,14 +25,6 @@ Seen = tuple[NDArray[np.uint8], Size]
 WEIGHTS = Path(__file__).parent / "weights"
 """What ships with the package."""
 DEFAULT = "small"
-CLASSICAL = {
-    "dbdf": "components.baselines.dbdf:dbdf",
-    "lbp": "components.baselines.lbp:lbp",
-    "hifst": "components.baselines.hifst:hifst",
-}
-"""Methods of Table I that are functions of a photograph."""
-LEARNS = frozenset({"dbdf"})
-"""Those that need what they learned from a training split, `<name>.npz`."""
 PUBLISHED_SIZE = 320
 """Side of what the published networks see, pixels."""
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from components.baselines import CLASSICAL
 from components.common.errors import InputError
-from pipelines.running.detectors import CLASSICAL
 from pipelines.running.photographs import plan_maps, predict_maps, without_map
 
 SHEETS = {".jpeg", ".jpg", ".png"}

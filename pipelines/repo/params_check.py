@@ -7,6 +7,7 @@ import ast
 import hashlib
 import re
 from difflib import get_close_matches
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -68,17 +69,21 @@ def check_function(file: Path, key: str, function: str, root: Path) -> None:
             raise InputError(f"{file}: `{key}`: {source} has no function {wanted!r}; did you mean {', '.join(near)}?")
 
 
+@cache
+def timm_models() -> frozenset[str]:
+    """The models of timm; none where it is not installed."""
+    spec = find_spec("timm")
+    sources = Path(spec.origin).parent.glob("models/*.py") if spec and spec.origin else ()
+    return frozenset(name for path in sources for name in MODEL.findall(path.read_text(encoding="utf-8")))
+
+
 def check_backbone(file: Path, run: str, backbone: str) -> None:
     """Make sure that timm has a network of this name, without importing it (3 s): its models are functions.
 
     Raises:
         InputError: it has none.
     """
-    spec = find_spec("timm")
-    if spec is None or spec.origin is None:
-        return
-    sources = [path.read_text(encoding="utf-8") for path in Path(spec.origin).parent.glob("models/*.py")]
-    known = {name for text in sources for name in MODEL.findall(text)}
-    if backbone.partition(".")[0] not in known:
+    known = timm_models()
+    if known and backbone.partition(".")[0] not in known:
         near = ", ".join(get_close_matches(backbone, known, n=3, cutoff=0.4)) or "none"
         raise InputError(f"{file}: `{run}`: the backbone {backbone!r} is no model of timm; nearest names: {near}")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.baselines import CLASSICAL, LEARNS
 from components.common.errors import InputError
 from pipelines.system.environment import seen_from_here
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 MODELS = Path("data/models")
 PREDICTIONS = Path("data/predictions")
-CLASSICAL = ("dbdf", "lbp", "hifst")
-"""As in `dbdflow.detector`, whose import takes a while."""
 
 
 def find_detector(name: str, device: str) -> "Detector":
@@ -51,7 +50,7 @@ def learned(name: str) -> Path | None:
     Raises:
         InputError: it learns, and has not.
     """
-    from dbdflow.detector import LEARNS, WEIGHTS
+    from dbdflow.detector import WEIGHTS
 
     places = (seen_from_here(PREDICTIONS) / name / "fitted.npz", WEIGHTS / f"{name}.npz") if name in LEARNS else ()
     found = next((path for path in places if path.is_file()), None)

@@ -62,7 +62,7 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
     of = {place: path.name for path, place in plan.maps.items()}
     spared = [*plan.maps, *filter(os.path.isfile, plan.left_out)]
     check_places(outputs, spared, overwrite=overwrite, ours=lambda path: is_ours(path, of.get(path, "")))
-    if photograph := next(filter(is_photograph, of), None):
+    if overwrite and (photograph := next(filter(is_photograph, of), None)):
         raise InputError(f"{photograph}: a picture in colour is there, and a map would replace it; name another place")
     return plan
 
