@@ -119,7 +119,7 @@ check: setup ## lint, format, types
 	mypy
 
 lock: setup ## requirements.lock from pyproject.toml
-	uv pip compile pyproject.toml --extra dev --extra pipeline --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra export --extra pipeline --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## the environment and the tools' caches; data/ stays

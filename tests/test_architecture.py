@@ -172,7 +172,7 @@ LAYERS = {
     "components": (
         "report incoming labelling train baselines",
         "methods",
-        "acquire render prepare models maps scoring",
+        "acquire render prepare models maps scoring views",
         "datasets catalog params",
         "recipe",
         "common",

@@ -10,9 +10,9 @@ from PIL import Image
 from components.catalog.images import read_grey, read_reduced
 from components.catalog.pictures import encode
 from components.common.storage import atomic_path
+from components.views.compose import WHITE, on_white
 
 SIDE, GAP = 260, 6  # pixels: width of a picture, and between two
-WHITE = 255
 
 
 def write_sheet(path: Path, plan: Mapping[Path, Path]) -> None:
@@ -32,12 +32,6 @@ def row(photograph: Path, found: Path) -> NDArray[np.uint8]:
     image, (height, width) = read_reduced(photograph, SIDE)
     size = (SIDE, max(1, round(SIDE * height / width)))
     small = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
-    levels = np.asarray(Image.fromarray(read_grey(found)).resize(size, Image.Resampling.BOX))[..., None]
+    levels = np.asarray(Image.fromarray(read_grey(found)).resize(size, Image.Resampling.BOX))
     between = np.full((size[1], GAP, 3), WHITE, np.uint8)
-    return np.hstack([small, between, np.repeat(levels, 3, axis=2), between, cut_out(small, levels)])
-
-
-def cut_out(photograph: NDArray[np.uint8], levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The photograph (h, w, 3) on white, as opaque as its map (h, w, 1) says it is in focus."""
-    opacity = levels.astype(np.float32) / 255
-    return np.asarray(np.rint(photograph * opacity + WHITE * (1 - opacity)), np.uint8)
+    return np.hstack([small, between, np.dstack([levels] * 3), between, on_white(small, levels)])
