@@ -24,7 +24,8 @@ COMMANDS = {
     "pull": "Fetch outputs from a DVC remote.",
     "ci": "Plan, run and comment a change, as CI does.",
     "log": "Log in MLflow what stages could not.",
-    "up": "Start Prefect's and MLflow's servers, and a worker.",
+    "up": "Start Prefect's and MLflow's servers, and workers.",
+    "worker": "Have this machine work for a scheduler.",
 }
 """The table of contents: each is `command` in a module of `pipelines.commands`, imported when it is asked for."""
 

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from pipelines.running.console import Console
-from pipelines.running.walk import Done
+from pipelines.running.done import Done
 from pipelines.system.progress import Progress
 
 
 def test_what_is_not_at_hand_is_said_once_and_is_the_outcome(capsys: pytest.CaptureFixture[str]) -> None:
-    console = Console(3)
+    console = Console({}, 3)
     gap = "not at hand: EBD: the archive has an error; ask its authors"
     for stage in ("download@ebd", "prepare@ebd"):
         console.line(stage, gap)
@@ -49,8 +49,8 @@ def progress_lines(name: str) -> list[str]:
 
 
 def test_progress_of_a_stage_is_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
-    console = Console(1)
-    console.begin("train@a", ["changed"])
+    console = Console({"train@a": ["changed"]})
+    console.begin("train@a")
     for line in (*progress_lines("train@a"), "something else", "a warning"):
         console.line("train@a", line)
     console.end(Done("train@a", "ran", 3.0))
@@ -68,9 +68,9 @@ def test_on_a_terminal_a_bar_stands_below_the_lines(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    console = Console(2)
+    console = Console(dict.fromkeys(("train@a", "train@[b]"), ["changed"]))
     for stage in ("train@a", "train@[b]"):
-        console.begin(stage, ["changed"])
+        console.begin(stage)
     console.line("train@a", progress_lines("train@a")[0])
     shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue()).splitlines()[-2:]
     assert [line.split() for line in shown] == [

@@ -1,7 +1,8 @@
 """The flow `reproduce`: one reproduction as Prefect sees it, each stage a task run of its name.
 
-Prefect watches and may cancel; `pipelines.running.reproduction` does the work, with or without it. What comes out of
-a stage is kept whatever happens to the server meanwhile.
+Prefect decides: it begins the steps, by the limits that its page sets for their tags, tries again those that had bad
+luck, and may cancel. DVC alone says what is out of date, and Dask's workers do it. What comes out of a stage is kept
+whatever happens to the server meanwhile; a step that Prefect loses is done without it.
 """
 
 import json
@@ -10,34 +11,44 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import dask
 from prefect import Task, flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import Abort
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
+from prefect_dask import DaskTaskRunner
 
 from components.common.errors import InputError
 from pipelines.harness.flow import PARENT, answers
 from pipelines.running import experiments
+from pipelines.running.done import Done
 from pipelines.running.experiments import Request
 from pipelines.running.reproduction import Summary
-from pipelines.running.walk import Done
+from pipelines.running.walk import Order, attempt, report
 from pipelines.system import environment, processes
 from pipelines.system.progress import duration
 from pipelines.system.stopping import Stop, by_signals
 
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
 log = logging.getLogger(__name__)
 
 POLL = 2.0  # seconds between two looks whether Prefect has been told to cancel
+GRACE = 300.0  # seconds
+BAD_LUCK = "BadLuck"
+"""Name of the state of a step that another try may help."""
 
 summaries: list[Summary] = []
 """What the flow of this process made; kept here should Prefect lose it."""
@@ -50,7 +61,7 @@ def named() -> str:
     return f"reproduce {what} {datetime.now():%Y-%m-%d %H:%M:%S}"
 
 
-@flow(name="reproduce", flow_run_name=named, retries=0, persist_result=False)
+@flow(name="reproduce", flow_run_name=named, retries=0, persist_result=False, task_runner=DaskTaskRunner())
 def reproduce(
     preset: str | None = None,
     set: dict[str, Any] | None = None,  # what a person writes after --param
@@ -66,7 +77,7 @@ def reproduce(
         jobs: stages at once; by default as many as cores.
     """
     request = Request(preset, set or {}, tuple(only or ()), jobs)
-    return watched(lambda stop: experiments.run(request, around=as_task, stop=stop))
+    return watched(lambda stop: experiments.run(request, submit=by_prefect, stop=stop))
 
 
 def watched(work: Callable[[Stop], Summary]) -> "State[None]":
@@ -122,28 +133,56 @@ def from_console(run: "Callable[[], State[Any]]") -> Summary:
     return summaries[-1]
 
 
-def as_task(stage: str, run: Callable[[Mapping[str, str]], Done]) -> Done:
-    """Run a stage as a task run of its name; the stage's own flow run becomes a child of it."""
-    results: list[Done] = []
+def by_prefect(client: "Client", order: Order, before: "Sequence[Future[Any]]") -> "Future[Any]":
+    """Hand a step to Prefect: a task run of its name, which Prefect's task runner has Dask run.
 
-    def work() -> "State[None]":
-        context = TaskRunContext.get()
-        results.append(run({PARENT: str(context.task_run.id)} if context else {}))
-        return state_of(results[0])
+    Prefect decides whether it begins (limits of its tags: `dbdflow`, `gpu`, `network`, and what stands before its @),
+    and whether it is tried again.
+    """
+    step, need = order.step, order.step.need
+    group = step.name.partition(" ")[0].partition("@")[0]  # a sweep's stage goes on with its values
+    task: Any = Task(
+        in_task,
+        name=group,
+        task_run_name=step.name,
+        tags=["dbdflow", group, *(kind for kind in ("gpu", "network") if step.units.get(kind))],
+        retries=len(need.retries),
+        retry_delay_seconds=list(need.retries),
+        retry_condition_fn=is_bad_luck,
+        timeout_seconds=need.hours * 3600 + GRACE,  # the step ends itself, and says so, before that
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+    with dask.annotate(**order.how()):
+        future = task.submit(order, wait_for=[each.in_prefect for each in before])
+    future.wrapped_future.in_prefect = future
+    found: Future[Any] = future.wrapped_future
+    return found
 
-    group = stage.partition(" ")[0].partition("@")[0]  # a sweep's stage goes on with its values
-    task = Task(work, name=group, task_run_name=stage, retries=0, cache_policy=NO_CACHE, persist_result=False)
-    try:
-        task(return_state=True)
-    except Exception as error:
-        log.warning("%s: Prefect failed (%s: %s)", stage, type(error).__name__, error)
-    return results[0] if results else run({})
+
+def in_task(order: Order) -> "State[Any]":
+    """A step, on a worker, inside its task run; the stage's own flow run becomes a child of that."""
+    context = TaskRunContext.get()
+    assert context is not None
+    turn, turns = context.task_run.run_count, 1 + len(order.step.need.retries)
+    after = (0.0, f"turn {turn} of {turns}") if turn > 1 else None
+    done = attempt(order, after, {PARENT: str(context.task_run.id)})
+    if not done.again or turn == turns:
+        report(order, "end", asdict(done))
+    return state_of(done)
+
+
+def is_bad_luck(task: "Task[..., Any]", run: TaskRun, state: "State[Any]") -> bool:
+    """Whether a step that failed is worth another try."""
+    return state.name == BAD_LUCK
 
 
 def state_of(done: Done) -> "State[None]":
     """Prefect's word for how a stage ended."""
     if done.well:
         return Completed(message=done.status, name={"ran": "Completed"}.get(done.status, "Cached"))
+    if done.again:
+        return Failed(message=done.cause, name=BAD_LUCK)
     return (Cancelled if done.status == "interrupted" else Failed)(message=done.cause)
 
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 from prefect.runtime import flow_run
+from prefect_dask import DaskTaskRunner
 
-from pipelines.flows.reproduce import as_task, watched
+from pipelines.flows.reproduce import by_prefect, watched
 from pipelines.running.sweep import Sweep
 from pipelines.running.sweep_plan import axes_text
 from pipelines.system import environment
@@ -20,7 +21,7 @@ def named() -> str:
     return f"sweep {axes_text(flow_run.get_parameters()['axes'])} {datetime.now():%Y-%m-%d %H:%M:%S}"
 
 
-@flow(name="sweep", flow_run_name=named, retries=0, persist_result=False)
+@flow(name="sweep", flow_run_name=named, retries=0, persist_result=False, task_runner=DaskTaskRunner())
 def sweep(axes: dict[str, list[Any]], only: list[str] | None = None, jobs: int | None = None) -> "State[None]":
     """Reproduce every combination of values; what several have in common runs once.
 
@@ -29,4 +30,4 @@ def sweep(axes: dict[str, list[Any]], only: list[str] | None = None, jobs: int |
         only: stages to make, with what they depend on; by default all.
         jobs: stages at once; by default as many as cores.
     """
-    return watched(lambda stop: Sweep(environment.root(), axes, only or [], print).run(jobs, stop, as_task))
+    return watched(lambda stop: Sweep(environment.root(), axes, only or [], print).run(jobs, stop, by_prefect))

@@ -8,9 +8,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
+from prefect_dask import DaskTaskRunner
 
 from components.common.errors import InputError
-from pipelines.flows.reproduce import as_task, in_flow_run, table
+from pipelines.flows.reproduce import by_prefect, in_flow_run, table
 from pipelines.running.watching import Branch, Follower, Seen
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def named() -> str:
     return f"watch {asked.get('remote')}/{asked.get('branch')} {datetime.now():%Y-%m-%d %H:%M:%S}"
 
 
-@flow(name="watch", flow_run_name=named, retries=0, persist_result=False)
+@flow(name="watch", flow_run_name=named, retries=0, persist_result=False, task_runner=DaskTaskRunner())
 def watch(
     remote: str = "origin",
     branch: str = "main",
@@ -40,7 +41,7 @@ def watch(
         again: reproduce the commit though it was looked at before.
     """
     found = list[Seen]()
-    follower = Follower(Branch(remote, branch), tuple(only or ()), jobs, as_task, said)
+    follower = Follower(Branch(remote, branch), tuple(only or ()), jobs, by_prefect, said)
     with in_flow_run() as stop:
         try:
             for seen, summary in follower.follow(stop, again=again):

@@ -66,6 +66,11 @@ def left() -> dict[str, Cost]:
     return found
 
 
+def seconds() -> dict[str, float]:
+    """Stage -> how long it took when it last ran, seconds."""
+    return {stage: cost.seconds for stage, cost in left().items()}
+
+
 def read(path: Path) -> dict[str, Cost]:
     """What is written down; nothing where there is no file.
 

@@ -4,13 +4,12 @@ import atexit
 import logging
 import re
 import sys
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipelines.repo.costs import Costs, summed
-from pipelines.running.walk import Done
+from pipelines.running.done import Done
 from pipelines.system.progress import duration
 from pipelines.system.stopping import NOT_AT_HAND
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.system\.progress: (.*: (([\d.]+)/([\d.e+]+) .*))$")
-NEWS = re.compile(r"error|warning|tried again|interrupted|going on after", re.IGNORECASE)
+NEWS = re.compile(r"error|warning|tried again|interrupted|going on after|waits for", re.IGNORECASE)
 """Lines of a stage that are shown as they come; everything is in its log."""
 MARKS = {"ran": "done", "restored": "from the run cache", "unchanged": "up to date"}
 
@@ -38,42 +37,41 @@ def bars() -> "Progress":
 class Console:
     """Lines on standard output; on a terminal a bar for each stage that runs, below them."""
 
-    def __init__(self, total: int) -> None:
-        self.total, self.ended = total, 0
+    def __init__(self, why: Mapping[str, Sequence[str]], total: int | None = None) -> None:
+        """`why`: the stages that may run, and the reasons; `total`: how many of them will, if not all."""
+        self.why, self.ended, self.total = why, 0, len(why) if total is None else total
         self.terminal = sys.stdout.isatty()
         self.bars = bars() if self.terminal else None
         self.running: dict[str, TaskID] = {}
         self.gaps: dict[str, str] = {}
         self.said: set[str] = set()
-        self._lock = threading.Lock()
 
-    def begin(self, stage: str, why: Sequence[str]) -> None:
-        with self._lock:
-            if self.bars:
-                self.running[stage] = self.bars.add_task(stage, total=None, note="")
-            self._say(f"{stage}: begins ({brief(why)})")
+    def begin(self, stage: str) -> None:
+        if self.bars:
+            self.running[stage] = self.bars.add_task(stage, total=None, note="")
+        self._say(f"{stage}: begins ({brief(self.why[stage])})")
 
     def line(self, stage: str, line: str) -> None:
         """A stage printed a line."""
-        with self._lock:
-            if found := PROGRESS.match(line):
-                if self.bars and stage in self.running:
-                    done, total = float(found[3]), float(found[4])
-                    self.bars.update(self.running[stage], completed=done, total=total, note=found[2])
-                self._say(None if self.bars else found[1])
-            elif line.startswith(NOT_AT_HAND):
-                self.gaps[stage] = line
-            elif NEWS.search(line):
-                self._say(f"{stage}: {line}")
+        if found := PROGRESS.match(line):
+            if self.bars and stage in self.running:
+                done, total = float(found[3]), float(found[4])
+                self.bars.update(self.running[stage], completed=done, total=total, note=found[2])
+            self._say(None if self.bars else found[1])
+        elif line.startswith(NOT_AT_HAND):
+            self.gaps[stage] = line
+        elif NEWS.search(line):
+            self._say(f"{stage}: {line}")
 
     def end(self, done: Done, how: str | None = None) -> None:
-        """A stage ended; `how`, in words, if there is more to say than its status does."""
-        with self._lock:
-            if self.bars and done.stage in self.running:
-                self.bars.remove_task(self.running.pop(done.stage))
-            self.ended += 1
-            how = how or self._gap(done.stage) or MARKS.get(done.status, f"{done.status.upper()}: {done.cause}")
-            self._say(f"{done.stage}: {how} after {duration(done.seconds)} [{self.ended}/{self.total}]")
+        """A stage ended; `how`, in words, if there is more to say than its status does. What did not begin: no word."""
+        if done.status == "skipped":
+            return
+        if self.bars and done.stage in self.running:
+            self.bars.remove_task(self.running.pop(done.stage))
+        self.ended += 1
+        how = how or self._gap(done.stage) or MARKS.get(done.status, f"{done.status.upper()}: {done.cause}")
+        self._say(f"{done.stage}: {how} after {duration(done.seconds)} [{self.ended}/{self.total}]")
 
     def _gap(self, stage: str) -> str:
         """What a stage lacked, in full the first time; empty if nothing."""
@@ -83,8 +81,7 @@ class Console:
         return NOT_AT_HAND.rstrip(": ") if again and gap else gap
 
     def say(self, line: str) -> None:
-        with self._lock:
-            self._say(line)
+        self._say(line)
 
     def _say(self, line: str | None) -> None:
         """Write a line, and the bars anew; a terminal or a worker that has gone is no reason to stop."""

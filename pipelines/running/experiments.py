@@ -17,7 +17,8 @@ from components.common.errors import InputError
 from components.common.yaml_files import dump_yaml, parse_yaml, read_commented
 from pipelines.repo.clone import Clone, Say, changed_files, share_inboxes
 from pipelines.repo.revisions import git
-from pipelines.running.reproduction import Around, Summary, plainly, plan_lines, reproduce
+from pipelines.running.reproduction import Summary, plan_lines, reproduce
+from pipelines.running.walk import Submit, plainly
 from pipelines.system import environment
 from pipelines.system.stopping import Stop
 
@@ -36,7 +37,7 @@ class Request:
         return bool(self.preset or self.values)
 
 
-def run(request: Request, *, around: Around = plainly, stop: Stop | None = None, say: Say = print) -> Summary:
+def run(request: Request, *, submit: Submit = plainly, stop: Stop | None = None, say: Say = print) -> Summary:
     """Reproduce what was asked for.
 
     Raises:
@@ -44,10 +45,10 @@ def run(request: Request, *, around: Around = plainly, stop: Stop | None = None,
     """
     root = environment.root()
     if not request.experiment:
-        return reproduce(root, only=request.only, jobs=request.jobs, say=say, around=around, stop=stop)
+        return reproduce(root, only=request.only, jobs=request.jobs, say=say, submit=submit, stop=stop)
     clone = of_request(root, request)
     clone.make(say)
-    summary = reproduce(clone.folder, only=request.only, jobs=request.jobs, say=say, around=around, stop=stop)
+    summary = reproduce(clone.folder, only=request.only, jobs=request.jobs, say=say, submit=submit, stop=stop)
     share_inboxes(clone.folder, root)  # what was fetched on the way is the workspace's too
     if summary.status == "FINISHED":
         clone.save()

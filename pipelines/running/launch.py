@@ -1,4 +1,4 @@
-"""One stage of the walk as a process: `dvc --wait-for-lock repro -s STAGE`, and what its end means."""
+"""One stage as a process: `dvc --wait-for-lock repro -s STAGE`, and what its end means."""
 
 import re
 import signal
@@ -6,14 +6,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.running.resources import Lease, Need
-from pipelines.running.walk import Done, Status
-from pipelines.system import processes
+import psutil
+
+from pipelines.repo import recovery
+from pipelines.running.done import Done, Status
+from pipelines.running.walk import Tell
+from pipelines.system import environment, processes
 from pipelines.system.progress import duration
 from pipelines.system.stopping import TRY_AGAIN, Stop
 
@@ -23,9 +26,6 @@ ENDED = re.compile(r"^ERROR: failed to reproduce .*exited with (-?\d+)\s*$", re.
 FAILED = re.compile(r"^ERROR: (failed to reproduce .*)$", re.MULTILINE)
 BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 BAD_INPUT = re.compile(r"^error: (.+)$", re.MULTILINE)
-
-Tell = Callable[[str, str], None]
-"""Takes a stage and a line that it printed."""
 
 
 @dataclass(frozen=True)
@@ -52,90 +52,90 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Launcher:
-    """Runs stages of one checkout.
+class StageRun:
+    """Runs one stage of a checkout, on the machine where it is called.
 
     Attributes:
         root: the checkout.
-        logs: folder; each stage's output goes to `<stage>.log`.
-        stop: set: what runs is ended.
-        environment: of every stage's process.
-        tell: gets every line.
+        stage: as dvc.yaml names it.
+        name: as the walk names it.
+        log: file that gets all that it prints.
+        hours: after which it is ended.
+        environment: of its process, besides the worker's.
         options: of `dvc repro`, before the stage.
     """
 
     root: Path
-    logs: Path
-    stop: Stop
-    environment: Mapping[str, str]
-    tell: Tell
+    stage: str
+    name: str
+    log: Path
+    hours: float
+    environment: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
 
-    def log(self, stage: str) -> Path:
-        return self.logs / f"{stage}.log"
-
-    def run(self, stage: str, need: Need, lease: Lease, extra: Mapping[str, str]) -> Done:
-        """Run a stage to its end, again where that may help."""
-        begun = time.monotonic()
-        busy, again = list(BUSY_RETRIES), list(need.retries)
+    def __call__(self, given: Mapping[str, str], tell: Tell, stop: Stop) -> Done:
+        """Run it to its end, again while others hold its paths."""
+        own = {"DBDFLOW_REPRODUCTION": str(processes.Owner.of(psutil.Process())), "PYTHONUNBUFFERED": "1"}
+        variables = {**environment.for_children(), **own, **self.environment, **given}
+        begun, busy = time.monotonic(), list(BUSY_RETRIES)
         while True:
-            ended = self._once(stage, need, {**self.environment, **lease.environment(), **extra})
-            waits = again if ended.stage_code == TRY_AGAIN else busy if BUSY.search(ended.text) else []
-            if ended.code == 0 or ended.stopped or not waits:
-                return self._done(stage, need, ended, time.monotonic() - begun)
-            seconds = waits.pop(0)
-            self.tell(stage, f"tried again in {duration(seconds)}: {cause(ended)}")
-            self.stop.wait(seconds)
+            ended = self._once(variables, tell, stop)
+            if ended.code == 0 or ended.stopped or not busy or not BUSY.search(ended.text):
+                done = self._done(ended, time.monotonic() - begun)
+                if done.well:
+                    recovery.keep_lock_file(self.root)
+                return done
+            seconds = busy.pop(0)
+            tell(f"tried again in {duration(seconds)}: {cause(ended)}")
+            stop.wait(seconds)
 
-    def _once(self, stage: str, need: Need, environment: dict[str, str]) -> Ended:
+    def _once(self, variables: dict[str, str], tell: Tell, stop: Stop) -> Ended:
         """Run DVC on a stage; SIGTERM to both, then SIGKILL, when stopped or out of time."""
-        if self.stop.is_set():
+        if stop.is_set():
             return Ended(None, "", stopped=True)
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-s", *self.options, stage]
         process = processes.start_tied(
-            command,
+            [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-s", *self.options, self.stage],
             cwd=self.root,
-            env=environment,
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
         lines: list[str] = []
-        reader = threading.Thread(target=copy_context().run, args=(self._read, stage, process, lines), daemon=True)
+        reader = threading.Thread(target=copy_context().run, args=(self._read, process, lines, tell), daemon=True)
         reader.start()
-        deadline = time.monotonic() + need.hours * 3600
-        while process.poll() is None and not self.stop.wait(POLL) and time.monotonic() < deadline:
+        deadline = time.monotonic() + self.hours * 3600
+        while process.poll() is None and not stop.wait(POLL) and time.monotonic() < deadline:
             pass
         running = process.poll() is None
         processes.end_below(process)  # DVC killed from outside leaves its stage to us
         reader.join(timeout=5)
-        late = running and not self.stop.is_set()
+        late = running and not stop.is_set()
         return Ended(None if late else process.returncode, "".join(lines), stopped=running and not late)
 
-    def _read(self, stage: str, process: "subprocess.Popen[bytes]", lines: list[str]) -> None:
+    def _read(self, process: "subprocess.Popen[bytes]", lines: list[str], tell: Tell) -> None:
         assert process.stdout is not None
-        with process.stdout, self.log(stage).open("ab") as log:
+        with process.stdout, self.log.open("ab") as log:
             for raw in process.stdout:
                 log.write(raw)
                 log.flush()
                 line = raw.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2]
                 lines.append(f"{line}\n")
-                self.tell(stage, line)
+                tell(line)
 
-    def _done(self, stage: str, need: Need, ended: Ended, seconds: float) -> Done:
+    def _done(self, ended: Ended, seconds: float) -> Done:
         if ended.stopped and ended.code != 0:
-            return Done(stage, "interrupted", seconds, "stopped; it goes on from its last checkpoint")
+            return Done(self.name, "interrupted", seconds, "stopped; it goes on from its last checkpoint")
         if ended.code == 0:
-            return Done(stage, verdict(ended.text), seconds)
+            return Done(self.name, verdict(ended.text), seconds)
         if ended.code is None:
-            limit = f"it took longer than {need.hours:g} h (`hours` in pipelines/running/resources.yaml)"
-            return Done(
-                stage, "failed", seconds, f"{limit} and was ended; started again it goes on from its checkpoint"
-            )
+            limit = f"it took longer than {self.hours:g} h (`hours` in pipelines/running/resources.yaml)"
+            why = f"{limit} and was ended; started again it goes on from its checkpoint"
+            return Done(self.name, "failed", seconds, why)
         if ended.signal is not None:
             name = signal.Signals(ended.signal).name
-            return Done(stage, "interrupted", seconds, f"killed from outside ({name})", stops=True)
-        return Done(stage, "failed", seconds, cause(ended))
+            return Done(self.name, "interrupted", seconds, f"killed from outside ({name})", stops=True)
+        return Done(self.name, "failed", seconds, cause(ended), again=ended.stage_code == TRY_AGAIN)
 
 
 def verdict(text: str) -> Status:

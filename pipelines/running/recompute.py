@@ -20,16 +20,18 @@ from pipelines.repo.clone import Clone, cache_of, changed_files
 from pipelines.repo.fingerprint import load, overlap
 from pipelines.repo.outputs import Output, Outputs, md5, recorded
 from pipelines.repo.revisions import git
+from pipelines.running import engine
 from pipelines.running.console import Console
-from pipelines.running.launch import Launcher
+from pipelines.running.done import Done
+from pipelines.running.engine import Engine
+from pipelines.running.launch import StageRun
 from pipelines.running.numbers import SAME, Apart, apart
 from pipelines.running.reproduction import child_environment, new_logs
-from pipelines.running.resources import Lease, Slots, read_needs, stage_need
-from pipelines.running.walk import Done
+from pipelines.running.resources import Limits, read_needs, stage_need
+from pipelines.running.walk import Step, Walk
 from pipelines.system import environment, locks
 from pipelines.system.stopping import Stop
 
-POLL = 0.2  # seconds between two looks for slots that a reproduction holds
 OPTIONS = ("--force", "--no-commit", "--no-run-cache")
 
 Kind = Literal["same bytes", "same numbers", "different", "failed", "not checked"]
@@ -74,8 +76,8 @@ def recompute(root: Path, asked: Asked, stop: Stop) -> Iterator[Verdict]:
     if asked.sample is not None:
         random.Random(asked.seed).shuffle(stages)
     wanted = min(asked.sample or len(stages), len(stages))
-    console, left = Console(wanted), wanted
-    with alone() as folder:
+    console, left = Console({stage: ["computed again"] for stage in stages}, wanted), wanted
+    with alone() as folder, engine.started(1) as started:
         clone = Clone(
             root,
             folder / "clone",
@@ -87,7 +89,7 @@ def recompute(root: Path, asked: Asked, stop: Stop) -> Iterator[Verdict]:
         )
         clone.make(lambda line: None)
         console.say(f"{wanted} of {len(stages)} stages are computed again in {clone.folder}; nothing else is touched")
-        bench = Bench(clone, console, stop, asked.tolerance)
+        bench = Bench(clone, started, console, stop, asked.tolerance)
         for stage in stages:
             if left == 0 or stop.is_set():
                 return
@@ -113,31 +115,40 @@ def alone() -> Iterator[Path]:
 class Bench:
     """The clone, and what its stages share."""
 
-    def __init__(self, clone: Clone, console: Console, stop: Stop, tolerance: float) -> None:
-        self.root, self.console, self.stop, self.tolerance = clone.folder, console, stop, tolerance
+    def __init__(self, clone: Clone, started: Engine, console: Console, stop: Stop, tolerance: float) -> None:
+        self.root, self.engine, self.console, self.stop, self.tolerance = (
+            clone.folder,
+            started,
+            console,
+            stop,
+            tolerance,
+        )
         self.lock = (clone.folder / "dvc.lock").read_bytes()
         self.recorded = Outputs(recorded(clone.folder), cache_of(clone.root))
-        self.needs = read_needs()
-        self.slots = Slots.of(clone.folder)
-        given = {name: value for name, value in child_environment(console.terminal).items() if name not in REPORTING}
-        given |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_MLFLOW": "off"}
-        self.launcher = Launcher(clone.folder, new_logs("verify"), stop, given, console.line, OPTIONS)
+        self.needs, self.limits, self.logs = read_needs(), Limits.of(clone.folder), new_logs("verify")
+        self.variables = {**child_environment(console.terminal), **dict.fromkeys(SERVERS, "")}
+        self.variables |= {"DVC_ROOT": str(clone.folder), "DBDFLOW_MLFLOW": "off"}
 
     def check(self, stage: str) -> Verdict | None:
         """Compute one stage again; None when stopped."""
         if why := self._prepare(stage):
             self.console.say(f"{stage}: not checked ({why})")
             return Verdict(stage, "not checked", why)
-        self.console.begin(stage, ["computed again"])
-        begun = time.monotonic()
-        done = self._run(stage)
-        if done is None or self.stop.is_set():
+        begun, log = time.monotonic(), self.logs / f"{stage}.log"
+        done = self._run(stage, log)
+        if self.stop.is_set():
             return None
-        log = self.launcher.log(stage)
         verdict = self._compare(stage) if done.well else Verdict(stage, "failed", f"{done.cause}; log: {log}")
         self.console.end(Done(stage, done.status, time.monotonic() - begun), str(verdict))
         self._clear(stage)
         return verdict
+
+    def _run(self, stage: str, log: Path) -> Done:
+        need = stage_need(stage, self.needs)
+        work = StageRun(self.root, stage, stage, log, need.hours, self.variables, OPTIONS)
+        step = Step(stage, work, need, self.limits.units(need, self.engine.machine), frozenset())
+        watcher = Beginning(self.console)
+        return Walk(self.engine.client, [step], seconds={}, watcher=watcher, stop=self.stop).go()[stage]
 
     def _prepare(self, stage: str) -> str | None:
         """Put the stage's inputs in place as they are recorded; what keeps it from being checked."""
@@ -160,17 +171,6 @@ class Bench:
             return str(error).replace("\n", " ").strip()
         entries = [each for found in status.values() for each in found if set(each) != {"changed outs"}]
         return f"out of date: {', '.join(dag.reasons(entries, entry, self.root))}" if entries else None
-
-    def _run(self, stage: str) -> Done | None:
-        need = stage_need(stage, self.needs)
-        lease: Lease | None = None
-        while (lease := self.slots.take(need)) is None:
-            if self.stop.wait(POLL):
-                return None
-        try:
-            return self.launcher.run(stage, need, lease, {})
-        finally:
-            lease.release()
 
     def _compare(self, stage: str) -> Verdict:
         now = {out.path: out.oid for out in recorded(self.root)}
@@ -211,5 +211,21 @@ class Bench:
         (self.root / "dvc.lock").write_bytes(self.lock)
 
 
-REPORTING = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID")
+SERVERS = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID")
 """What tells a stage of servers; one that is only checked reports to none."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Shows a stage's beginning and lines; its end is shown once its outputs are compared."""
+
+    console: Console
+
+    def begin(self, step: str) -> None:
+        self.console.begin(step)
+
+    def line(self, step: str, line: str) -> None:
+        self.console.line(step, line)
+
+    def end(self, done: Done) -> None:
+        """Nothing yet."""

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import psutil
-
 from pipelines.repo import costs, dag, recovery
 from pipelines.repo.dag import Dag
 from pipelines.repo.params_check import check_params
+from pipelines.running import engine
 from pipelines.running.console import Console, plan
-from pipelines.running.launch import Launcher
-from pipelines.running.resources import Lease, Slots, read_needs, stage_need
-from pipelines.running.walk import Done, Status, Walk
-from pipelines.system import environment, processes
+from pipelines.running.done import Done, Status
+from pipelines.running.launch import StageRun
+from pipelines.running.resources import Limits, read_needs, stage_need
+from pipelines.running.walk import Step, Submit, Walk, plainly
+from pipelines.system import environment
 from pipelines.system.progress import duration
 from pipelines.system.stopping import Stop
 
@@ -35,13 +35,6 @@ WORDS: dict[Status, str] = {
     "interrupted": "interrupted",
     "skipped": "not begun",
 }
-
-Around = Callable[[str, Callable[[Mapping[str, str]], Done]], Done]
-"""Calls what runs a stage (given more environment for it), and may watch."""
-
-
-def plainly(stage: str, run: Callable[[Mapping[str, str]], Done]) -> Done:
-    return run({})
 
 
 @dataclass(frozen=True)
@@ -117,7 +110,7 @@ def reproduce(
     only: Sequence[str] = (),
     jobs: int | None = None,
     say: Callable[[str], None] = print,
-    around: Around = plainly,
+    submit: Submit = plainly,
     stop: Stop | None = None,
     look: Look = look,
 ) -> Summary:
@@ -133,59 +126,32 @@ def reproduce(
         if not found.to_do():
             return Summary({}, len(found.upstream), time.monotonic() - begun, None, stop)
         logs = new_logs()
-        run = Running(root, found, logs, stop, around)
         try:
-            done = run.walk(jobs)
+            done = walk(root, found, logs, jobs, stop=stop, submit=submit)
         finally:
             recovery.repair(root, say)
         costs.keep(root, [stage for stage, each in done.items() if each.status == "ran"])
         return Summary(done, len(found.upstream), time.monotonic() - begun, logs, stop)
 
 
-class Running:
-    """What the stages of one reproduction share."""
-
-    def __init__(self, root: Path, found: Dag, logs: Path, stop: Stop, around: Around) -> None:
-        self.root, self.stop, self.around = root, stop, around
-        self.to_do = found.to_do()
-        self.upstream = {stage: found.upstream[stage] for stage in self.to_do}
-        needs = read_needs()
-        self.needs = {stage: stage_need(stage, needs) for stage in self.to_do}
-        self.slots = Slots.of(root)
-        self.console = Console(len(self.to_do))
-        self.launcher = Launcher(root, logs, stop, child_environment(self.console.terminal), self.console.line)
-
-    def walk(self, jobs: int | None) -> dict[str, Done]:
-        """Run all, at most `jobs` at once (by default as many as cores)."""
-        machine = self.slots.machine
-        self.console.say(f"{len(self.to_do)} stages out of date; {machine}; logs in {self.launcher.logs}")
-        return Walk(
-            upstream=self.upstream,
-            seconds={stage: cost.seconds for stage, cost in costs.left().items()},
-            run=self.one,
-            take=lambda stage: self.slots.take(self.needs[stage]),
-            jobs=jobs or machine.cores,
-            stop=self.stop,
-        ).go()
-
-    def one(self, stage: str, lease: Lease) -> Done:
-        """Run one stage and tell of it."""
-        self.console.begin(stage, self.to_do[stage])
-        done = self.around(stage, lambda extra: self.launcher.run(stage, self.needs[stage], lease, extra))
-        if done.well:
-            recovery.keep_lock_file(self.root)
-        self.console.end(done)
-        return done
+def walk(root: Path, found: Dag, logs: Path, jobs: int | None, *, stop: Stop, submit: Submit) -> dict[str, Done]:
+    """Run all that is out of date."""
+    why, needs, limits = found.to_do(), read_needs(), Limits.of(root)
+    console = Console(why)
+    with engine.started(jobs) as started:
+        console.say(f"{len(why)} stages out of date; {started.words}; logs in {logs}")
+        steps = []
+        for stage in why:
+            need = stage_need(stage, needs)
+            work = StageRun(root, stage, stage, logs / f"{stage}.log", need.hours, child_environment(console.terminal))
+            steps.append(Step(stage, work, need, limits.units(need, started.machine), found.upstream[stage]))
+        seconds = costs.seconds()
+        return Walk(started.client, steps, seconds=seconds, watcher=console, stop=stop, submit=submit).go()
 
 
 def child_environment(terminal: bool) -> dict[str, str]:
-    """What every stage's process gets: whose reproduction it is, whose state."""
-    return environment.for_children() | {
-        "DVC_ROOT": str(environment.root()),
-        "DBDFLOW_REPRODUCTION": str(processes.Owner.of(psutil.Process())),
-        "DBDFLOW_PROGRESS_SECONDS": "1" if terminal else "30",
-        "PYTHONUNBUFFERED": "1",
-    }
+    """What every stage's process is told: whose state it uses, how often it says how far it is."""
+    return {"DVC_ROOT": str(environment.root()), "DBDFLOW_PROGRESS_SECONDS": "1" if terminal else "30"}
 
 
 def new_logs(kind: str = "reproduce") -> Path:

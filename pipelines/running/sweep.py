@@ -7,13 +7,14 @@ Killed, the same sweep goes on where it was.
 
 import json
 import shutil
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from components.common.storage import atomic_dir, write_whole
 from components.common.yaml_files import dump_yaml
@@ -22,15 +23,20 @@ from pipelines.repo.clone import Say, share_inboxes
 from pipelines.repo.fingerprint import digest, load
 from pipelines.repo.lock_file import LOCK, recorded_stages
 from pipelines.repo.revisions import dvc
+from pipelines.running import engine
 from pipelines.running.console import Console
-from pipelines.running.launch import Launcher
-from pipelines.running.reproduction import Around, Summary, child_environment, look, new_logs, plainly
-from pipelines.running.resources import Lease, Slots, read_needs, stage_need
+from pipelines.running.done import Done
+from pipelines.running.launch import StageRun
+from pipelines.running.reproduction import Summary, child_environment, look, new_logs
+from pipelines.running.resources import Limits, Machine, Need, read_needs, stage_need
 from pipelines.running.sweep_plan import Axes, Node, Plan, Point, assignments, axes_text, plan, points_of
 from pipelines.running.sweep_report import report_over_seeds
-from pipelines.running.walk import Done, Walk
+from pipelines.running.walk import Step, Submit, Tell, Walk, plainly
 from pipelines.system import environment
 from pipelines.system.stopping import Stop
+
+Brings = Mapping[str, Path]
+"""Stage -> the checkout that made it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Sweep:
         lines = [f"  {name}" + f" (once for {count} points)" * (count > 1) for name, count in points.items()]
         return [f"{len(self.points)} points, {len(self.waiting)} to do: {counted(found)}", *lines]
 
-    def run(self, jobs: int | None, stop: Stop, around: Around = plainly) -> Summary:
+    def run(self, jobs: int | None, stop: Stop, submit: Submit = plainly) -> Summary:
         """Make what is not made, keep the results and save an experiment a point.
 
         Raises:
@@ -100,13 +106,13 @@ class Sweep:
             for point in self.waiting:
                 point.clone.make(self.say)
                 recovery.repair(point.clone.folder, self.say)
-            running = Running(self, jobs, stop, around)
+            running = Running(self, jobs, stop, submit)
             done = running.walk()
             for number, point in enumerate(self.waiting):
                 recovery.repair(point.clone.folder, self.say)
                 costs.keep(point.clone.folder, running.ran(number, done))
                 if not stop.is_set() and running.complete(number, done):
-                    running.bring(number, running.graphs[number].upstream)
+                    running.bring_all(number)
                     self.keep(point)
             if self.is_done():
                 self.finish()
@@ -153,74 +159,71 @@ def scores_of(stages: Mapping[str, Any]) -> list[Path]:
 class Running:
     """The walk of one sweep over the points that are not done."""
 
-    def __init__(self, sweep: Sweep, jobs: int | None, stop: Stop, around: Around) -> None:
-        self.points, self.stop, self.around, self.jobs = sweep.waiting, stop, around, jobs
+    def __init__(self, sweep: Sweep, jobs: int | None, stop: Stop, submit: Submit) -> None:
+        self.sweep, self.points, self.stop, self.submit, self.jobs = sweep, sweep.waiting, stop, submit, jobs
         self.graphs = [look(point.clone.folder, sweep.only) for point in self.points]
         self.plan = plan(self.points, self.graphs)
-        needs = read_needs()
-        self.needs = {name: stage_need(node.stage, needs) for name, node in self.plan.nodes.items()}
-        self.slots = Slots.of(sweep.root)
         self.logs = new_logs()
-        self.console = Console(len(self.plan.why))
-        self.launchers = [self._launcher(point, sweep) for point in self.points]
-        self.locks = [threading.Lock() for _ in self.points]
-        self.has: list[set[str]] = [set() for _ in self.points]
+        self.console = Console(self.plan.why)
+        self.variables = [self._variables(point) for point in self.points]
 
-    def _launcher(self, point: Point, sweep: Sweep) -> Launcher:
-        logs = self.logs / point.clone.name
-        logs.mkdir()
-        part = {"name": sweep.name, "axes": axes_text(sweep.axes), "point": point.clone.name, "values": point.title}
-        variables = child_environment(self.console.terminal) | {"DBDFLOW_SWEEP": json.dumps(part)}  # for MLflow
-        return Launcher(point.clone.folder, logs, self.stop, variables, self.console.line)
+    def _variables(self, point: Point) -> dict[str, str]:
+        (self.logs / point.clone.name).mkdir()
+        part = {
+            "name": self.sweep.name,
+            "axes": axes_text(self.sweep.axes),
+            "point": point.clone.name,
+            "values": point.title,
+        }
+        return child_environment(self.console.terminal) | {"DBDFLOW_SWEEP": json.dumps(part)}  # for MLflow
 
     def walk(self) -> dict[str, Done]:
         """Run every node that is out of date."""
-        to_do, nodes, machine = self.plan.why, self.plan.nodes, self.slots.machine
-        self.console.say(f"{len(self.points)} points: {counted(self.plan)}; {machine}; logs in {self.logs}")
-        seconds = {stage: cost.seconds for stage, cost in costs.left().items()}
-        return Walk(
-            upstream={name: self.plan.upstream[name] for name in to_do},
-            seconds={name: seconds[node.stage] for name, node in nodes.items() if node.stage in seconds},
-            run=self.one,
-            take=lambda name: self.slots.take(self.needs[name]),
-            jobs=self.jobs or machine.cores,
-            stop=self.stop,
-        ).go()
+        seconds, nodes = costs.seconds(), self.plan.nodes
+        with engine.started(self.jobs) as started:
+            self.console.say(f"{len(self.points)} points: {counted(self.plan)}; {started.words}; logs in {self.logs}")
+            return Walk(
+                started.client,
+                self.steps(started.machine),
+                seconds={name: seconds[node.stage] for name, node in nodes.items() if node.stage in seconds},
+                watcher=self.console,
+                stop=self.stop,
+                submit=self.submit,
+            ).go()
 
-    def one(self, name: str, lease: Lease) -> Done:
-        """Run one node in its owner's clone, once what it needs has been brought there."""
+    def steps(self, machine: Machine) -> list[Step]:
+        """A step a node."""
+        needs, limits = read_needs(), Limits.of(self.sweep.root)
+        found = []
+        for name in self.plan.why:
+            node = self.plan.nodes[name]
+            need = stage_need(node.stage, needs)
+            stages = self.graphs[node.owner].ancestors([node.stage]) - {node.stage}
+            work = NodeRun(self.run_of(name, need), self.brings(node.owner, stages))
+            found.append(Step(name, work, need, limits.units(need, machine), self.plan.upstream[name]))
+        return found
+
+    def run_of(self, name: str, need: Need) -> StageRun:
+        """A node as a stage of its owner's clone."""
         node = self.plan.nodes[name]
-        self.console.begin(name, self.plan.why[name])
-        self.bring(node.owner, self.graphs[node.owner].ancestors([node.stage]) - {node.stage})
-        launcher, need = self.launchers[node.owner], self.needs[name]
-        done = self.around(name, lambda extra: launcher.run(node.stage, need, lease, extra))
-        if done.well:
-            recovery.keep_lock_file(launcher.root)
-        self.console.end(replace(done, stage=name))
-        return replace(done, stage=name)
+        folder, log = self.points[node.owner].clone.folder, self.log(node)
+        return StageRun(folder, node.stage, name, log, need.hours, self.variables[node.owner])
 
-    def bring(self, point: int, stages: Iterable[str]) -> None:
-        """Give a point's clone the entries and outputs of stages that other points own."""
-        folder = self.points[point].clone.folder
-        with self.locks[point]:
-            entries = {}
-            for stage in sorted(set(stages) - self.has[point]):
-                node = self.plan.nodes[self.plan.of[point, stage]]
-                if node.owner != point:
-                    entries[stage] = self.entry(node)
-            if entries:
-                add_entries(folder, entries)
-                dvc(folder, "--wait-for-lock", "checkout", "--quiet", "--force", *entries)
-            self.has[point] |= set(stages)
+    def brings(self, point: int, stages: Iterable[str]) -> Brings:
+        """The stages of a point that other points own, with their clones."""
+        nodes = {stage: self.plan.nodes[self.plan.of[point, stage]] for stage in sorted(stages)}
+        return {stage: self.points[node.owner].clone.folder for stage, node in nodes.items() if node.owner != point}
 
-    def entry(self, node: Node) -> Any:  # noqa: ANN401 (YAML)
-        """What the owner's `dvc.lock` says of a node that is done."""
-        with recovery.dvc_lock(self.points[node.owner].clone.folder):
-            return load(self.points[node.owner].clone.folder / "dvc.lock")["stages"][node.stage]
+    def bring_all(self, point: int) -> None:
+        """Give a point's clone all that other points own."""
+        bring(self.points[point].clone.folder, self.brings(point, self.graphs[point].upstream))
+
+    def log(self, node: Node) -> Path:
+        return self.logs / self.points[node.owner].clone.name / f"{node.stage}.log"
 
     def paths(self) -> dict[str, Path]:
         """Where each node's log is."""
-        return {name: self.launchers[node.owner].log(node.stage) for name, node in self.plan.nodes.items()}
+        return {name: self.log(node) for name, node in self.plan.nodes.items()}
 
     def ran(self, point: int, done: Mapping[str, Done]) -> list[str]:
         """The stages that ran in a point's clone."""
@@ -237,6 +240,34 @@ def counted(found: Plan) -> str:
     """How many stages run, and how many that saves."""
     alone = sum(len(found.nodes[name].points) for name in found.why)
     return f"{len(found.why)} stages out of date, {alone} if nothing were shared"
+
+
+@dataclass(frozen=True)
+class NodeRun:
+    """Runs a stage once what it needs of other checkouts has been brought to its own."""
+
+    stage: StageRun
+    brings: Brings
+
+    def __call__(self, given: Mapping[str, str], tell: Tell, stop: Stop) -> Done:
+        bring(self.stage.root, self.brings)
+        return self.stage(given, tell, stop)
+
+
+def bring(folder: Path, brings: Brings) -> None:
+    """Give a checkout the entries and outputs of stages that others made, as far as its `dvc.lock` lacks them."""
+    with FileLock(folder / ".dvc" / "tmp" / "bring.lock"):
+        has = recorded_stages(folder)
+        made = {stage: entry_of(other, stage) for stage, other in brings.items()}
+        if entries := {stage: entry for stage, entry in made.items() if has.get(stage) != entry}:
+            add_entries(folder, entries)
+            dvc(folder, "--wait-for-lock", "checkout", "--quiet", "--force", *entries)
+
+
+def entry_of(folder: Path, stage: str) -> Any:  # noqa: ANN401 (YAML)
+    """What a checkout's `dvc.lock` says of a stage that is done."""
+    with recovery.dvc_lock(folder):
+        return load(folder / LOCK)["stages"][stage]
 
 
 def add_entries(folder: Path, entries: Mapping[str, Any]) -> None:

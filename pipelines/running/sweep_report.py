@@ -14,6 +14,7 @@ from components.common.errors import InputError
 from pipelines.repo.clone import Clone
 from pipelines.repo.fingerprint import load
 from pipelines.running.reproduction import child_environment
+from pipelines.system import environment
 
 
 def report_over_seeds(
@@ -46,9 +47,9 @@ def report_over_seeds(
     words[words.index("--out") + 1] = str(out)
     title = f"{out.name} over {len(seeds)} seeds"
     point = json.dumps({**part, "point": title, "values": title})
-    environment = child_environment(terminal=False) | {"DBDFLOW_SWEEP": point}
+    variables = environment.for_children() | child_environment(terminal=False) | {"DBDFLOW_SWEEP": point}
     command = [sys.executable, *words[1:]]
-    done = subprocess.run(command, cwd=first.folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=first.folder, env=variables, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
         raise InputError(f"{out}: the report over seeds was not made ({last}); run the same sweep again")

@@ -19,7 +19,8 @@ from components.common.errors import InputError
 from pipelines.repo.clone import Clone, Say, share_inboxes
 from pipelines.repo.recovery import copy_whole
 from pipelines.repo.revisions import git
-from pipelines.running.reproduction import Around, Summary, look, plainly, reproduce
+from pipelines.running.reproduction import Summary, look, reproduce
+from pipelines.running.walk import Submit, plainly
 from pipelines.system import environment, locks
 from pipelines.system.stopping import Stop
 
@@ -102,7 +103,7 @@ class Follower:
     branch: Branch
     only: tuple[str, ...] = ()
     jobs: int | None = None
-    around: Around = plainly
+    submit: Submit = plainly
     say: Say = print
 
     def follow(self, stop: Stop, *, again: bool = False) -> Iterator[tuple[Seen, Summary | None]]:
@@ -155,7 +156,7 @@ class Follower:
         return Seen(commit, subject, status, message, experiment, time.strftime("%Y-%m-%dT%H:%M:%S")), summary
 
     def _reproduce(self, clone: Clone, stop: Stop) -> Summary:
-        summary = reproduce(clone.folder, only=self.only, jobs=self.jobs, say=self.say, around=self.around, stop=stop)
+        summary = reproduce(clone.folder, only=self.only, jobs=self.jobs, say=self.say, submit=self.submit, stop=stop)
         share_inboxes(clone.folder, clone.root)
         return summary
 

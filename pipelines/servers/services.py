@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from components.common.errors import InputError
+from pipelines.running.engine import variables
 from pipelines.system import environment, processes
 from pipelines.system.probe import TIMEOUT, answers
 from pipelines.tracking.client import EXPERIMENT, database, page
@@ -177,3 +178,20 @@ def prefect_worker(api: str, port: int) -> Service:
     }
     command = [sys.executable, "-m", "prefect", "worker", "start", *name, "--with-healthcheck"]
     return Service("Prefect worker", command, own, f"http://{HOST}:{port}/health")
+
+
+def scheduler(ports: Sequence[int]) -> Service:
+    """Dask's scheduler, and its page, on two ports."""
+    address, page = f"tcp://{HOST}:{ports[0]}", f"http://{HOST}:{ports[1]}"
+    places = ["--host", HOST, "--port", str(ports[0]), "--dashboard-address", f"{HOST}:{ports[1]}"]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *places, "--no-jupyter"]
+    return Service(
+        "Scheduler", command, variables(), f"{page}/health", address, lambda _: f"{page}/info/main/workers.html"
+    )
+
+
+def dask_worker(name: str, scheduler: str, parts: int, port: int) -> Service:
+    """One of `parts` workers of this machine."""
+    words = ["worker", scheduler, "--parts", str(parts), "--health-port", str(port)]
+    command = [str(Path(sys.executable).with_name("dbdflow")), *words]
+    return Service(name, command, {}, f"http://{HOST}:{port}/health")

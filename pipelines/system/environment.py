@@ -128,15 +128,16 @@ def for_children() -> dict[str, str]:
 
 def prefect_api() -> str | None:
     """Address of the Prefect API that this checkout uses, if any: the environment's, else what `dbdflow up` wrote."""
-    return os.environ.get("PREFECT_API_URL") or _left("prefect_api_url")
+    return os.environ.get("PREFECT_API_URL") or left("prefect_api_url")
 
 
 def mlflow_pages() -> str | None:
     """Address of MLflow's pages, if `dbdflow up` serves them."""
-    return _left("mlflow_url")
+    return left("mlflow_url")
 
 
-def _left(name: str) -> str | None:
+def left(name: str) -> str | None:
+    """What a server of this checkout left in the file `name` of the state folder, if it did."""
     try:
         return (state() / name).read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:

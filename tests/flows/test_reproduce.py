@@ -407,7 +407,9 @@ def test_a_reproduction_is_a_flow_run_of_task_runs(dag: Checkout, prefect_api: s
         for each in ask(f"{prefect_api}/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
     }
     states = {name: each["state_type"] for name, each in tasks.items()}
-    assert states == {"toy@first": "COMPLETED", "toy@second": "FAILED"}
+    assert states == {"toy@first": "COMPLETED", "toy@second": "FAILED", "total": "PENDING"}
+    assert tasks["total"]["state"]["name"] == "NotReady"
+    assert {"dbdflow", "toy"} <= set(tasks["toy@first"]["tags"])
     (child,) = flow_runs(prefect_api, parent_task_run_id={"any_": [tasks["toy@first"]["id"]]})
     assert (child["name"], child["state_type"]) == ("toy@first", "COMPLETED")
     (summary,) = ask(f"{prefect_api}/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}})

@@ -1,0 +1,143 @@
+"""The engine: Dask's scheduler and workers, in this process or elsewhere.
+
+Embedded, there is one worker, in this process, and no port but on the loopback. A scheduler that runs elsewhere is
+named by DBDFLOW_SCHEDULER, or by what `dbdflow up --workers` left; `dbdflow worker` joins it.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.common.errors import InputError
+from pipelines.running.resources import Machine
+from pipelines.system import environment
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+HOST = "127.0.0.1"
+PATIENCE = 10.0  # seconds that a scheduler has to answer, and to have a worker
+SETTINGS = {
+    "distributed.scheduler.worker-ttl": "60s",  # a machine that is cut off: its steps begin elsewhere after this
+    "distributed.comm.timeouts.tcp": "20s",  # and before that it has noticed, and ended them
+    "distributed.scheduler.allowed-failures": 2,
+    "distributed.admin.system-monitor.log-length": 0,
+    "distributed.worker.profile.enabled": False,
+}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where steps run: a client, what each of its workers has at least, and in words."""
+
+    client: "Client"
+    machine: Machine
+    words: str
+
+
+def scheduler() -> str | None:
+    """Address of the scheduler that this checkout uses, if any."""
+    return os.environ.get("DBDFLOW_SCHEDULER") or environment.left("scheduler")
+
+
+@contextmanager
+def started(jobs: int | None) -> Iterator[Engine]:
+    """An engine to run steps, at most `jobs` at once (embedded; by default as many as cores).
+
+    Raises:
+        InputError: the scheduler does not answer, or has no worker.
+    """
+    import dask
+    import distributed  # noqa: F401  (its defaults have to be there before the settings are)
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    address = scheduler()
+    if address and jobs:
+        raise InputError(f"--jobs {jobs}: the scheduler {address} decides how many run at once; leave it out")
+    with dask.config.set(SETTINGS), connected(address) if address else embedded(Machine.here(), jobs) as engine:
+        yield engine
+
+
+@contextmanager
+def embedded(machine: Machine, jobs: int | None) -> Iterator[Engine]:
+    """A scheduler and a worker in this process."""
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=1,
+        threads_per_worker=jobs or machine.cores,
+        processes=False,
+        dashboard_address=f"{HOST}:0",
+        worker_dashboard_address=f"{HOST}:0",
+        resources=machine.resources(),
+        memory_limit=0,
+        local_directory=str(environment.state() / "dask"),
+        silence_logs=logging.ERROR,
+    )
+    with cluster, Client(cluster) as client:
+        yield Engine(client, machine, str(machine))
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Engine]:
+    """The workers of a scheduler."""
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=PATIENCE)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(
+            f"scheduler {address}: does not answer ({type(error).__name__}); start it (`dbdflow up --workers N`, "
+            "docs/cluster.md), or unset DBDFLOW_SCHEDULER to run here"
+        ) from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
+            raise InputError(f"scheduler {address}: no worker; start one (`dbdflow worker {address}`)") from None
+        offers = [each["resources"] for each in client.scheduler_info(n_workers=-1)["workers"].values()]
+        machine = Machine.smallest(offers)
+        yield Engine(client, machine, f"{len(offers)} workers at {address}, each at least {machine}")
+
+
+def variables() -> dict[str, str]:
+    """The settings as environment variables, for a scheduler in a process of its own."""
+    return {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(value) for key, value in SETTINGS.items()}
+
+
+async def work(address: str, machine: Machine, port: int) -> None:
+    """Be a worker of a scheduler until it goes, or a signal comes; then what runs here is ended first.
+
+    Args:
+        address: of the scheduler.
+        machine: what this worker offers.
+        port: on the loopback, where its health is asked for; 0: any.
+
+    Raises:
+        InputError: the scheduler does not answer.
+    """
+    import dask
+    from distributed import Worker
+
+    dask.config.set(SETTINGS)
+    worker = Worker(
+        address,
+        nthreads=machine.cores,
+        resources=machine.resources(),
+        memory_limit=0,
+        local_directory=str(environment.state() / "dask"),
+        dashboard_address=f"{HOST}:{port}",
+        death_timeout=PATIENCE,
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: asyncio.ensure_future(worker.close()))
+    try:
+        await worker
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise InputError(f"scheduler {address}: does not answer ({error}); start it, or name another") from None
+    await worker.finished()

@@ -1,0 +1,179 @@
+"""A scheduler and workers as processes of their own: who is killed, what goes on, what is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.running import engine
+from pipelines.running.done import Done
+from pipelines.running.engine import Engine
+from pipelines.running.resources import Need
+from pipelines.running.walk import Step, Walk
+from pipelines.system.stopping import Stop
+from tests.flows.conftest import PROJECT, answers, free_port, until
+from tests.flows.test_walk import Seen, Sleeps
+
+
+@dataclass
+class Cluster:
+    """A scheduler on the loopback, and workers with a core each."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    page: int = field(default_factory=free_port)
+    processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        path = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
+        own = {"DVC_ROOT": str(self.folder), "PYTHONPATH": path, **engine.variables()}
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-m", *words], env=os.environ | own, stdout=log, stderr=log)
+        self.processes.append(process)
+        return process
+
+    def scheduler(self) -> "subprocess.Popen[bytes]":
+        places = ["--host", "127.0.0.1", "--port", str(self.port), "--dashboard-address", f"127.0.0.1:{self.page}"]
+        process = self.start("distributed.cli.dask_scheduler", *places)
+        until(lambda: answers(f"http://127.0.0.1:{self.page}/health"))
+        return process
+
+    def worker(self) -> "subprocess.Popen[bytes]":
+        cores = str(psutil.cpu_count())
+        port = free_port()
+        process = self.start("pipelines.cli", "worker", self.address, "--parts", cores, "--health-port", str(port))
+        until(lambda: answers(f"http://127.0.0.1:{port}/health"))
+        return process
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    found = Cluster(tmp_path)
+    monkeypatch.setenv("DBDFLOW_SCHEDULER", found.address)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    yield found
+    found.end()
+
+
+def sleeping(folder: Path, names: str, seconds: float) -> list[Step]:
+    return [Step(name, Sleeps(folder, name, seconds), Need(), {"core": 1}, frozenset()) for name in names]
+
+
+def walk(started: Engine, folder: Path, names: str, seconds: float) -> tuple[dict[str, Done], Seen]:
+    seen = Seen(folder)
+    return Walk(started.client, sleeping(folder, names, seconds), seconds={}, watcher=seen, stop=Stop()).go(), seen
+
+
+def begun(folder: Path) -> list[str]:
+    return (folder / "tries").read_text().split() if (folder / "tries").exists() else []
+
+
+def after(condition: object, act: object) -> threading.Thread:
+    """Do something, in a thread, as soon as something is so."""
+
+    def wait() -> None:
+        until(condition)  # type: ignore[arg-type]
+        act()  # type: ignore[operator]
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_workers_steps_are_done_by_another(cluster: Cluster, tmp_path: Path, number: int) -> None:
+    cluster.scheduler()
+    victim, _ = cluster.worker(), cluster.worker()
+    with engine.started(None) as started:
+        assert "2 workers at tcp://127.0.0.1" in started.words
+        killer = after(lambda: len(begun(tmp_path)) == 2, lambda: victim.send_signal(number))
+        done, _ = walk(started, tmp_path, "ab", 1.5)
+        killer.join()
+    assert {step: each.status for step, each in done.items()} == {"a": "ran", "b": "ran"}
+    assert sorted(begun(tmp_path)) in (["a", "a", "b"], ["a", "b", "b"]), "one was begun twice"
+    assert victim.wait(20) in (0, -9)
+
+
+CLIENT = """
+import sys
+from pathlib import Path
+from pipelines.running import engine
+from tests.flows.test_engine import walk
+with engine.started(None) as started:
+    walk(started, Path(sys.argv[1]), "a", 600)
+"""
+
+
+def test_who_asked_is_killed_and_the_worker_is_free_again(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.scheduler()
+    cluster.worker()
+    script = tmp_path / "client.py"
+    script.write_text(CLIENT)
+    with subprocess.Popen([sys.executable, script, tmp_path], env=os.environ | {"PYTHONPATH": str(PROJECT)}) as client:
+        until(lambda: begun(tmp_path) == ["a"])
+        client.kill()
+    killed = time.monotonic()
+    with engine.started(None) as started:
+        done, _ = walk(started, tmp_path, "b", 0.1)
+    assert done["b"].status == "ran"
+    assert time.monotonic() - killed < 20
+    until((tmp_path / "a").exists, 10)  # it has ended, 590 s early
+
+
+def test_a_scheduler_that_is_started_anew_goes_on_with_the_walk(cluster: Cluster, tmp_path: Path) -> None:
+    first = cluster.scheduler()
+    cluster.worker()
+
+    def anew() -> None:
+        first.kill()
+        first.wait()
+        cluster.scheduler()
+        cluster.worker()
+
+    with engine.started(None) as started:
+        thread = after(lambda: begun(tmp_path), anew)
+        done, seen = walk(started, tmp_path, "ab", 1.0)
+        thread.join()
+    assert {step: each.status for step, each in done.items()} == {"a": "ran", "b": "ran"}
+    assert "warning: lost by Prefect or the scheduler; it begins again" in seen.lines["a"]
+
+
+def test_a_scheduler_that_stays_away_is_one_line_a_step(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PATIENCE", 3.0)
+    first = cluster.scheduler()
+    worker = cluster.worker()
+    with engine.started(None) as started:
+        killer = after(lambda: begun(tmp_path), first.kill)
+        done, _ = walk(started, tmp_path, "ab", 60)
+        killer.join()
+    cause = "the scheduler went away; the same command goes on where it was"
+    assert done == {step: Done(step, "failed", cause=cause) for step in "ab"}
+    assert worker.wait(30) == 0, "the worker ends what it does, and itself"
+
+
+def test_a_scheduler_without_workers_is_one_message(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.scheduler()
+    monkeypatch.setattr(engine, "PATIENCE", 1.0)
+    with pytest.raises(engine.InputError, match="no worker; start one"), engine.started(None):
+        pass
+    with pytest.raises(engine.InputError, match="--jobs 3: the scheduler tcp"), engine.started(3):
+        pass
