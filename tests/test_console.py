@@ -68,7 +68,7 @@ def test_on_a_terminal_a_bar_stands_below_the_lines(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    console = Console(dict.fromkeys(("train@a", "train@[b]"), ["changed"]))
+    console = Console({"train@a": ["changed"], "train@[b]": ["changed"]})
     for stage in ("train@a", "train@[b]"):
         console.begin(stage)
     console.line("train@a", progress_lines("train@a")[0])

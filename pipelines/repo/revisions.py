@@ -35,15 +35,18 @@ def repository() -> Path:
 
 
 def git(folder: Path, *words: str, given: str | None = None) -> str:
-    return called(folder, ["git", *words], given)
+    return called(folder, ["git", *words], given, f"git {words[0]}")
 
 
 def dvc(folder: Path, *words: str) -> str:
-    return called(folder, [sys.executable, "-m", "dvc", *words], None)
+    verb = next(word for word in words if not word.startswith("-"))
+    return called(folder, [sys.executable, "-m", "dvc", *words], None, f"dvc {verb}")
 
 
-def called(folder: Path, command: Sequence[str], given: str | None) -> str:
+def called(folder: Path, command: Sequence[str], given: str | None, name: str) -> str:
     """Output of a command that has to succeed; bytes that are no UTF-8 and line ends go through it unchanged.
+
+    `name` is what a message calls it.
 
     Raises:
         InputError: it did not.
@@ -56,7 +59,7 @@ def called(folder: Path, command: Sequence[str], given: str | None) -> str:
         raise InputError(f"{command[0]}: no such program on the PATH; install it") from error
     if done.returncode != 0:
         message = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-        raise InputError(f"{' '.join(command[:4])} .. in {folder} failed: {message}")
+        raise InputError(f"{name} in {folder} failed: {message}")
     return done.stdout.decode("utf-8", "surrogateescape")
 
 

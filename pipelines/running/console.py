@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROGRESS = re.compile(r"^(?:[\d:]+ )?pipelines\.system\.progress: (.*: (([\d.]+)/([\d.e+]+) .*))$")
-NEWS = re.compile(r"error|warning|tried again|interrupted|going on after|waits for", re.IGNORECASE)
+NEWS = re.compile(r"error|warning|tried again|interrupted|going on after|waits for|^runs on ", re.IGNORECASE)
 """Lines of a stage that are shown as they come; everything is in its log."""
 MARKS = {"ran": "done", "restored": "from the run cache", "unchanged": "up to date"}
 

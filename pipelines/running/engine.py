@@ -8,9 +8,11 @@ import asyncio
 import logging
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import InputError
@@ -33,11 +35,19 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Engine:
-    """Where steps run: a client, what each of its workers has at least, and in words."""
+    """Where steps run.
+
+    Attributes:
+        client: of the scheduler.
+        machine: what each of its workers has at least.
+        words: the same for people.
+        seen: a file that a worker sees which shares this checkout's disk; None: there are only workers in this process.
+    """
 
     client: "Client"
     machine: Machine
     words: str
+    seen: Path | None = None
 
 
 def scheduler() -> str | None:
@@ -102,7 +112,14 @@ def connected(address: str) -> Iterator[Engine]:
             raise InputError(f"scheduler {address}: no worker; start one (`dbdflow worker {address}`)") from None
         offers = [each["resources"] for each in client.scheduler_info(n_workers=-1)["workers"].values()]
         machine = Machine.smallest(offers)
-        yield Engine(client, machine, f"{len(offers)} workers at {address}, each at least {machine}")
+        words = f"{len(offers)} {'workers' if len(offers) > 1 else 'worker'} at {address}, each at least {machine}"
+        seen = environment.state() / "dask" / f"client-{uuid.uuid4().hex}"
+        seen.parent.mkdir(parents=True, exist_ok=True)
+        seen.touch()
+        try:
+            yield Engine(client, machine, words, seen)
+        finally:
+            seen.unlink(missing_ok=True)
 
 
 def variables() -> dict[str, str]:

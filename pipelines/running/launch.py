@@ -59,7 +59,6 @@ class StageRun:
         root: the checkout.
         stage: as dvc.yaml names it.
         name: as the walk names it.
-        log: file that gets all that it prints.
         hours: after which it is ended.
         environment: of its process, besides the worker's.
         options: of `dvc repro`, before the stage.
@@ -68,7 +67,6 @@ class StageRun:
     root: Path
     stage: str
     name: str
-    log: Path
     hours: float
     environment: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
@@ -115,10 +113,8 @@ class StageRun:
 
     def _read(self, process: "subprocess.Popen[bytes]", lines: list[str], tell: Tell) -> None:
         assert process.stdout is not None
-        with process.stdout, self.log.open("ab") as log:
+        with process.stdout:
             for raw in process.stdout:
-                log.write(raw)
-                log.flush()
                 line = raw.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2]
                 lines.append(f"{line}\n")
                 tell(line)

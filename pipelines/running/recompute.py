@@ -145,8 +145,8 @@ class Bench:
 
     def _run(self, stage: str, log: Path) -> Done:
         need = stage_need(stage, self.needs)
-        work = StageRun(self.root, stage, stage, log, need.hours, self.variables, OPTIONS)
-        step = Step(stage, work, need, self.limits.units(need, self.engine.machine), frozenset())
+        work = StageRun(self.root, stage, stage, need.hours, self.variables, OPTIONS)
+        step = Step(stage, work, need, self.limits.units(need, self.engine.machine), frozenset(), log)
         watcher = Beginning(self.console)
         return Walk(self.engine.client, [step], seconds={}, watcher=watcher, stop=self.stop).go()[stage]
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from pipelines.repo import costs, dag, recovery
 from pipelines.repo.dag import Dag
 from pipelines.repo.params_check import check_params
-from pipelines.running import engine
+from pipelines.running import apart, engine, entries
 from pipelines.running.console import Console, plan
 from pipelines.running.done import Done, Status
 from pipelines.running.launch import StageRun
 from pipelines.running.resources import Limits, read_needs, stage_need
-from pipelines.running.walk import Step, Submit, Walk, plainly
+from pipelines.running.walk import Step, Submit, Walk, Work, plainly
 from pipelines.system import environment
 from pipelines.system.progress import duration
 from pipelines.system.stopping import Stop
@@ -142,11 +142,18 @@ def walk(root: Path, found: Dag, logs: Path, jobs: int | None, *, stop: Stop, su
         console.say(f"{len(why)} stages out of date; {started.words}; logs in {logs}")
         steps = []
         for stage in why:
-            need = stage_need(stage, needs)
-            work = StageRun(root, stage, stage, logs / f"{stage}.log", need.hours, child_environment(console.terminal))
-            steps.append(Step(stage, work, need, limits.units(need, started.machine), found.upstream[stage]))
+            need, upstream = stage_need(stage, needs), found.upstream[stage]
+            here = StageRun(root, stage, stage, need.hours, child_environment(console.terminal))
+            work: Work = apart.Anywhere(here, upstream, started.seen) if started.seen else here
+            units = limits.units(need, started.machine)
+            steps.append(Step(stage, work, need, units, upstream, logs / f"{stage}.log"))
+        if started.seen:
+            apart.leave(started.client, started.seen.name, root)
         seconds = costs.seconds()
-        return Walk(started.client, steps, seconds=seconds, watcher=console, stop=stop, submit=submit).go()
+        done = Walk(started.client, steps, seconds=seconds, watcher=console, stop=stop, submit=submit).go()
+        if started.seen and started.client.status == "running":
+            entries.fetch(root, apart.made_apart(started.client, started.seen.name))
+        return done
 
 
 def child_environment(terminal: bool) -> dict[str, str]:

@@ -7,6 +7,7 @@ Killed, the same sweep goes on where it was.
 
 import json
 import shutil
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,18 +15,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from components.common.storage import atomic_dir, write_whole
-from components.common.yaml_files import dump_yaml
+from components.common.storage import atomic_dir
 from pipelines.repo import costs, recovery
 from pipelines.repo.clone import Say, share_inboxes
 from pipelines.repo.fingerprint import digest, load
 from pipelines.repo.lock_file import LOCK, recorded_stages
-from pipelines.repo.revisions import dvc
 from pipelines.running import engine
 from pipelines.running.console import Console
 from pipelines.running.done import Done
+from pipelines.running.entries import Brings, bring
 from pipelines.running.launch import StageRun
 from pipelines.running.reproduction import Summary, child_environment, look, new_logs
 from pipelines.running.resources import Limits, Machine, Need, read_needs, stage_need
@@ -34,9 +32,6 @@ from pipelines.running.sweep_report import report_over_seeds
 from pipelines.running.walk import Step, Submit, Tell, Walk, plainly
 from pipelines.system import environment
 from pipelines.system.stopping import Stop
-
-Brings = Mapping[str, Path]
-"""Stage -> the checkout that made it."""
 
 
 @dataclass(frozen=True)
@@ -200,14 +195,15 @@ class Running:
             need = stage_need(node.stage, needs)
             stages = self.graphs[node.owner].ancestors([node.stage]) - {node.stage}
             work = NodeRun(self.run_of(name, need), self.brings(node.owner, stages))
-            found.append(Step(name, work, need, limits.units(need, machine), self.plan.upstream[name]))
+            units = limits.units(need, machine)
+            found.append(Step(name, work, need, units, self.plan.upstream[name], self.log(node)))
         return found
 
     def run_of(self, name: str, need: Need) -> StageRun:
         """A node as a stage of its owner's clone."""
         node = self.plan.nodes[name]
-        folder, log = self.points[node.owner].clone.folder, self.log(node)
-        return StageRun(folder, node.stage, name, log, need.hours, self.variables[node.owner])
+        folder = self.points[node.owner].clone.folder
+        return StageRun(folder, node.stage, name, need.hours, self.variables[node.owner])
 
     def brings(self, point: int, stages: Iterable[str]) -> Brings:
         """The stages of a point that other points own, with their clones."""
@@ -250,30 +246,8 @@ class NodeRun:
     brings: Brings
 
     def __call__(self, given: Mapping[str, str], tell: Tell, stop: Stop) -> Done:
+        if not self.stage.root.exists():
+            here = f"{socket.gethostname()} does not see {self.stage.root}: the points of a sweep need a shared disk"
+            return Done(self.stage.name, "failed", cause=here)
         bring(self.stage.root, self.brings)
         return self.stage(given, tell, stop)
-
-
-def bring(folder: Path, brings: Brings) -> None:
-    """Give a checkout the entries and outputs of stages that others made, as far as its `dvc.lock` lacks them."""
-    with FileLock(folder / ".dvc" / "tmp" / "bring.lock"):
-        has = recorded_stages(folder)
-        made = {stage: entry_of(other, stage) for stage, other in brings.items()}
-        if entries := {stage: entry for stage, entry in made.items() if has.get(stage) != entry}:
-            add_entries(folder, entries)
-            dvc(folder, "--wait-for-lock", "checkout", "--quiet", "--force", *entries)
-
-
-def entry_of(folder: Path, stage: str) -> Any:  # noqa: ANN401 (YAML)
-    """What a checkout's `dvc.lock` says of a stage that is done."""
-    with recovery.dvc_lock(folder):
-        return load(folder / LOCK)["stages"][stage]
-
-
-def add_entries(folder: Path, entries: Mapping[str, Any]) -> None:
-    """Put stages' entries into a checkout's `dvc.lock`, while no DVC process writes it."""
-    path = folder / "dvc.lock"
-    with recovery.dvc_lock(folder):
-        lock = load(path) or {"schema": "2.0"}
-        lock["stages"] = lock.get("stages", {}) | entries
-        write_whole(path, dump_yaml(lock))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,6 +43,7 @@ class Step:
         need: what it needs while it runs.
         units: the same as Dask's resources.
         upstream: steps that have to be done before; names that are none of the walk's are taken for done.
+        log: file that gets every line that it prints, here, wherever it runs.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Step:
     need: Need
     units: Mapping[str, int]
     upstream: frozenset[str]
+    log: Path | None = None
 
 
 class Watcher(Protocol):
@@ -148,11 +151,17 @@ class Walk:
         if kind == "begin":
             self.watcher.begin(name)
         elif kind == "line":
-            self.watcher.line(name, what)
+            self._line(self.steps[name], what)
         elif kind == "end":
             self._end(Done(**what))
         elif what is self.futures[name]:
             self._over(self.steps[name], what)
+
+    def _line(self, step: Step, line: str) -> None:
+        if step.log:
+            with step.log.open("a", encoding="utf-8", errors="replace") as log:
+                log.write(f"{line}\n")
+        self.watcher.line(step.name, line)
 
     def _end_all(self, reason: str, code: int) -> None:
         """Have the workers, also those that came since it was said before, end what they do of this walk."""
@@ -175,7 +184,7 @@ class Walk:
             self._end(Done(step.name, "failed", cause=lost(self.client, future)))
         else:
             self.again.add(step.name)
-            self.watcher.line(step.name, "warning: lost by Prefect or the scheduler; it begins again")
+            self._line(step, "warning: lost by Prefect or the scheduler; it begins again")
             self._listen()
             self._hand_over(step, plainly)
 

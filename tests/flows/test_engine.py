@@ -1,12 +1,14 @@
 """A scheduler and workers as processes of their own: who is killed, what goes on, what is left."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +21,8 @@ from pipelines.running.engine import Engine
 from pipelines.running.resources import Need
 from pipelines.running.walk import Step, Walk
 from pipelines.system.stopping import Stop
-from tests.flows.conftest import PROJECT, answers, free_port, until
+from tests.flows.conftest import PROJECT, Checkout, answers, free_port, until
+from tests.flows.test_reproduce import DBDFLOW, TOTAL
 from tests.flows.test_walk import Seen, Sleeps
 
 
@@ -36,11 +39,13 @@ class Cluster:
     def address(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
-    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+    def start(self, *words: str, before: Sequence[str] = (), **more: str) -> "subprocess.Popen[bytes]":
         path = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
-        own = {"DVC_ROOT": str(self.folder), "PYTHONPATH": path, **engine.variables()}
+        own = {"DVC_ROOT": str(self.folder), "PYTHONPATH": path, **engine.variables(), **more}
         with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", *words], env=os.environ | own, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [*before, sys.executable, "-m", *words], env=os.environ | own, stdout=log, stderr=log
+            )
         self.processes.append(process)
         return process
 
@@ -50,10 +55,10 @@ class Cluster:
         until(lambda: answers(f"http://127.0.0.1:{self.page}/health"))
         return process
 
-    def worker(self) -> "subprocess.Popen[bytes]":
-        cores = str(psutil.cpu_count())
+    def worker(self, before: Sequence[str] = (), **more: str) -> "subprocess.Popen[bytes]":
         port = free_port()
-        process = self.start("pipelines.cli", "worker", self.address, "--parts", cores, "--health-port", str(port))
+        words = ["worker", self.address, "--parts", str(psutil.cpu_count()), "--health-port", str(port)]
+        process = self.start("pipelines.cli", *words, before=before, **more)
         until(lambda: answers(f"http://127.0.0.1:{port}/health"))
         return process
 
@@ -177,3 +182,68 @@ def test_a_scheduler_without_workers_is_one_message(cluster: Cluster, monkeypatc
         pass
     with pytest.raises(engine.InputError, match="--jobs 3: the scheduler tcp"), engine.started(3):
         pass
+
+
+# ---- machines that do not see the checkout
+
+
+def hidden(folder: Path) -> list[str]:
+    """What a command is put behind to see an empty folder in that place; skips where the kernel does not let us."""
+    words = ["unshare", "--map-root-user", "--mount", "sh", "-c", f'mount -t tmpfs none {folder} && exec "$@"', "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    return words
+
+
+@pytest.fixture
+def dag(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """Two stages of the toy, a third after both, of shell commands alone, and what lies there committed."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(checkout.root), str(PROJECT)]))
+    monkeypatch.setenv("DBDFLOW_MLFLOW", "off")
+    checkout.write("dvc.yaml", (checkout.root / "dvc.yaml").read_text() + TOTAL)
+    checkout.write("pipelines/running/resources.yaml", "toy: {cores: 0}\n")
+    checkout.write("data/in.txt", "1 2 4\n")  # a change that no commit has
+    return checkout
+
+
+def reproduced(dag: Checkout, cluster: Cluster) -> "subprocess.CompletedProcess[str]":
+    return dag.run(DBDFLOW, "reproduce", DBDFLOW_SCHEDULER=cluster.address, DVC_ROOT=str(dag.root))
+
+
+def test_a_machine_with_a_dvc_remote_alone_ends_with_the_same_lock(
+    dag: Checkout, cluster: Cluster, tmp_path: Path
+) -> None:
+    other = Checkout(tmp_path / "other")
+    shutil.copytree(dag.root, other.root)
+    dag.write(".dvc/config.local", f"[core]\n  remote = store\n['remote \"store\"']\n  url = {tmp_path / 'store'}\n")
+    cluster.scheduler()
+    cluster.worker(hidden(dag.root), DVC_ROOT=str(tmp_path / "elsewhere"), PYTHONPATH=str(PROJECT))
+    done = reproduced(dag, cluster)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(rf"toy@first: runs on .* in {tmp_path}/elsewhere/\.dbdflow/apart/\w+$", done.stdout, re.MULTILINE)
+    assert other.run("dvc", "repro", DVC_ROOT=str(other.root)).returncode == 0
+    assert (dag.root / "dvc.lock").read_bytes() == (other.root / "dvc.lock").read_bytes()
+    assert (dag.root / "data/total").read_text() == "weights of firstweights of second"
+    assert reproduced(dag, cluster).stdout == "nothing to do: all 3 stages are up to date\n"
+
+
+def test_a_machine_that_can_share_nothing_is_one_line(dag: Checkout, cluster: Cluster, tmp_path: Path) -> None:
+    cluster.scheduler()
+    cluster.worker(hidden(dag.root), DVC_ROOT=str(tmp_path / "elsewhere"), PYTHONPATH=str(PROJECT))
+    done = reproduced(dag, cluster)
+    assert done.returncode == 1
+    assert f"does not see {dag.root}, and that has no DVC remote to share outputs by" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_remote_that_takes_nothing_is_one_line(dag: Checkout, cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("no folder")
+    dag.write(".dvc/config.local", f"[core]\n  remote = store\n['remote \"store\"']\n  url = {tmp_path / 'store'}\n")
+    cluster.scheduler()
+    cluster.worker(hidden(dag.root), DVC_ROOT=str(tmp_path / "elsewhere"), PYTHONPATH=str(PROJECT))
+    done = reproduced(dag, cluster)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  toy@first: ")]
+    assert "push" in line
+    assert not (dag.root / "dvc.lock").exists()
