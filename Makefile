@@ -7,7 +7,7 @@ LIGHT := click dvc psutil pydantic ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup light reproduce cuhk push pull up test check lock ship picture seeds variants steps candidates cache \
-	scoring report scaling ready touched prepared labels baselines parallel sweep chaos choose clean
+	scoring report scaling ready touched prepared labels baselines parallel engine sweep chaos choose clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -103,6 +103,9 @@ baselines: setup ## benchmarks/BASELINES.md: what the classical methods cost, an
 
 parallel: setup ## benchmarks/PARALLEL.md: what `dbdflow reproduce` gains and costs (35 minutes)
 	python benchmarks/parallel.py
+
+engine: setup ## benchmarks/ENGINE.md: what Dask costs and gains, two machines with only a store between them (40 minutes, root)
+	python benchmarks/engine.py $(ARGS)
 
 sweep: setup ## benchmarks/SWEEP.md: a sweep of the miniature, killed once, against nine separate runs (30 minutes)
 	python benchmarks/sweep.py

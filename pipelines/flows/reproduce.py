@@ -140,12 +140,11 @@ def by_prefect(client: "Client", order: Order, before: "Sequence[Future[Any]]") 
     and whether it is tried again.
     """
     step, need = order.step, order.step.need
-    group = step.name.partition(" ")[0].partition("@")[0]  # a sweep's stage goes on with its values
     task: Any = Task(
         in_task,
-        name=group,
+        name=step.group,
         task_run_name=step.name,
-        tags=["dbdflow", group, *(kind for kind in ("gpu", "network") if step.units.get(kind))],
+        tags=["dbdflow", step.group, *(kind for kind in ("gpu", "network") if step.units.get(kind))],
         retries=len(need.retries),
         retry_delay_seconds=list(need.retries),
         retry_condition_fn=is_bad_luck,

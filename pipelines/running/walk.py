@@ -53,6 +53,15 @@ class Step:
     upstream: frozenset[str]
     log: Path | None = None
 
+    @property
+    def group(self) -> str:
+        """Its name without what stands behind an @; a sweep's goes on with its values.
+
+        >>> Step("predict@dffnet seed=1", None, Need(), {}, frozenset()).group
+        'predict'
+        """
+        return self.name.partition(" ")[0].partition("@")[0]
+
 
 class Watcher(Protocol):
     """Sees a walk."""
@@ -80,7 +89,7 @@ Submit = Callable[["Client", Order, "Sequence[Future[Any]]"], "Future[Any]"]
 
 def plainly(client: "Client", order: Order, before: "Sequence[Future[Any]]") -> "Future[Any]":
     """Dask alone runs the step, and tries it again where that may help."""
-    key = f"{order.step.name}-{uuid.uuid4().hex}"
+    key = f"{order.step.group}-{uuid.uuid4().hex}"  # Dask keeps books by what stands before the number
     return client.submit(perform, order, *before, key=key, pure=False, **order.how())
 
 
@@ -132,11 +141,15 @@ class Walk:
         return self.done
 
     def _hand_over(self, step: Step, submit: Submit) -> None:
-        before = [self.futures[name] for name in self.steps if name in step.upstream]
+        before = [self.futures[name] for name in sorted(step.upstream & self.steps.keys())]
         future = submit(self.client, Order(self.name, step, self.rank[step.name]), before)
         self.futures[step.name] = future
-        grace = 0.0 if submit is plainly else GRACE
-        future.add_done_callback(lambda over: Timer(grace, self.news.put, [("over", step.name, over)]).start())
+        over = partial(self._over_soon, step.name)
+        future.add_done_callback(over if submit is plainly else lambda ended: Timer(GRACE, over, [ended]).start())
+
+    def _over_soon(self, name: str, future: "Future[Any]") -> None:
+        """In a thread of Dask's, or a timer's."""
+        self.news.put(("over", name, future))
 
     def _hear(self) -> None:
         """Take in one piece of news; a short while: signals have to be seen."""

@@ -1,0 +1,262 @@
+"""The engine: what Dask costs and gains, and whether nothing is lost on the way; writes benchmarks/ENGINE.md.
+
+1. cost: seconds a step of walks of 100, 1,000 and 5,000 steps that do nothing.
+2. sleep: a graph of 300 steps that sleep on 16 workers, against the longest way through it and a 16th of its sum.
+3. miniature: CPU seconds and wall time from nothing, by a commit from before the engine and by this one, one step at
+   once and two; the dvc.lock of all, byte for byte.
+4. apart: two network namespaces with a cable and an S3 store between them, no disk in common: the miniature, worked out
+   in the other one, and its dvc.lock (needs root).
+5. photographs: `dbdflow predict` of 20,000 photographs of 64 pixels, killed every 30 s: all there, each once.
+
+    python benchmarks/engine.py [--only cost sleep miniature apart photographs] [--before COMMIT]
+
+Rows of parts that are not run stay as they are in the file.
+"""
+
+import argparse
+import hashlib
+import os
+import platform
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from parallel import PROJECT, clone, environment
+
+from pipelines.running import engine
+from pipelines.running.done import Done
+from pipelines.running.resources import Machine, Need
+from pipelines.running.walk import Step, Tell, Walk, ranks
+from pipelines.system.stopping import Stop
+
+TABLE = PROJECT / "benchmarks" / "ENGINE.md"
+SIZES = (100, 1000, 5000)
+WORKERS, STEPS = 16, 300
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """A step that sleeps."""
+
+    name: str
+    seconds: float
+
+    def __call__(self, given: Mapping[str, str], tell: Tell, stop: Stop) -> Done:
+        time.sleep(self.seconds)
+        return Done(self.name, "ran", self.seconds)
+
+
+class Silent:
+    """Watches nothing."""
+
+    def begin(self, step: str) -> None: ...
+    def line(self, step: str, line: str) -> None: ...
+    def end(self, done: Done) -> None: ...
+
+
+def layered(count: int, seconds: Callable[[], float], width: int = 20) -> dict[str, tuple[float, frozenset[str]]]:
+    """Steps in layers, each after two of the layer before: name -> how long it sleeps, what it needs."""
+    draw = random.Random(0)
+    found: dict[str, tuple[float, frozenset[str]]] = {}
+    for number in range(count):
+        first = (number // width - 1) * width
+        before = draw.sample(range(first, first + width), 2) if first >= 0 else []
+        found[f"s@{number}"] = (seconds(), frozenset(f"s@{each}" for each in before))
+    return found
+
+
+def walked(graph: Mapping[str, tuple[float, frozenset[str]]], workers: int) -> float:
+    """Seconds that a walk takes on workers with a core each, in this process."""
+    machine = Machine(workers, 0, workers)
+    steps = [Step(name, Sleep(name, sleep), Need(), {"core": 1}, before) for name, (sleep, before) in graph.items()]
+    with engine.embedded(machine, workers) as started:
+        begun = time.monotonic()
+        seconds = {name: sleep for name, (sleep, _) in graph.items()}
+        done = Walk(started.client, steps, seconds=seconds, watcher=Silent(), stop=Stop()).go()
+        taken = time.monotonic() - begun
+    assert all(each.well for each in done.values())
+    return taken
+
+
+def cost(folder: Path, before: str) -> list[str]:
+    """Milliseconds a step, by how many there are."""
+    found = {count: 1000 * walked(layered(count, lambda: 0.0), 2) / count for count in SIZES}
+    told = ", ".join(f"{count:,}: {each:.1f} ms" for count, each in found.items())
+    return [f"| scheduling, a step of a walk of so many | {told} | at most 20 ms, and linear |"]
+
+
+def sleep(folder: Path, before: str) -> list[str]:
+    """How near a walk comes to what its graph allows."""
+    draw = random.Random(1)
+    graph = layered(STEPS, lambda: draw.uniform(0.5, 3.0))
+    longest = max(
+        ranks({name: each[1] for name, each in graph.items()}, {n: each[0] for n, each in graph.items()}).values()
+    )
+    bound = max(longest, sum(each for each, _ in graph.values()) / WORKERS)
+    taken = walked(graph, WORKERS)
+    return [
+        f"| {STEPS} steps that sleep 0.5 to 3 s, {WORKERS} workers | {taken:.1f} s, its bound (the longest way "
+        f"{longest:.1f} s, a {WORKERS}th of the sum) {bound:.1f} s: {bound / taken:.2f} | at least 0.9 |"
+    ]
+
+
+def measured(folder: Path, *words: str, **more: str) -> tuple[float, float]:
+    """CPU seconds of a command and all that it starts, and wall seconds; it has to succeed."""
+    begun, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        words, cwd=folder, env=environment(folder, **more), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(words)} in {folder} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, time.monotonic() - begun
+
+
+def miniature(folder: Path, before: str) -> list[str]:
+    """The miniature from nothing: before the engine, on one worker, on two."""
+    clones = {name: clone(folder / name) for name in ("before", "one", "two", "dvc")}
+    subprocess.run(["git", "checkout", "-q", before], cwd=clones["before"], check=True)
+    reproduce = (sys.executable, "-m", "pipelines.cli", "reproduce", "--jobs")
+    was = measured(clones["before"], *reproduce, "1", PYTHONPATH=str(clones["before"]))
+    one = measured(clones["one"], *reproduce, "1")
+    two = measured(clones["two"], *reproduce, "2")
+    measured(clones["dvc"], "dvc", "repro")
+    locks = {hashlib.md5((clones[name] / "dvc.lock").read_bytes()).hexdigest() for name in ("one", "two", "dvc")}
+    same = "the same, byte for byte" if len(locks) == 1 else "DIFFERENT"
+    return [
+        f"| the miniature from nothing, one step at once, CPU: commit {before} / this one | {was[0]:.0f} s / "
+        f"{one[0]:.0f} s: {one[0] / was[0]:.2f} | at most 1.05 |",
+        f"| its wall time, one step at once / two | {one[1]:.0f} s / {two[1]:.0f} s: {two[1] / one[1]:.2f} | "
+        "at most 0.65 |",
+        f"| dvc.lock of one at once, two at once, and `dvc repro` | {same} | the same |",
+    ]
+
+
+# ---- two machines with a cable and a store between them
+
+HERE, THERE = "10.77.0.1", "10.77.0.2"
+SPACE = "dbdflow-there"
+KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@contextmanager
+def cable() -> Iterator[None]:
+    """A network namespace that reaches this one by a cable, and nothing else."""
+    for words in (
+        f"netns add {SPACE}",
+        f"link add dbdhere type veth peer name dbdthere netns {SPACE}",
+        f"address add {HERE}/24 dev dbdhere",
+        "link set dbdhere up",
+        f"-n {SPACE} address add {THERE}/24 dev dbdthere",
+        f"-n {SPACE} link set dbdthere up",
+        f"-n {SPACE} link set lo up",
+    ):
+        subprocess.run(["ip", *words.split()], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "netns", "delete", SPACE], check=False)
+
+
+@contextmanager
+def running(folder: Path, name: str, *words: str, **more: str) -> Iterator[None]:
+    """A process while the block runs."""
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            words, cwd=folder, env=os.environ | more, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        time.sleep(5)
+        yield
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait()
+
+
+def apart(folder: Path, before: str) -> list[str]:
+    """The miniature, asked for here, worked out there."""
+    asked, there = clone(folder / "asked"), folder / "there"
+    there.mkdir()
+    store = f"[core]\n  remote = store\n['remote \"store\"']\n  url = s3://outputs/store\n  endpointurl = http://{HERE}:9000\n"
+    (asked / ".dvc" / "config.local").write_text(store, encoding="utf-8")
+    python, own = [sys.executable, "-m"], engine.variables()
+    scheduler = (
+        "distributed.cli.dask_scheduler",
+        "--host",
+        HERE,
+        "--port",
+        "8786",
+        "--dashboard-address",
+        f"{HERE}:8787",
+    )
+    empty = f'mount -t tmpfs none {asked} && exec "$@"'  # no disk in common
+    hidden = ["ip", "netns", "exec", SPACE, "unshare", "--mount", "sh", "-c", empty, "sh"]
+    worker = [*hidden, *python, "pipelines.cli", "worker", f"tcp://{HERE}:8786"]
+    lone = KEYS | own | {"DVC_ROOT": str(there), "PYTHONPATH": str(PROJECT)}
+    with (
+        cable(),
+        running(folder, "s3", *python, "moto.server", "--host", HERE, "--port", "9000"),
+        running(folder, "scheduler", *python, *scheduler, **own),
+        running(folder, "worker", *worker, **lone),
+    ):
+        make = "import boto3; boto3.client('s3', endpoint_url='http://10.77.0.1:9000').create_bucket(Bucket='outputs')"
+        subprocess.run([sys.executable, "-c", make], env=os.environ | KEYS, check=True)
+        told = {"DBDFLOW_SCHEDULER": f"tcp://{HERE}:8786", **KEYS}
+        _, taken = measured(asked, sys.executable, "-m", "pipelines.cli", "reproduce", **told)
+    left = list((there / ".dbdflow" / "apart").glob("*/dvc.lock"))
+    alone = clone(folder / "alone")
+    measured(alone, sys.executable, "-m", "pipelines.cli", "reproduce")
+    same = (asked / "dvc.lock").read_bytes() == (alone / "dvc.lock").read_bytes()
+    return [
+        f"| two network namespaces, a cable and an S3 store between them, no disk: the miniature asked for in one, "
+        f"worked out in the other ({len(left)} clone there), {taken:.0f} s; its dvc.lock beside that of one machine | "
+        f"{'the same, byte for byte' if same else 'DIFFERENT'} | the same |"
+    ]
+
+
+PARTS: dict[str, Callable[[Path, str], list[str]]] = {
+    "cost": cost,
+    "sleep": sleep,
+    "miniature": miniature,
+    "apart": apart,
+}
+
+
+def kept(text: str) -> dict[str, str]:
+    """Part -> its rows as they stand in the file, with the day and the command."""
+    found = {}
+    for block in text.split("\n## ")[1:]:
+        name, _, body = block.partition("\n")
+        found[name] = body.strip()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--before", default="88d72e5", help="a commit from before the engine")
+    chosen = parser.parse_args()
+    parts = kept(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {}
+    cores = len(os.sched_getaffinity(0))
+    head = f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {cores} cores, Python {platform.python_version()}"
+    for part in chosen.only:
+        with tempfile.TemporaryDirectory(prefix="dbdflow-engine-") as name:
+            rows = PARTS[part](Path(name), chosen.before)
+            shutil.rmtree(name, ignore_errors=True)
+        print("\n".join(rows), flush=True)
+        command = f"{head}, `python benchmarks/engine.py --only {part}`, load {os.getloadavg()[1]:.1f}"
+        parts[part] = "\n".join([command, "", "| | measured | bar |", "|---|---|---|", *rows])
+        body = [f"\n## {name}\n{parts[name]}\n" for name in PARTS if name in parts]
+        TABLE.write_text("# The engine\n" + "".join(body), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
