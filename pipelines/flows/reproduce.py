@@ -11,18 +11,15 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import dask
-from prefect import Task, flow
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import FlowRunContext, TaskRunContext
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.runtime import flow_run
@@ -30,25 +27,18 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect_dask import DaskTaskRunner
 
 from components.common.errors import InputError
-from pipelines.harness.flow import PARENT, answers
+from pipelines.flows.steps import by_prefect
+from pipelines.harness.flow import answers
 from pipelines.running import experiments
-from pipelines.running.done import Done
 from pipelines.running.experiments import Request
 from pipelines.running.reproduction import Summary
-from pipelines.running.walk import Order, attempt, report
 from pipelines.system import environment, processes
 from pipelines.system.progress import duration
 from pipelines.system.stopping import Stop, by_signals
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
-
 log = logging.getLogger(__name__)
 
 POLL = 2.0  # seconds between two looks whether Prefect has been told to cancel
-GRACE = 300.0  # seconds
-BAD_LUCK = "BadLuck"
-"""Name of the state of a step that another try may help."""
 
 summaries: list[Summary] = []
 """What the flow of this process made; kept here should Prefect lose it."""
@@ -131,58 +121,6 @@ def from_console(run: "Callable[[], State[Any]]") -> Summary:
         raise InputError(message or "the flow did not begin")
     print("\n".join(summaries[-1].lines()))
     return summaries[-1]
-
-
-def by_prefect(client: "Client", order: Order, before: "Sequence[Future[Any]]") -> "Future[Any]":
-    """Hand a step to Prefect: a task run of its name, which Prefect's task runner has Dask run.
-
-    Prefect decides whether it begins (limits of its tags: `dbdflow`, `gpu`, `network`, and what stands before its @),
-    and whether it is tried again.
-    """
-    step, need = order.step, order.step.need
-    task: Any = Task(
-        in_task,
-        name=step.group,
-        task_run_name=step.name,
-        tags=["dbdflow", step.group, *(kind for kind in ("gpu", "network") if step.units.get(kind))],
-        retries=len(need.retries),
-        retry_delay_seconds=list(need.retries),
-        retry_condition_fn=is_bad_luck,
-        timeout_seconds=need.hours * 3600 + GRACE,  # the step ends itself, and says so, before that
-        cache_policy=NO_CACHE,
-        persist_result=False,
-    )
-    with dask.annotate(**order.how()):
-        future = task.submit(order, wait_for=[each.in_prefect for each in before])
-    future.wrapped_future.in_prefect = future
-    found: Future[Any] = future.wrapped_future
-    return found
-
-
-def in_task(order: Order) -> "State[Any]":
-    """A step, on a worker, inside its task run; the stage's own flow run becomes a child of that."""
-    context = TaskRunContext.get()
-    assert context is not None
-    turn, turns = context.task_run.run_count, 1 + len(order.step.need.retries)
-    after = (0.0, f"turn {turn} of {turns}") if turn > 1 else None
-    done = attempt(order, after, {PARENT: str(context.task_run.id)})
-    if not done.again or turn == turns:
-        report(order, "end", asdict(done))
-    return state_of(done)
-
-
-def is_bad_luck(task: "Task[..., Any]", run: TaskRun, state: "State[Any]") -> bool:
-    """Whether a step that failed is worth another try."""
-    return state.name == BAD_LUCK
-
-
-def state_of(done: Done) -> "State[None]":
-    """Prefect's word for how a stage ended."""
-    if done.well:
-        return Completed(message=done.status, name={"ran": "Completed"}.get(done.status, "Cached"))
-    if done.again:
-        return Failed(message=done.cause, name=BAD_LUCK)
-    return (Cancelled if done.status == "interrupted" else Failed)(message=done.cause)
 
 
 def end_of(summary: Summary) -> "State[None]":

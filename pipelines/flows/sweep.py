@@ -7,7 +7,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect_dask import DaskTaskRunner
 
-from pipelines.flows.reproduce import by_prefect, watched
+from pipelines.flows.reproduce import watched
+from pipelines.flows.steps import by_prefect
 from pipelines.running.sweep import Sweep
 from pipelines.running.sweep_plan import axes_text
 from pipelines.system import environment

@@ -11,7 +11,8 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect_dask import DaskTaskRunner
 
 from components.common.errors import InputError
-from pipelines.flows.reproduce import by_prefect, in_flow_run, table
+from pipelines.flows.reproduce import in_flow_run, table
+from pipelines.flows.steps import by_prefect
 from pipelines.running.watching import Branch, Follower, Seen
 
 log = logging.getLogger(__name__)

@@ -100,10 +100,10 @@ def connected(address: str) -> Iterator[Engine]:
 
     try:
         client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError, TimeoutError) as error:
+    except (OSError, TypeError, ValueError) as error:  # TypeError: certificates are not named
         raise InputError(
-            f"scheduler {address}: does not answer ({type(error).__name__}); start it (`dbdflow up --workers N`, "
-            "docs/cluster.md), or unset DBDFLOW_SCHEDULER to run here"
+            f"scheduler {address}: does not answer ({error or type(error).__name__}); start it (`dbdflow up --workers "
+            "N`, docs/cluster.md), or unset DBDFLOW_SCHEDULER to run here"
         ) from None
     with client:
         try:
@@ -155,6 +155,8 @@ async def work(address: str, machine: Machine, port: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, lambda: asyncio.ensure_future(worker.close()))
     try:
         await worker
-    except (OSError, RuntimeError, TimeoutError) as error:
-        raise InputError(f"scheduler {address}: does not answer ({error}); start it, or name another") from None
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"scheduler {address}: does not answer ({error.__cause__ or error}); start it, or name another"
+        ) from None
     await worker.finished()

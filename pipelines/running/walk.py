@@ -11,7 +11,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from threading import Timer
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.running.done import Done
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from distributed import Client, Future, Worker
 
 POLL = 0.1  # seconds
-GRACE = 0.3  # seconds by which what a step says may come after its future is over: another client may have asked for it
 
 Tell = Callable[[str], None]
 """Takes a line that a step printed."""
@@ -83,14 +81,28 @@ class Order:
         return {"resources": dict(self.step.units), "priority": self.priority}
 
 
-Submit = Callable[["Client", Order, "Sequence[Future[Any]]"], "Future[Any]"]
-"""Hands a step to Dask, to begin after others' futures."""
+class Submit(Protocol):
+    """Hands steps to Dask."""
+
+    def client(self, started: "Client") -> "Client":
+        """The client that is used, of the same scheduler as the engine's."""
+
+    def __call__(self, client: "Client", order: Order, before: "Sequence[Future[Any]]") -> "Future[Any]":
+        """Hand over a step, to begin after others' futures."""
 
 
-def plainly(client: "Client", order: Order, before: "Sequence[Future[Any]]") -> "Future[Any]":
-    """Dask alone runs the step, and tries it again where that may help."""
-    key = f"{order.step.group}-{uuid.uuid4().hex}"  # Dask keeps books by what stands before the number
-    return client.submit(perform, order, *before, key=key, pure=False, **order.how())
+class Plainly:
+    """Dask alone runs the steps, and tries them again where that may help."""
+
+    def client(self, started: "Client") -> "Client":
+        return started
+
+    def __call__(self, client: "Client", order: Order, before: "Sequence[Future[Any]]") -> "Future[Any]":
+        key = f"{order.step.group}-{uuid.uuid4().hex}"  # Dask keeps books by what stands before the number
+        return client.submit(perform, order, *before, key=key, pure=False, **order.how())
+
+
+plainly = Plainly()
 
 
 class Walk:
@@ -115,7 +127,7 @@ class Walk:
         stop: Stop,
         submit: Submit = plainly,
     ) -> None:
-        self.client, self.watcher, self.stop, self.submit = client, watcher, stop, submit
+        self.client, self.watcher, self.stop, self.submit = submit.client(client), watcher, stop, submit
         self.name = f"walk-{uuid.uuid4().hex}"
         self.steps = {step.name: step for step in steps}
         self.rank = ranks({step.name: step.upstream & self.steps.keys() for step in steps}, seconds)
@@ -144,12 +156,7 @@ class Walk:
         before = [self.futures[name] for name in sorted(step.upstream & self.steps.keys())]
         future = submit(self.client, Order(self.name, step, self.rank[step.name]), before)
         self.futures[step.name] = future
-        over = partial(self._over_soon, step.name)
-        future.add_done_callback(over if submit is plainly else lambda ended: Timer(GRACE, over, [ended]).start())
-
-    def _over_soon(self, name: str, future: "Future[Any]") -> None:
-        """In a thread of Dask's, or a timer's."""
-        self.news.put(("over", name, future))
+        future.add_done_callback(lambda over: self.news.put(("over", step.name, over)))
 
     def _hear(self) -> None:
         """Take in one piece of news; a short while: signals have to be seen."""
@@ -197,7 +204,8 @@ class Walk:
             self._end(Done(step.name, "failed", cause=lost(self.client, future)))
         else:
             self.again.add(step.name)
-            self._line(step, "warning: lost by Prefect or the scheduler; it begins again")
+            why = f" ({lost(self.client, future)})" if future.status == "error" else ""
+            self._line(step, f"warning: lost by Prefect or the scheduler{why}; it begins again")
             self._listen()
             self._hand_over(step, plainly)
 
@@ -221,7 +229,7 @@ def lost(client: "Client", future: "Future[Any]") -> str:
     error = future.exception()
     if isinstance(error, KilledWorker):
         return f"its workers died, {error.allowed_failures + 1} times; see their logs"
-    return f"{type(error).__name__}: {error}"
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def ranks(upstream: Mapping[str, frozenset[str]], seconds: Mapping[str, float]) -> dict[str, float]:
@@ -270,9 +278,9 @@ class Ends(Stop):
         return task is None or task.state == "cancelled" or self.worker.status.name != "running"
 
 
-def perform(order: Order, *before: Done | None) -> Done | None:
-    """Do a step, again where that may help; what comes before it is done."""
-    if not all(done and done.well for done in before):
+def perform(order: Order, *before: object) -> Done | None:
+    """Do a step, again where that may help; `before`: what came of the steps that it needs (a `Done`, or Prefect's)."""
+    if any(each is None or (isinstance(each, Done) and not each.well) for each in before):
         return None
     done = attempt(order)
     for seconds in order.step.need.retries:

@@ -21,8 +21,8 @@ from pipelines.running.engine import Engine
 from pipelines.running.resources import Need
 from pipelines.running.walk import Step, Walk
 from pipelines.system.stopping import Stop
-from tests.flows.conftest import PROJECT, Checkout, answers, free_port, until
-from tests.flows.test_reproduce import DBDFLOW, TOTAL
+from tests.flows.conftest import PROJECT, Checkout, answers, ask, free_port, until
+from tests.flows.test_reproduce import DBDFLOW, TOTAL, reproductions
 from tests.flows.test_walk import Seen, Sleeps
 
 
@@ -182,6 +182,34 @@ def test_a_scheduler_without_workers_is_one_message(cluster: Cluster, monkeypatc
         pass
     with pytest.raises(engine.InputError, match="--jobs 3: the scheduler tcp"), engine.started(3):
         pass
+
+
+# ---- Prefect
+
+DEPLOYED = """
+import sys
+from prefect.flows import load_flow_from_entrypoint
+flow = load_flow_from_entrypoint("pipelines.flows.reproduce:reproduce")  # as a deployment's process does
+sys.exit(flow(return_state=True).type != "COMPLETED")
+"""
+
+
+def test_workers_do_what_prefect_begins(dag: Checkout, cluster: Cluster, prefect_api: str) -> None:
+    cluster.scheduler()
+    path = os.pathsep.join([str(dag.root), str(PROJECT)])
+    for _ in range(2):
+        cluster.worker(PYTHONPATH=path, PREFECT_API_URL=prefect_api)
+    told = {"DBDFLOW_SCHEDULER": cluster.address, "DVC_ROOT": str(dag.root), "PREFECT_API_URL": prefect_api}
+    done = dag.run(sys.executable, "-c", DEPLOYED, **told)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lost" not in done.stdout
+    run = reproductions(prefect_api)[0]
+    found = ask(f"{prefect_api}/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    tasks = {each["name"]: each for each in found}
+    assert {name: each["state_type"] for name, each in tasks.items()} == dict.fromkeys(
+        ("toy@first", "toy@second", "total"), "COMPLETED"
+    )
+    assert all("dbdflow" in each["tags"] for each in found), "what limits are set on"
 
 
 # ---- machines that do not see the checkout

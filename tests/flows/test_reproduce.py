@@ -436,9 +436,9 @@ def test_prefect_can_cancel_what_a_console_runs(dag: Checkout, prefect_api: str)
 def worker(dag: Checkout, prefect_api: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A real worker in the checkout, the deployment `reproduce/small`, and the project's own that follows a branch."""
     pool = {"work_pool": {"name": "small"}}
-    small = {"name": "small", "entrypoint": "pipelines/flows/reproduce.py:reproduce"} | pool
+    small = {"name": "small", "entrypoint": "pipelines.flows.reproduce:reproduce"} | pool
     shipped = YAML(typ="safe").load((PROJECT / "prefect.yaml").read_text())["deployments"]
-    (follows,) = [each for each in shipped if each["entrypoint"] == "pipelines/flows/watch.py:watch"]
+    (follows,) = [each for each in shipped if each["entrypoint"] == "pipelines.flows.watch:watch"]
     follows |= {"parameters": {"remote": ".", "branch": "main"}} | pool
     dag.write("prefect.yaml", json.dumps({"name": "toy", "pull": None, "deployments": [small, follows]}))
     assert dag.run("git", "branch", "--move", "main").returncode == 0
