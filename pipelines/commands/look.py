@@ -1,5 +1,6 @@
 """`dbdflow look`: a page on this machine on which photographs and their maps are looked at."""
 
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,6 @@ def listening(port: int) -> socket.socket:
         from pipelines.servers.services import port_at
 
         raise InputError(
-            f"--port {port}: {error.strerror or error}, at {HOST}; another program may listen there, or `dbdflow look` "
-            f"already (http://{HOST}:{port}); end it, or name another: --port {port_at(max(port, 1024))}"
+            f"--port {port}: {os.strerror(error.errno or 0)}, at {HOST}; another program may listen there, or `dbdflow "
+            f"look` already (http://{HOST}:{port}); end it, or name another: --port {port_at(max(port, 1024))}"
         ) from error

@@ -26,6 +26,8 @@ MEGABYTES = 128
 """Largest file that is taken."""
 STALLED = 20.0
 """Seconds without a byte after which a photograph that is being sent gives up its turn."""
+NOTICED = 0.01
+"""Seconds within which it is seen that who sent a photograph went away while it waited for its turn."""
 LONGEST_NAME = 100
 WHOSE = "README.md"
 """Of the examples: who took them, and under which licence they may be shown."""
@@ -50,7 +52,11 @@ def make_app(workers: Workers, models: Sequence[str], examples: Mapping[str, Pat
         from components.views.compose import STRENGTH, TINT
 
         colours = {"tint": TINT, "strength": STRENGTH}
-        shown = {"models": list(models), "chosen": workers.models, "examples": [name for name in examples if name != WHOSE]}
+        shown = {
+            "models": list(models),
+            "chosen": workers.models,
+            "examples": [name for name in examples if name != WHOSE],
+        }
         return {**shown, **colours, "megabytes": MEGABYTES}
 
     @app.get("/examples/{name}")
@@ -84,6 +90,8 @@ async def answer(
             made = await workers.run(function, *words, named, await received(request))
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
+    except asyncio.CancelledError as error:
+        raise HTTPException(503, "`dbdflow look` was ended; start it and send the photograph again") from error
     except HTTPException:
         raise
     except Exception as error:
@@ -130,6 +138,9 @@ async def received(request: Request) -> bytes:
                 raise too_large(f"over {MEGABYTES}")
     except TimeoutError as error:
         raise HTTPException(408, f"nothing came for {STALLED:.0f} seconds; send the photograph again") from error
+    await asyncio.sleep(NOTICED)
+    if await request.is_disconnected():
+        raise ClientDisconnect
     return bytes(body)
 
 

@@ -93,8 +93,9 @@ export class Card {
   async decode() {
     try {
       this.pictures = await this.photograph.at(SIDE);
+      this.original.classList.remove("none");
       this.facts.textContent = `${this.photograph.width} × ${this.photograph.height}`;
-      this.body.style.setProperty("--shape", `${this.photograph.width} / ${this.photograph.height}`);
+      this.body.style.setProperty("--ratio", this.photograph.width / this.photograph.height);
     } catch {
       this.original.classList.add("none"); // that it is no photograph is said by each model
     }

@@ -25,11 +25,13 @@ export class Enlarged {
     Object.assign(this, { card, view, model, pictures: null });
     this.turn(view);
     this.dialog.showModal();
+    this.buttons[ALL.indexOf(view)].focus();
     this.dialog.classList.add("busy");
     const pictures = await card.photograph.at(SIDE).catch(() => null);
     if (this.card !== card) return;
     this.dialog.classList.remove("busy");
     this.pictures = pictures;
+    this.canvas.style.setProperty("--ratio", card.photograph.width / card.photograph.height);
     this.paint();
   }
 
