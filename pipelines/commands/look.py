@@ -11,6 +11,7 @@ from components.baselines import CLASSICAL
 from components.common.cores import cores
 from components.common.errors import InputError
 from pipelines.system.environment import LOOPBACK, seen_from_here
+from pipelines.system.stopping import Terminated, signals
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -40,9 +41,9 @@ def command(*, models: tuple[str, ...], port: int, device: str) -> None:
     if len(models) > TWO:
         raise InputError(f"--model: {len(models)} of them, expected one or two; the page has the others in a list")
     try:
-        with listening(port) as listener:
+        with signals(), listening(port) as listener:
             look(listener, tuple(dict.fromkeys(models)), device)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated):
         click.echo("\nended")
 
 
@@ -86,7 +87,9 @@ def listening(port: int) -> socket.socket:
         InputError: another program has the port, or it may not be had.
     """
     try:
-        return socket.create_server((HOST, port))
+        listener = socket.create_server((HOST, port))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each answer waits 40 ms for its end
+        return listener
     except OSError as error:
         from pipelines.servers.services import port_at
 

@@ -85,14 +85,14 @@ def make_map(model: str, device: str, name: str, contents: bytes) -> Made:
     Raises:
         InputError: it is no photograph, too large, or the model cannot be had.
     """
-    import numpy as np
+    from PIL import Image
 
     from components.catalog.pictures import encode_map
 
     detector, photo, begun = ready(model, device), Sent.of(name, contents), time.monotonic()
     levels, seen_at = reduced(detector, photo) if model in CLASSICAL else (detector.picture(photo), None)
     seconds = time.monotonic() - begun
-    counts = tuple(np.bincount(levels.ravel(), minlength=256).tolist())
+    counts = tuple(Image.fromarray(levels).histogram())
     return Made(encode_map(levels, photo.name), levels.shape, counts, seconds, seen_at)
 
 

@@ -124,6 +124,9 @@ class Page {
     const failed = count("failed") ? `, ${count("failed")} failed` : "";
     document.body.classList.toggle("empty", !cards.length);
     this.bar.querySelector(".told").textContent = cards.length ? `${count("done")} of ${states.length} maps${failed}` : "";
+    const ended = count("done") + count("failed");
+    const progress = this.bar.querySelector("progress");
+    Object.assign(progress, { max: states.length || 1, value: ended, hidden: ended === states.length });
   }
 
   tick() {
