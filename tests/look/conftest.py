@@ -59,7 +59,7 @@ class Looking:
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """One request on a connection of its own; `_` in a header's name stands for `-`."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body=body, headers=named)  # type: ignore[arg-type]
         answer = connection.getresponse()
@@ -73,12 +73,16 @@ class Looking:
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    def makers(self) -> list[psutil.Process]:
+        """Its processes that make maps."""
+        return [each for each in self.children() if "spawn_main" in " ".join(each.cmdline())]
+
     def interrupt(self) -> tuple[int, str, str]:
         """Ctrl-C; exit code, what else it said, and its errors."""
         children = self.children()
         self.process.send_signal(signal.SIGINT)
-        out, err = self.process.communicate(timeout=10)
-        assert psutil.wait_procs(children, timeout=5)[1] == []
+        out, err = self.process.communicate(timeout=30)
+        assert psutil.wait_procs(children, timeout=30)[1] == []
         return self.process.returncode, out, err
 
 
