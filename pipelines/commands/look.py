@@ -73,11 +73,16 @@ def examples() -> dict[str, Path]:
 
 
 def serve(app: "FastAPI", listener: socket.socket) -> None:
-    """Answer on a socket; at Ctrl-C whatever is at work is left."""
+    """Answer on a socket until a signal comes; whatever is at work then is left.
+
+    Raises:
+        KeyboardInterrupt: always, also of a process started in the background, where the system ignores Ctrl-C.
+    """
     import uvicorn
 
     config = uvicorn.Config(app, lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=0)
     uvicorn.Server(config).run([listener])
+    raise KeyboardInterrupt
 
 
 def listening(port: int) -> socket.socket:

@@ -68,7 +68,7 @@ def make_app(workers: Workers, models: Sequence[str], examples: Mapping[str, Pat
     @app.post("/map")
     async def map_of(request: Request, model: str, name: str = "") -> Response:
         if model not in models:
-            raise HTTPException(404, f"{model}: not at hand; expected {', '.join(models)}")
+            raise HTTPException(404, f"{model!a}: not at hand; expected {', '.join(models)}")
         return await answer(workers, request, model, name, make_map, model, workers.device)
 
     @app.post("/photograph")

@@ -36,9 +36,13 @@ export class Card {
 
   async want(model) {
     const progress = { state: "waiting", since: null };
+    const begun = () => {
+      Object.assign(progress, { state: "at work", since: performance.now() });
+      this.tell(model);
+    };
     this.progress.set(model, progress);
+    this.tell(model);
     try {
-      const begun = () => Object.assign(progress, { state: "at work", since: performance.now() });
       const map = await this.photograph.map(model, begun);
       progress.state = "done";
       if (this.pictures && (map.width !== this.photograph.width || map.height !== this.photograph.height)) await this.decode();
