@@ -11,6 +11,7 @@ from pipelines.system import environment
 
 COMMANDS = {
     "predict": "Make blur maps of photographs, or of folders of them.",
+    "look": "Look at maps of photographs, on a page of this machine.",
     "score": "Score maps against labels: MAE, F-beta, IoU.",
     "label": "Propose labels for pairs of a wide and a shallow photograph.",
     "prepare": "Make a data set ready for training and scoring.",

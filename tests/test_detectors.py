@@ -23,7 +23,7 @@ from components.models.registry import build_model
 from components.models.run_files import write_run
 from dbdflow import detector
 from pipelines.commands.ship import BEGIN, END, ship
-from pipelines.running.detectors import find_detector
+from pipelines.running.detectors import at_hand, find_detector
 from tests.models.tiny import MODELS, build_tiny, picture_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -171,6 +171,16 @@ def test_an_unknown_name_lists_what_there_is(here: Path, model: Network) -> None
     with pytest.raises(InputError) as error:
         find_detector("smal", "cpu")
     assert str(error.value) == told.format("a, d_b", "small")
+
+
+def test_what_is_at_hand(here: Path, model: Network) -> None:
+    """Weights that ship, runs, methods; not the one that has not learned; each once."""
+    assert at_hand() == ["lbp", "hifst"]
+    for name in ("d_b", "a", "small"):
+        run(Path("data/models", name), model)
+    save_model(here / "weights/small.safetensors", model, {})
+    np.savez(here / "weights/dbdf.npz", learned=PIXELS)
+    assert at_hand() == ["small", "a", "d_b", "dbdf", "lbp", "hifst"]
 
 
 def test_a_run_that_was_not_trained_says_why(here: Path) -> None:

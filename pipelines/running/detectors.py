@@ -50,16 +50,26 @@ def learned(name: str) -> Path | None:
     Raises:
         InputError: it learns, and has not.
     """
-    from dbdflow.detector import WEIGHTS
-
-    places = (seen_from_here(PREDICTIONS) / name / "fitted.npz", WEIGHTS / f"{name}.npz") if name in LEARNS else ()
-    found = next((path for path in places if path.is_file()), None)
-    if places and found is None:
+    found = fitted_file(name)
+    if name in LEARNS and found is None:
+        places = " nor ".join(map(str, fitted_places(name)))
         raise InputError(
-            f"--model {name}: it learns from photographs first, and neither {' nor '.join(map(str, places))} is there; "
+            f"--model {name}: it learns from photographs first, and neither {places} is there; "
             f"`dvc repro baseline@{name}` makes the first, or choose another method or network"
         )
     return found
+
+
+def fitted_file(name: str) -> Path | None:
+    """The file with what a classical method has learned, None where there is none."""
+    return next((path for path in fitted_places(name) if path.is_file()), None) if name in LEARNS else None
+
+
+def fitted_places(name: str) -> tuple[Path, Path]:
+    """Where it may lie: this checkout's own first."""
+    from dbdflow.detector import WEIGHTS
+
+    return seen_from_here(PREDICTIONS) / name / "fitted.npz", WEIGHTS / f"{name}.npz"
 
 
 def weights_of(name: str) -> Path | None:
@@ -75,6 +85,19 @@ def weights_of(name: str) -> Path | None:
     return found[0] if found else None
 
 
+def at_hand() -> list[str]:
+    """Names that `find_detector` knows here: weights that ship, runs, methods that need not learn any more."""
+    from dbdflow.detector import WEIGHTS
+
+    known = [*(path.stem for path in sorted(WEIGHTS.glob("*.safetensors"))), *sorted(runs()), *CLASSICAL]
+    return [name for name in dict.fromkeys(known) if name not in LEARNS or fitted_file(name)]
+
+
+def runs() -> Iterable[str]:
+    """Names of the runs of this checkout that have weights."""
+    return (path.parent.name for path in seen_from_here(MODELS).glob("*/model.safetensors"))
+
+
 def unknown(name: str) -> InputError:
     """Why nothing is meant by `name`, and what could be."""
     from components.common.availability import gap_of
@@ -84,12 +107,11 @@ def unknown(name: str) -> InputError:
         return InputError(f"--model {name}: {gap}")
     if Path(name).is_dir():
         return InputError(f"--model {name}: a folder without model.safetensors; name another, or a file of weights")
-    runs = (path.parent.name for path in seen_from_here(MODELS).glob("*/model.safetensors"))
     shipped = WEIGHTS.glob("*.safetensors")
     return InputError(
-        f"--model {name}: nothing has this name. Methods: {', '.join(CLASSICAL)}; runs in data/models: {listed(runs)}; "
-        f"weights that ship: {listed(path.stem for path in shipped)}; or name a folder with model.safetensors, a "
-        ".safetensors file, or a published checkpoint (.pt, .pth)"
+        f"--model {name}: nothing has this name. Methods: {', '.join(CLASSICAL)}; runs in data/models: "
+        f"{listed(runs())}; weights that ship: {listed(path.stem for path in shipped)}; or name a folder with "
+        "model.safetensors, a .safetensors file, or a published checkpoint (.pt, .pth)"
     )
 
 
