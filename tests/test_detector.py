@@ -141,3 +141,8 @@ def test_a_wheel_is_enough(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ALONE]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=own)
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/site/dbdflow/__init__.py\n"), done.stderr
+
+
+def test_a_dark_image_of_memory_is_taken_as_it_is() -> None:
+    dark = Image.fromarray(np.full((40, 60, 3), 9, np.uint8))
+    assert Detector.load("small").map(dark).shape == (40, 60)

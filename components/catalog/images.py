@@ -163,7 +163,7 @@ def is_deep(path: Path) -> bool:
 
 
 def rgb_of(path: Path, image: Image.Image) -> Image.Image:
-    """The photograph `image` of the file at `path`, RGB, 8 bits a channel, alpha dropped.
+    """The photograph `image` of the file at `path` (or, if none is there, of memory), RGB, 8 bits, alpha dropped.
 
     Raises:
         InputError: it fills the lowest 12 bits of 16 alone, so that it would be taken for black.
@@ -171,7 +171,7 @@ def rgb_of(path: Path, image: Image.Image) -> Image.Image:
     """
     found, grey = to_eight_bits(image).convert("RGB"), image.mode.startswith("I")
     brightest = int(np.asarray(image).max()) if grey else 257 * int(np.asarray(found).max())
-    if 0 < brightest < DARK and (grey or is_deep(path)):
+    if 0 < brightest < DARK and (grey or (path.is_file() and is_deep(path))):
         raise InputError(
             f"{path}: 16 bits a channel, and the brightest is {brightest} of 65535; expected the whole range: save it "
             "with 8 bits, or its values stretched"
