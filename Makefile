@@ -7,7 +7,7 @@ LIGHT := click dvc psutil pydantic ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup light reproduce cuhk push pull up test check lock ship picture seeds variants steps candidates cache \
-	scoring report scaling ready touched prepared labels baselines parallel engine sweep chaos choose clean
+	scoring report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -113,6 +113,9 @@ sweep: setup ## benchmarks/SWEEP.md: a sweep of the miniature, killed once, agai
 chaos: setup ## benchmarks/CHAOS.md: 30 reproductions, each with a process killed at random (50 minutes)
 	python benchmarks/chaos.py
 
+postgres: setup ## Prefect and MLflow on a Postgres of Debian's (1 minute)
+	pytest -m slow tests/slow
+
 test: setup ## all tests
 	pytest --numprocesses 2 --dist loadfile
 
@@ -122,7 +125,7 @@ check: setup ## lint, format, types
 	mypy
 
 lock: setup ## requirements.lock from pyproject.toml
-	uv pip compile pyproject.toml --extra dev --extra export --extra pipeline --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra cluster --extra dev --extra export --extra pipeline --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## the environment and the tools' caches; data/ stays

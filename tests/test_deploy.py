@@ -9,7 +9,9 @@ import asyncio
 import json
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -284,10 +286,31 @@ def raw(name: str) -> list[str]:
 
 def test_no_address_is_named() -> None:
     files = [*DEPLOY.iterdir(), ROOT / ".dockerignore"]
-    assert len(files) == 5
+    assert len(files) == 6
     for path in files:
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"https?://|pypi|--(extra-)?index|--find-links|--trusted|nvcr|\.io\b", text), path
+        assert not re.search(
+            r"https?://(?![\w.]+:\d+)|pypi|--(extra-)?index|--find-links|--trusted|nvcr|\.io\b", text
+        ), path
+
+
+def test_the_compose_file_is_one_and_opens_nothing_but_the_loopback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml"],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    ports = [port for service in services.values() for port in service.get("ports", ())]
+    assert len(ports) == 6
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    ours = [service["command"][0] for service in services.values() if service["image"] == "dbdflow"]
+    assert sorted(ours) == ["dask", "dbdflow", "dbdflow", "mlflow", "prefect", "python"]
+    assert all(shutil.which(program) for program in ours)
+    places = {address for service in services.values() for address in re.findall(r"(\w+):\d{4}\b", str(service))}
+    assert {"postgres", "store", "prefect", "mlflow", "scheduler"} <= places
+    assert places - {"1", "store"} <= services.keys(), "every host is a service, or the loopback"
 
 
 def test_the_readme_names_files_and_deployments_that_exist() -> None:
