@@ -5,9 +5,7 @@ import os
 import stat
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,23 +17,13 @@ from components.catalog.images import read_reduced
 from components.catalog.pictures import MADE_BY, encode_map
 from components.common.errors import InputError
 from components.common.storage import atomic_dir, atomic_path
-from dbdflow.detector import Found, Seen
 from pipelines.cli import main
-from pipelines.photographs import predicting, sheet
+from pipelines.photographs import sheet
 from pipelines.photographs.plan import plan_maps
 from pipelines.system.places import keep_apart
+from tests.photographs.faked import detect
 
 TOLD = "maps/index.html and maps/photographs.parquet"
-
-
-def detect(monkeypatch: pytest.MonkeyPatch, levels: Callable[[Path], np.ndarray]) -> None:
-    """Let `predict` take for the map of a photograph what is given here."""
-
-    def find(photograph: Path) -> tuple[Seen, Found]:
-        pixels, made = np.asarray(read_reduced(photograph, 320)[0]), levels(photograph)
-        return (pixels, made.shape), Found(lambda: np.float32(made / 255), lambda: made)
-
-    monkeypatch.setattr(predicting, "find_detector", lambda model, device: SimpleNamespace(find=find))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`dbdflow predict`: blur maps of a person's photographs."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -84,8 +85,11 @@ def command(
     job = job_of(plan, model, 16 if bits == "16" else 8)
     if told := resume(plan, job):
         click.echo(told, err=True)
-    with click.progressbar(length=len(plan.waiting), label="photographs", show_pos=True, file=sys.stderr) as bar:
-        for _ in predict_maps(plan, job, model, device):
+    with (
+        click.progressbar(length=len(plan.waiting), label="photographs", show_pos=True, file=sys.stderr) as bar,
+        closing(predict_maps(plan, job, model, device)) as made,
+    ):
+        for _ in made:
             bar.update(1)
     done = plan.done
     click.echo(f"{len(done)} maps in {out} (white = in focus)")

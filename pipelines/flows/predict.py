@@ -1,5 +1,6 @@
 """The flow `predict`: blur maps of a folder of photographs, for a deployment."""
 
+from contextlib import closing
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -29,8 +30,9 @@ def predict(photos: list[str], model: str = "small", out: str = "maps", device: 
     log.info("%s", resume(plan, job) or f"{len(plan.waiting)} photographs")
     shown = create_progress_artifact(0.0, key="maps", description="photographs that have their map")
     waiting = plan.waiting
-    for number, _ in enumerate(predict_maps(plan, job, model, device), 1):
-        update_progress_artifact(shown, 100.0 * number / len(waiting))  # type: ignore[arg-type]
+    with closing(predict_maps(plan, job, model, device)) as made:
+        for number, _ in enumerate(made, 1):
+            update_progress_artifact(shown, 100.0 * number / len(waiting))  # type: ignore[arg-type]
     rows = [{"photograph": str(path), "map": plan.left_out.get(path, str(plan.maps[path]))} for path in waiting]
     create_table_artifact(rows, key="maps-written", description="white = in focus")
     log.info("%d maps in %s (white = in focus)", len(plan.done), out)

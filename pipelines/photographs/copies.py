@@ -58,7 +58,7 @@ def copy_all(photographs: Collection[Path], folder: Path) -> Copied:
         for path in (photograph, *raws(photograph)):
             try:
                 (copied.new if copy(path, folder / path.name) else copied.there).append(path)
-            except (FileExistsError, FileNotFoundError, PermissionError) as error:
+            except OSError as error:
                 copied.refused[path] = error.strerror or str(error)
     return copied
 

@@ -126,7 +126,8 @@ function show() {
 }
 
 choices.addEventListener("input", show);
-choices.elements.cut.addEventListener("input", (event) => grid.style.setProperty("--cut", `${event.target.value}%`));
+const wipe = () => grid.style.setProperty("--cut", `${choices.elements.cut.value}%`);
+choices.elements.cut.addEventListener("input", wipe);
 choices.addEventListener("submit", (event) => event.preventDefault());
 
 // From card to card by the arrow keys.
@@ -238,4 +239,5 @@ stage.addEventListener("pointerdown", (event) => {
 });
 stage.addEventListener("pointermove", drag);
 
+wipe();
 show();

@@ -7,8 +7,8 @@ was asked for; of several there are a page and a table, and the ledger by which 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Generator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -65,8 +65,10 @@ def is_fresh(photograph: Path, row: Row, job: Job) -> bool:
         return False
 
 
-def predict_maps(plan: Plan, job: Job, model: str, device: str) -> Iterator[Path]:
+def predict_maps(plan: Plan, job: Job, model: str, device: str) -> Generator[Path]:
     """Write the files of each photograph that waits for them; then, of several, page and table.
+
+    Whoever may be interrupted closes it, so that what has not begun does not begin.
 
     Yields:
         Each photograph when it has its row, or its reason among those left out.
@@ -74,8 +76,10 @@ def predict_maps(plan: Plan, job: Job, model: str, device: str) -> Iterator[Path
     Raises:
         InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
     """
-    made = made_of(plan, job, model, device) if plan.waiting else iter(())
-    with nullcontext() if plan.alone else writing(plan.out) as pen:
+    with (
+        nullcontext() if plan.alone else writing(plan.out) as pen,
+        closing(made_of(plan, job, model, device)) as made,
+    ):
         if any(key(path) in plan.ledger.rows for path in plan.waiting):
             take_away(plan)
         for photograph, row in made:
@@ -92,7 +96,7 @@ def predict_maps(plan: Plan, job: Job, model: str, device: str) -> Iterator[Path
             tell(plan, model, pen)
 
 
-def made_of(plan: Plan, job: Job, model: str, device: str) -> Iterator[Made]:
+def made_of(plan: Plan, job: Job, model: str, device: str) -> Generator[Made]:
     """The photographs that wait, as they are made.
 
     A network takes a photograph a core, which costs less than all cores on one after the other. A classical method
@@ -101,9 +105,11 @@ def made_of(plan: Plan, job: Job, model: str, device: str) -> Iterator[Made]:
     from components.baselines import CLASSICAL
     from pipelines.system.environment import THREADS
 
+    if not plan.waiting:
+        return
     workers = 1 if model in CLASSICAL else cores()
     os.environ.update(dict.fromkeys(THREADS, "1"))
-    return make(find_detector(model, device), plan.waiting, job, workers)
+    yield from make(find_detector(model, device), plan.waiting, job, workers)
 
 
 def take_away(plan: Plan) -> None:

@@ -100,8 +100,8 @@ def read_ledger(out: Path) -> Ledger:
             ledger.take(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{path}: line {number} is none that predict wrote; take the file away (all photographs are then made "
-                "again), or name another --out"
+                f"{path}: line {number} is none that predict wrote; take it, index.html and photographs.parquet away "
+                "(all photographs are then made again), or name another --out"
             ) from error
     return ledger
 
