@@ -222,6 +222,7 @@ dialog.addEventListener("keydown", (event) => {
   turn(step);
 });
 dialog.addEventListener("close", () => {
+  if (dialog.open) return; // another was opened before this was told
   if (shown.includes(open)) go(shown.indexOf(open));
   open = null;
   for (const image of [photo, map]) image.removeAttribute("src");
