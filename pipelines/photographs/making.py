@@ -4,7 +4,7 @@ Nothing here knows of a whole run: a chunk may be made anywhere that sees the ph
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 from components.common.errors import InputError
-from pipelines.photographs.rows import Row, stat_of
+from pipelines.photographs.rows import Row, key, stat_of
 
 if TYPE_CHECKING:
     from components.views.focus import Focus
@@ -51,7 +51,7 @@ class Job:
         return places_of(photograph.stem, self.out, self.views)
 
 
-def make(detect: "Detector", photographs: Sequence[Path], job: Job, workers: int) -> Iterator[Made]:
+def make(detect: "Detector", photographs: Sequence[Path], job: Job, workers: int) -> Generator[Made]:
     """Write the files of photographs.
 
     A network sees one photograph at a time, on one thread, `workers` of them side by side: its map has the same bits
@@ -98,7 +98,7 @@ def make_one(detect: "Detector", job: Job, photograph: Path) -> Made:
         write_whole(place, encoded[name])
     files = {str(place.relative_to(job.out)): stat_of(place) for place in places.values()}
     values = values_of(size, focus) | {"seconds": round(time.perf_counter() - began, 3)}
-    return photograph, Row(str(photograph.resolve()), seen, job.made_by, files, values)
+    return photograph, Row(key(photograph), seen, job.made_by, files, values)
 
 
 def encode(detect: "Detector", job: Job, photograph: Path) -> tuple[dict[str, bytes], tuple[int, int], "Focus"]:

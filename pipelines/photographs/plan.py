@@ -96,15 +96,20 @@ def check_outputs(plan: Plan, sheet: Path | None, overwrite: bool) -> None:
     from components.catalog.pictures import is_ours, is_photograph
     from components.views.files import is_made, places_of
 
-    of = {place: path.name for path in plan.maps for place in places_of(path.stem, plan.out, plan.views).values()}
+    of = {place: path for path in plan.maps for place in places_of(path.stem, plan.out, plan.views).values()}
+    owners = {place: plan.ledger.owner(str(place.relative_to(plan.out)), place) for place in of}
 
     def ours(place: Path) -> bool:
-        if plan.ledger.has(plan.out, place):
-            return True
         if place in plan.told:
             return place.is_file() and file_hash(place) in plan.ledger.whole
-        return is_made(place, of[place]) if place in of else is_ours(place)
+        return bool(owners.get(place)) or (is_made(place, of[place].name) if place in of else is_ours(place))
 
+    others = ((place, row.photograph) for place, row in owners.items() if row and not row.is_of(of[place]))
+    if not overwrite and (other := next(others, None)):
+        raise InputError(
+            f"{other[0]}: was made of another photograph, {other[1]}, and would be replaced; name another --out, or "
+            "add --overwrite"
+        )
     spared = [*plan.maps, *filter(os.path.isfile, plan.left_out)]
     check_places([*of, *plan.told, *([sheet] if sheet else [])], spared, overwrite=overwrite, ours=ours)
     coloured = (place for place in of if not ours(place) and is_photograph(place)) if overwrite else iter(())

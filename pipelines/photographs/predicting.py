@@ -17,7 +17,7 @@ from components.common.errors import InputError
 from components.common.storage import file_hash, write_whole
 from pipelines.photographs.making import Job, Made, make
 from pipelines.photographs.plan import Plan
-from pipelines.photographs.rows import Pen, Row, stat_of, writing
+from pipelines.photographs.rows import Pen, Row, key, stat_of, writing
 from pipelines.running.detectors import find_detector, learned, weights_of
 
 FORMAT = 1
@@ -51,11 +51,6 @@ def resume(plan: Plan, job: Job) -> str:
     return "; ".join(told)
 
 
-def key(photograph: Path) -> str:
-    """By what the ledger knows a photograph."""
-    return str(photograph.resolve())
-
-
 def is_fresh(photograph: Path, row: Row, job: Job) -> bool:
     """Whether what was made of a photograph is what the job would make, and is all there, as it was made."""
     try:
@@ -76,10 +71,8 @@ def predict_maps(plan: Plan, job: Job, model: str, device: str) -> Generator[Pat
     Raises:
         InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
     """
-    with (
-        nullcontext() if plan.alone else writing(plan.out) as pen,
-        closing(made_of(plan, job, model, device)) as made,
-    ):
+    made_ones = made_of(plan, job, model, device)
+    with nullcontext() if plan.alone else writing(plan.out) as pen, closing(made_ones) as made:
         if any(key(path) in plan.ledger.rows for path in plan.waiting):
             take_away(plan)
         for photograph, row in made:
@@ -106,10 +99,10 @@ def made_of(plan: Plan, job: Job, model: str, device: str) -> Generator[Made]:
     from pipelines.system.environment import THREADS
 
     if not plan.waiting:
-        return
+        return (each for each in list[Made]())
     workers = 1 if model in CLASSICAL else cores()
     os.environ.update(dict.fromkeys(THREADS, "1"))
-    yield from make(find_detector(model, device), plan.waiting, job, workers)
+    return make(find_detector(model, device), plan.waiting, job, workers)
 
 
 def take_away(plan: Plan) -> None:

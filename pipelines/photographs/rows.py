@@ -4,7 +4,6 @@ A process that is killed leaves at most half a line, which is not read: its phot
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,11 @@ LOCK = Path(".predict/lock")
 
 Stat = tuple[int, int]
 """A file's size, bytes, and when it was last changed, nanoseconds: what tells whether it is still the same."""
+
+
+def key(photograph: Path) -> str:
+    """By what a photograph is known, whatever link or folder it is reached by."""
+    return str(photograph.resolve())
 
 
 def stat_of(path: Path) -> Stat:
@@ -51,6 +55,10 @@ class Row:
     files: Mapping[str, Stat]
     values: Mapping[str, Any]
 
+    def is_of(self, photograph: Path) -> bool:
+        """Whether it is this photograph's, perhaps changed since, or moved."""
+        return self.photograph == key(photograph) or self.stat == stat_of(photograph)
+
 
 @dataclass
 class Ledger:
@@ -58,12 +66,12 @@ class Ledger:
 
     Attributes:
         rows: by their photograph's path.
-        files: what was written there for any photograph, by name.
+        owners: whose each file is that was written there, by its name.
         whole: sha256 of each table and page that was ever written there.
     """
 
     rows: dict[str, Row] = field(default_factory=dict)
-    files: dict[str, Stat] = field(default_factory=dict)
+    owners: dict[str, Row] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
 
     def take(self, line: Mapping[str, Any]) -> None:
@@ -74,12 +82,12 @@ class Ledger:
         files = {name: (size, time) for name, (size, time) in line["files"].items()}
         row = Row(line["photograph"], tuple(line["stat"]), line["made_by"], files, line["values"])
         self.rows[row.photograph] = row
-        self.files |= files
+        self.owners |= dict.fromkeys(files, row)
 
-    def has(self, out: Path, place: Path) -> bool:
-        """Whether the file at `place` in the folder `out` is one that was written there, unchanged since."""
-        known = self.files.get(os.path.relpath(place, out))
-        return known is not None and place.exists() and stat_of(place) == known
+    def owner(self, name: str, place: Path) -> Row | None:
+        """Whose the file of this name is, which lies at `place`; None if nobody's, or changed since."""
+        row = self.owners.get(name)
+        return row if row and place.exists() and stat_of(place) == row.files[name] else None
 
 
 def read_ledger(out: Path) -> Ledger:

@@ -34,6 +34,11 @@ def readable(path: os.PathLike[str] | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def absolute(path: Path) -> str:
+    """A path from the root, as text; links in it stay."""
+    return readable(os.path.abspath(path))
+
+
 def encode_table(rows: Mapping[Path, Row], left_out: Mapping[Path, str], about: Mapping[str, str]) -> bytes:
     """The table of photographs that have their map and of those that have none, as a Parquet file.
 
@@ -46,10 +51,10 @@ def encode_table(rows: Mapping[Path, Row], left_out: Mapping[Path, str], about: 
     from pyarrow import parquet
 
     found: list[dict[str, Any]] = [
-        {"path": readable(row.photograph), "map": readable(next(iter(row.files)))} | dict(row.values)
-        for row in rows.values()
+        {"path": absolute(path), "map": readable(next(iter(row.files)))} | dict(row.values)
+        for path, row in rows.items()
     ]
-    found += [{"path": readable(path.absolute()), "problem": readable(why)} for path, why in left_out.items()]
+    found += [{"path": absolute(path), "problem": readable(why)} for path, why in left_out.items()]
     fields = [
         pyarrow.field(name, getattr(pyarrow, kind)(), metadata={"unit": unit, "meaning": meaning})
         for name, (kind, unit, meaning) in COLUMNS.items()

@@ -200,6 +200,33 @@ def test_nothing_of_anybodys_is_written_over(looked: list[str]) -> None:
     assert "What is in focus" in Path("maps/index.html").read_text()
 
 
+def test_maps_of_another_shoot_stay(looked: list[str]) -> None:
+    """Cameras give the same names again. A folder that was moved is the same shoot."""
+    predict("shoot")
+    before = Path("maps/a.png").read_bytes()
+    Path("other").mkdir()
+    Image.new("RGB", (5, 5)).save("other/a.jpg")
+    told = f"maps/a.png: was made of another photograph, {Path('shoot/a.jpg').resolve()}, and would be replaced; name "
+    for photographs in ("other", "other/a.jpg"):
+        assert refused(photographs) == f"{told}another --out, or add --overwrite"
+    assert Path("maps/a.png").read_bytes() == before
+    Path("shoot").rename("moved")
+    predict("moved")
+    assert {row["path"] for row in table()} == {str(Path("moved", name).absolute()) for name in NAMES}
+    predict("other", "--overwrite")
+    assert [row["map"] for row in table()] == ["a.png"]
+
+
+def test_photographs_that_are_links_are_told_as_they_were_named(looked: list[str]) -> None:
+    Path("links").mkdir()
+    Path("links/x.jpg").symlink_to(Path("shoot/a.jpg").absolute())
+    predict("links")
+    assert [(row["path"], row["map"]) for row in table()] == [(str(Path("links/x.jpg").absolute()), "x.png")]
+    looked.clear()
+    predict("links")
+    assert looked == []
+
+
 def test_copied_elsewhere_the_files_are_still_ours(looked: list[str]) -> None:
     """A copy has other times: all is made again, and nothing is taken for somebody else's."""
     predict("shoot", "--overlay", "--cut-out")
