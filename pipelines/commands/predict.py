@@ -9,6 +9,7 @@ import click
 from components.baselines import CLASSICAL
 from components.common.errors import InputError
 from pipelines.photographs.copies import check_copies, chosen, copy_all
+from pipelines.photographs.making import Job
 from pipelines.photographs.plan import Plan, plan_maps, without_map
 from pipelines.photographs.predicting import job_of, predict_maps, resume
 
@@ -71,10 +72,7 @@ def command(
     A map is made at the size that the network was trained at, and brought to the photograph's size bilinearly. (The
     published code does that by nearest neighbour, and so do the scores of the tables.)
     """
-    if sheet and sheet.suffix.lower() not in SHEETS:
-        raise InputError(f"--sheet {sheet}: expected a name that ends in {', '.join(sorted(SHEETS))}")
-    if (sharper_than is None) != (copy_to is None):
-        raise InputError("--sharper-than and --copy-to go together: how much is to be in focus, and the folder")
+    check_options(sheet, sharper_than, copy_to)
     from components.catalog.images import accept
 
     accept(max_megapixels)
@@ -85,20 +83,14 @@ def command(
     job = job_of(plan, model, 16 if bits == "16" else 8)
     if told := resume(plan, job):
         click.echo(told, err=True)
-    with (
-        click.progressbar(length=len(plan.waiting), label="photographs", show_pos=True, file=sys.stderr) as bar,
-        closing(predict_maps(plan, job, model, device)) as made,
-    ):
-        for _ in made:
-            bar.update(1)
-    done = plan.done
-    click.echo(f"{len(done)} maps in {out} (white = in focus)")
+    watch(plan, job, model, device)
+    click.echo(f"{len(plan.rows)} maps in {out} (white = in focus)")
     if plan.told:
         click.echo(" and ".join(map(str, plan.told)))
-    if sheet and done:
+    if sheet and plan.rows:
         from pipelines.photographs.sheet import write_sheet
 
-        write_sheet(sheet, done)
+        write_sheet(sheet, plan.done)
         click.echo(f"{sheet}: photograph, map, cut-out")
     failed = [without_map(plan.left_out)] if plan.left_out else []
     if copy_to and sharper_than is not None:
@@ -106,6 +98,24 @@ def command(
     if failed:
         click.echo("\n".join(failed), err=True)
         sys.exit(1)
+
+
+def check_options(sheet: Path | None, sharper_than: float | None, copy_to: Path | None) -> None:
+    """Refuse options that say nothing, or half of something."""
+    if sheet and sheet.suffix.lower() not in SHEETS:
+        raise InputError(f"--sheet {sheet}: expected a name that ends in {', '.join(sorted(SHEETS))}")
+    if (sharper_than is None) != (copy_to is None):
+        raise InputError("--sharper-than and --copy-to go together: how much is to be in focus, and the folder")
+
+
+def watch(plan: Plan, job: Job, model: str, device: str) -> None:
+    """Make what waits, and show how far it is."""
+    with (
+        click.progressbar(length=len(plan.waiting), label="photographs", show_pos=True, file=sys.stderr) as bar,
+        closing(predict_maps(plan, job, model, device)) as made,
+    ):
+        for _ in made:
+            bar.update(1)
 
 
 def copies(plan: Plan, share: float, folder: Path) -> list[str]:

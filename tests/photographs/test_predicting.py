@@ -17,6 +17,7 @@ from pyarrow import parquet
 
 from components.models.run_files import write_run
 from pipelines.cli import main
+from pipelines.photographs import making
 from pipelines.photographs.rows import LEDGER, LOCK
 from pipelines.photographs.table import COLUMNS
 from pipelines.system.locks import held
@@ -278,6 +279,27 @@ def test_maps_are_the_same_whatever_the_cores_and_whoever_comes_with_them(
     for name in maps:
         assert Path("1", name).read_bytes() == Path("3", name).read_bytes()
     assert Path("alone/3.png").read_bytes() == Path("1/3.png").read_bytes()
+
+
+def test_large_photographs_are_made_one_at_a_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at once, as there are two cores; of large ones, which these then are, one."""
+    at_once: list[int] = []
+    inside: list[Path] = []
+
+    def levels(photograph: Path) -> np.ndarray:
+        inside.append(photograph)
+        time.sleep(0.05)
+        at_once.append(len(inside))
+        inside.remove(photograph)
+        return LEVELS
+
+    detect(monkeypatch, levels)
+    predict("shoot", "--out", "small")
+    assert max(at_once) == 2
+    at_once.clear()
+    monkeypatch.setattr(making, "LARGE", 0)
+    predict("shoot", "--out", "large")
+    assert at_once == [1, 1, 1]
 
 
 SLOW = """
