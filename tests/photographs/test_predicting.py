@@ -130,6 +130,9 @@ def test_sixteen_bits_keep_what_eight_round(here: Path, monkeypatch: pytest.Monk
     predict("shoot/a.jpg", "--bits", "16", "--out", "deep")
     with Image.open("deep/a.png") as image:
         assert np.array_equal(np.asarray(image), np.rint(np.float32(levels / 255) * 65535))
+    predict("shoot/a.jpg", "--bits", "16", "--out", "deep")  # known for ours, and written over
+    Image.fromarray(np.zeros((40, 60), np.uint16)).save("deep/a.png")
+    assert refused("shoot/a.jpg", "--bits", "16", "--out", "deep").startswith("deep/a.png: not made by this command, ")
 
 
 def test_of_one_photograph_there_is_what_was_asked_for(looked: list[str]) -> None:
@@ -300,6 +303,23 @@ def test_large_photographs_are_made_one_at_a_time(here: Path, monkeypatch: pytes
     monkeypatch.setattr(making, "LARGE", 0)
     predict("shoot", "--out", "large")
     assert at_once == [1, 1, 1]
+
+
+def test_a_full_disk_is_named_and_what_is_there_stays(here: Path, looked: list[str], small_disk: Path) -> None:
+    for number in range(60):
+        photograph(f"{number}.png", number)
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 300_000))
+    message = refused("shoot", "--out", str(small_disk / "maps"))
+    assert message.startswith(f"{small_disk}/maps/")
+    assert ": the disk is full, and nothing was written; make room there, or name another place, and run ag" in message
+    there = listed(str(small_disk / "maps"))
+    assert not [name for name in there if Path(name).name.startswith(".") or name == "index.html"]
+    filler.unlink()
+    before = len(looked)
+    predict("shoot", "--out", str(small_disk / "maps"))
+    assert 63 - 40 < len(looked) - before < 63
+    assert len(table(str(small_disk / "maps"))) == 63
 
 
 SLOW = """
