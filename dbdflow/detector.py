@@ -36,6 +36,14 @@ class Found:
     floats: Callable[[], NDArray[np.float32]]
     levels: Callable[[], NDArray[np.uint8]]
 
+    def deep(self) -> NDArray[np.uint16]:
+        """The map as levels 0..65535."""
+        floats = self.floats()
+        full = np.empty(floats.shape, np.uint16)
+        for made, values in zip(full, floats, strict=True):
+            made[:] = np.rint(values * 65535)
+        return full
+
 
 Find = Callable[[list[Seen]], list[Found]]
 
@@ -118,8 +126,17 @@ class Detector:
         Raises:
             InputError: see `map`.
         """
-        (found,) = self._find([self._read(photo)])
-        return found.levels()
+        return self.find(photo)[1].levels()
+
+    def find(self, photo: Path) -> tuple[Seen, Found]:
+        """One file as it was read, and its map, not yet made.
+
+        Raises:
+            InputError: see `map`.
+        """
+        seen = self._read(photo)
+        (found,) = self._find([seen])
+        return seen, found
 
     def _seen(self, photo: Photo) -> Seen:
         if isinstance(photo, str | os.PathLike):

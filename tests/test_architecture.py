@@ -177,7 +177,15 @@ LAYERS = {
         "recipe",
         "common",
     ),
-    "pipelines": ("cli", "commands", "changes flows servers stages", "running harness", "repo tracking", "system"),
+    "pipelines": (
+        "cli",
+        "commands",
+        "changes flows servers stages",
+        "photographs",
+        "running harness",
+        "repo tracking",
+        "system",
+    ),
 }
 """Packages, and modules that stand alone: each imports only those of lines below its own."""
 
@@ -316,8 +324,8 @@ def test_the_lock_names_versions_and_hashes_alone() -> None:
 
 def test_predict_score_and_label_need_neither_dvc_nor_git() -> None:
     starts = (
-        "pipelines.running.photographs",
-        "pipelines.running.sheet",
+        "pipelines.photographs.predicting",
+        "pipelines.photographs.sheet",
         *(f"pipelines.commands.{name}" for name in ("predict", "score", "label", "prepare")),
         "components.scoring.evaluation",
     )

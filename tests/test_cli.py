@@ -19,6 +19,8 @@ from pipelines.commands.score import pictures
 from tests.models.tiny import picture_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+TOLD = "{0}/maps/index.html and {0}/maps/photographs.parquet"
+MADE = [".predict", "B.png", "a.png", "index.html", "photographs.parquet"]
 BACKBONE = {"channels": [8, 16, 32, 64]}
 
 
@@ -80,8 +82,8 @@ def test_predicted_maps_have_the_photographs_own_sizes(here: Path, runs: Path) -
     (here / "photos" / "notes.txt").write_text("not a picture")
     result = predict(here)
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"2 maps in {here}/maps (white = in focus)\n"
-    assert sorted(path.name for path in (here / "maps").iterdir()) == ["B.png", "a.png"]
+    assert result.stdout == f"2 maps in {here}/maps (white = in focus)\n{TOLD.format(here)}\n"
+    assert sorted(path.name for path in (here / "maps").iterdir()) == MADE
     with Image.open(here / "maps/a.png") as a, Image.open(here / "maps/B.png") as b:
         assert (a.mode, a.size, b.mode, b.size) == ("L", (30, 20), "L", (17, 33))
         found = np.asarray(a)
@@ -141,9 +143,10 @@ def test_an_unreadable_photograph_does_not_stop_the_others(here: Path) -> None:
     whole = (here / "photos/a.jpg").read_bytes()
     (here / "photos/Aa.jpg").write_bytes(whole[: len(whole) // 2])
     result = predict(here)
-    assert (result.exit_code, result.stdout) == (1, f"2 maps in {here}/maps (white = in focus)\n")
+    told = f"2 maps in {here}/maps (white = in focus)\n{TOLD.format(here)}\n"
+    assert (result.exit_code, result.stdout) == (1, told)
     assert f"1 photograph without a map:\n  {here}/photos/Aa.jpg: not a readable image (" in result.stderr
-    assert sorted(path.name for path in (here / "maps").iterdir()) == ["B.png", "a.png"]
+    assert sorted(path.name for path in (here / "maps").iterdir()) == MADE
     assert says(predict(here, "photos/Aa.jpg")).startswith(f"{here}/photos/Aa.jpg: not a readable image (")
 
 

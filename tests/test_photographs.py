@@ -6,7 +6,6 @@ import stat
 import struct
 import zlib
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,9 +18,12 @@ from components.catalog.pictures import MADE_BY, encode_map
 from components.common.errors import InputError
 from components.common.storage import atomic_dir, atomic_path
 from pipelines.cli import main
-from pipelines.running import photographs, sheet
-from pipelines.running.photographs import plan_maps
+from pipelines.photographs import sheet
+from pipelines.photographs.plan import plan_maps
 from pipelines.system.places import keep_apart
+from tests.photographs.faked import detect
+
+TOLD = "maps/index.html and maps/photographs.parquet"
 
 
 @pytest.fixture
@@ -105,14 +107,14 @@ def test_a_sheet_by_hand(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two photographs, half in focus, on a sheet: photograph, map, and the half of it that is in focus on white."""
 
     half = np.repeat(np.uint8([[255, 0]]), 3, axis=1).repeat(4, axis=0)
-    monkeypatch.setattr(
-        photographs, "find_detector", lambda model, device: SimpleNamespace(picture=lambda photograph: half)
-    )
+    detect(monkeypatch, lambda photograph: half)
     monkeypatch.setattr(sheet, "SIDE", 6)
     for name in ("first/a.png", "first/B.JPG"):
         Image.new("RGB", (6, 4), (40, 80, 120)).save(name, quality=100, format="PNG")
     done = CliRunner().invoke(main, ["predict", "first", "--sheet", "sheet.png"])
-    assert done.stdout == "2 maps in maps (white = in focus)\nsheet.png: photograph, map, cut-out\n", done.output
+    assert done.stdout == f"2 maps in maps (white = in focus)\n{TOLD}\nsheet.png: photograph, map, cut-out\n", (
+        done.output
+    )
     with Image.open("sheet.png") as image:
         found = np.asarray(image)
     assert found.shape == (4 + 6 + 4, 6 + 6 + 6 + 6 + 6, 3)
@@ -175,8 +177,11 @@ def test_a_name_that_is_not_utf_8_gets_its_map_too(tmp_path: Path) -> None:
     for each in (name, "z.jpg"):
         Image.new("RGB", (40, 32), "white").save(tmp_path / each)
     done = CliRunner().invoke(main, ["predict", str(tmp_path), "--out", str(tmp_path / "maps"), "--model", "lbp"])
-    assert (done.exit_code, done.stdout) == (0, f"2 maps in {tmp_path}/maps (white = in focus)\n"), done.output
-    assert sorted(os.listdir(tmp_path / "maps")) == sorted([os.fsdecode(b"caf\xe9.png"), "z.png"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(f"2 maps in {tmp_path}/maps (white = in focus)\n")
+    found = sorted(os.listdir(tmp_path / "maps"))
+    assert found == sorted([".predict", os.fsdecode(b"caf\xe9.png"), "index.html", "photographs.parquet", "z.png"])
+    assert "caf%E9" in (tmp_path / "maps/index.html").read_text()
 
 
 def test_overwriting_never_means_a_photograph(here: Path) -> None:
@@ -205,7 +210,7 @@ def test_a_name_that_a_folder_does_not_take_is_told_before_any_work(here: Path, 
     long = Path("first") / ("a" * 246 + ".jpg")
     long.touch()
     assert plan_maps([long], Path("maps")).maps == {long: Path("maps") / ("a" * 246 + ".png")}
-    monkeypatch.setattr(photographs, "longest_name", lambda folder: 143)  # as an encrypted home has it
+    monkeypatch.setattr("pipelines.photographs.plan.longest_name", lambda folder: 143)  # as an encrypted home has it
     assert refused([str(long)], "new/maps") == (
         f"{long}: its map's name has 250 bytes, and new/maps takes 143; rename it"
     )
@@ -255,11 +260,11 @@ def test_two_hundred_photographs_of_which_twenty_are_bad(here: Path, monkeypatch
     def grey_of(photograph: Path) -> np.ndarray:
         return np.asarray(read_reduced(photograph, 320)[0].convert("L"))
 
-    monkeypatch.setattr(photographs, "find_detector", lambda model, device: SimpleNamespace(picture=grey_of))
+    detect(monkeypatch, grey_of)
     done = CliRunner().invoke(main, ["predict", "many"])
     assert done.exit_code == 1
-    assert done.stdout == "180 maps in maps (white = in focus)\n"
-    assert len(list(Path("maps").iterdir())) == 180
+    assert done.stdout == f"180 maps in maps (white = in focus)\n{TOLD}\n"
+    assert len(list(Path("maps").glob("*.png"))) == 180
     listed = done.stderr[done.stderr.index("20 photographs without a map:\n") :].splitlines()[1:]
     found = dict(line.strip().split(": ", 1) for line in listed)
     assert found.keys() == expected.keys()

@@ -10,7 +10,7 @@ from PIL import Image
 from components.catalog import images
 from components.catalog.pictures import encode, encode_map, is_ours
 from components.common.errors import InputError
-from pipelines.running.photographs import plan_maps
+from pipelines.photographs.plan import plan_maps
 from pipelines.system.places import check_folder, check_places
 
 LONG = "a" * 300

@@ -21,21 +21,28 @@ OF = "dbdflow photograph"
 """Key of a text in the files of `encode_map`: the name of the photograph that a map is of."""
 
 
-def encode_map(values: NDArray[np.uint8], of: str = "") -> bytes:
-    """PNG of one map for people, (h, w), 255 = in focus; `of` is its photograph's name."""
+def encode_map(values: NDArray[np.uint8 | np.uint16], of: str = "") -> bytes:
+    """PNG of one map for people, (h, w), 255 (of 16 bits: 65535) = in focus; `of` is its photograph's name."""
     assert values.ndim == 2
     return encode(values, 1, of)
 
 
-def encode(values: NDArray[np.uint8], level: int, of: str = "") -> bytes:
-    """PNG of a picture, (h, w) or (h, w, 3), compressed at `level` 1 (fast) to 9; `of`: see `encode_map`."""
-    assert values.dtype == np.uint8
+def encode(values: NDArray[np.uint8 | np.uint16], level: int, of: str = "", profile: bytes = b"") -> bytes:
+    """PNG of a picture, compressed at `level` 1 (fast) to 9.
+
+    Args:
+        values: (h, w), 8 or 16 bits; (h, w, 3) RGB; or (h, w, 4) RGBA.
+        level: of the compression.
+        of: see `encode_map`.
+        profile: ICC profile of the colours; empty for none.
+    """
+    assert values.dtype in (np.uint8, np.uint16)
     notes = PngInfo()
     notes.add_text(MADE_BY, hashlib.sha256(values.tobytes()).hexdigest())
     if of:
         notes.add_itxt(OF, ascii_name(of))
     buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, format="PNG", compress_level=level, pnginfo=notes)
+    Image.fromarray(values).save(buffer, format="PNG", compress_level=level, pnginfo=notes, icc_profile=profile or None)
     return buffer.getvalue()
 
 

@@ -1,7 +1,10 @@
 """A photograph and its map made into one picture: overlay, cut-out, background blurred further.
 
-Throughout, a photograph is uint8 (H, W, 3) RGB and its map uint8 (H, W), 255 = in focus, 0 = out of focus.
+Throughout, a photograph is uint8 (H, W, 3) RGB and its map uint8 (H, W), 255 = in focus, 0 = out of focus. What is
+computed in floats is computed a strip of rows at a time: a large photograph takes no more than its own pixels.
 """
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -12,18 +15,25 @@ TINT = (255, 0, 110)
 """Colour of what is out of focus in an overlay, RGB: it stands out from foliage, skin and sky."""
 STRENGTH = 0.55
 """Share of the tint where nothing is in focus."""
+ROWS = 256
+"""Of a picture, made at a time."""
+WIDE = 8
+"""Pixels: a background that is blurred by more is blurred at a reduced size, where the Gaussian has at least this."""
 
 
 def overlay(photograph: NDArray[np.uint8], levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 3): the photograph in grey, tinted the more the less it is in focus; what is in focus in its colours."""
-    grey = cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
-    tinted = grey * (1 - STRENGTH) + np.array(TINT, np.float32) * STRENGTH
+
+    def tinted(rows: slice) -> NDArray[np.float32]:
+        grey = cv2.cvtColor(photograph[rows], cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+        return np.asarray(grey * (1 - STRENGTH) + np.array(TINT, np.float32) * STRENGTH)
+
     return mixed(photograph, tinted, levels)
 
 
 def on_white(photograph: NDArray[np.uint8], levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 3): the photograph on white, as opaque as it is in focus."""
-    return mixed(photograph, np.float32(WHITE), levels)
+    return mixed(photograph, lambda rows: np.float32(WHITE), levels)
 
 
 def cut_out(photograph: NDArray[np.uint8], levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -36,15 +46,24 @@ def background_blurred(photograph: NDArray[np.uint8], levels: NDArray[np.uint8],
 
     The blur is normalised by what is out of focus, so that nothing in focus bleeds into the background.
     """
-    away = 1 - levels[..., None].astype(np.float32) / WHITE
-    weight = cv2.GaussianBlur(away, (0, 0), sigma)[..., None]
-    blurred = cv2.GaussianBlur(photograph * away, (0, 0), sigma) / np.maximum(weight, 1e-3)
-    return mixed(photograph, blurred, levels)
+    height, width = levels.shape
+    times = max(1, int(sigma / WIDE))
+    size = (max(1, width // times), max(1, height // times))
+    small, away = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (photograph, WHITE - levels))
+    share = away.astype(np.float32) / WHITE
+    weight = cv2.GaussianBlur(share, (0, 0), sigma / times)[..., None]
+    blurred = cv2.GaussianBlur(small * share[..., None], (0, 0), sigma / times) / np.maximum(weight, 1e-3)
+    full = cv2.resize(np.rint(np.clip(blurred, 0, WHITE)).astype(np.uint8), (width, height))
+    return mixed(photograph, lambda rows: full[rows].astype(np.float32), levels)
 
 
 def mixed(
-    front: NDArray[np.uint8], back: NDArray[np.float32] | np.float32, levels: NDArray[np.uint8]
+    front: NDArray[np.uint8], back: Callable[[slice], NDArray[np.float32] | np.float32], levels: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """`front` where `levels` are 255, `back` where they are 0, and so on between; rounded."""
-    opacity = levels[..., None].astype(np.float32) / WHITE
-    return np.asarray(np.rint(np.clip(front * opacity + back * (1 - opacity), 0, WHITE)), np.uint8)
+    """`front` where `levels` are 255, what `back` gives for some rows where they are 0, and so on between; rounded."""
+    made = np.empty_like(front)
+    for start in range(0, len(front), ROWS):
+        rows = slice(start, start + ROWS)
+        opacity = levels[rows, :, None].astype(np.float32) / WHITE
+        made[rows] = np.rint(np.clip(front[rows] * opacity + back(rows) * (1 - opacity), 0, WHITE))
+    return made

@@ -1,12 +1,14 @@
 """The flow `predict`: blur maps of a folder of photographs, for a deployment."""
 
+from contextlib import closing
 from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from components.common.errors import InputError
-from pipelines.running.photographs import plan_maps, predict_maps, without_map
+from pipelines.photographs.plan import plan_maps, without_map
+from pipelines.photographs.predicting import job_of, predict_maps, resume
 from pipelines.system import environment, processes
 
 
@@ -24,11 +26,14 @@ def predict(photos: list[str], model: str = "small", out: str = "maps", device: 
     processes.die_with_worker()
     log = get_run_logger()
     plan = plan_maps([Path(each) for each in photos], Path(out))
+    job = job_of(plan, model)
+    log.info("%s", resume(plan, job) or f"{len(plan.waiting)} photographs")
     shown = create_progress_artifact(0.0, key="maps", description="photographs that have their map")
-    rows = []
-    for photograph in predict_maps(plan, model, device):
-        rows.append({"photograph": str(photograph), "map": plan.left_out.get(photograph, str(plan.maps[photograph]))})
-        update_progress_artifact(shown, 100.0 * len(rows) / len(plan.maps))  # type: ignore[arg-type]
+    waiting = plan.waiting
+    with closing(predict_maps(plan, job, model, device)) as made:
+        for number, _ in enumerate(made, 1):
+            update_progress_artifact(shown, 100.0 * number / len(waiting))  # type: ignore[arg-type]
+    rows = [{"photograph": str(path), "map": plan.left_out.get(path, str(plan.maps[path]))} for path in waiting]
     create_table_artifact(rows, key="maps-written", description="white = in focus")
     log.info("%d maps in %s (white = in focus)", len(plan.done), out)
     if plan.left_out:

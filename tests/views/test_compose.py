@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from components.views import compose
 from components.views.compose import STRENGTH, TINT, background_blurred, cut_out, on_white, overlay
 
 PHOTO = np.full((40, 40, 3), (200, 100, 50), np.uint8)
@@ -40,3 +41,18 @@ def test_a_blurred_background_is_blurred():
     made = background_blurred(photo, np.zeros((40, 40), np.uint8), sigma=4)
     assert made[20, 30, 2] < 100
     assert made[20, 27, 2] > 55
+
+
+def test_strips_and_a_reduced_background_are_as_the_whole(monkeypatch):
+    """Made of strips of 7 rows as of one; blurred at a third of the size nearly as at the full one."""
+    rng = np.random.default_rng(0)
+    photo = np.kron(rng.integers(0, 256, (12, 10, 3)), np.ones((20, 20, 1))).astype(np.uint8)
+    levels = np.kron(rng.integers(0, 2, (6, 5)) * 255, np.ones((40, 40))).astype(np.uint8)
+    whole = overlay(photo, levels), background_blurred(photo, levels, sigma=24)
+    monkeypatch.setattr(compose, "ROWS", 7)
+    assert np.array_equal(overlay(photo, levels), whole[0])
+    assert np.array_equal(background_blurred(photo, levels, sigma=24), whole[1])
+    monkeypatch.setattr(compose, "WIDE", 1000)
+    full = background_blurred(photo, levels, sigma=24)
+    assert np.abs(whole[1].astype(int) - full).mean() < 1
+    assert np.abs(whole[1].astype(int) - photo).mean() > 10

@@ -1,39 +1,62 @@
-"""Blur maps of a person's photographs: `dbdflow predict`, and the flow `predict` for a deployment."""
+"""Which photographs are meant, and where their files go: checked before any work, so that nothing is harmed."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.common.errors import InputError
 from components.common.names import SUFFIXES, UNREAD, is_junk, not_read, same_name
-from pipelines.running.detectors import find_detector
+from components.common.storage import file_hash
+from pipelines.photographs.rows import Ledger, Row, read_ledger
 from pipelines.system.places import check_folder, check_places, is_folder, longest_name
 
+PAGE, TABLE = "index.html", "photographs.parquet"
+"""Beside the maps of several photographs."""
 READ = ", ".join(sorted(SUFFIXES))
 
 
 @dataclass
 class Plan:
-    """What `predict` will do.
+    """What `predict` will do, and has done.
 
     Attributes:
+        out: folder for the maps.
+        alone: one file was named and nothing else: what is wrong with it ends the command.
+        views: what is made of each photograph beside its map, names of `components.views.files.VIEWS`.
+        ledger: what lies in that folder.
         maps: photographs, each with the place of its map.
         left_out: what has no map, each with the reason: at first what cannot be a photograph.
-        alone: one file was named and nothing else: what is wrong with it ends the command.
+        rows: photographs that have their files.
     """
 
+    out: Path
+    alone: bool = False
+    views: tuple[str, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
     maps: dict[Path, Path] = field(default_factory=dict)
     left_out: dict[Path, str] = field(default_factory=dict)
-    alone: bool = False
+    rows: dict[Path, Row] = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> list[Path]:
+        """Photographs that have neither their files nor a reason why not."""
+        return [path for path in self.maps if path not in self.rows and path not in self.left_out]
 
     @property
     def done(self) -> dict[Path, Path]:
-        """Photographs that have their map, once `predict_maps` is through."""
-        return {photograph: place for photograph, place in self.maps.items() if photograph not in self.left_out}
+        """Photographs that have their map."""
+        return {photograph: place for photograph, place in self.maps.items() if photograph in self.rows}
+
+    @property
+    def told(self) -> tuple[Path, ...]:
+        """The page and the table that tell of several photographs; none of one."""
+        return () if self.alone else (self.out / PAGE, self.out / TABLE)
 
 
-def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, overwrite: bool = False) -> Plan:
+def plan_maps(
+    photos: Sequence[Path], out: Path, sheet: Path | None = None, *, views: Sequence[str] = (), overwrite: bool = False
+) -> Plan:
     """The photographs that are meant, files or all of a folder, each with the place of its map: `out/<stem>.png`.
 
     Nothing is written, and no photograph is opened.
@@ -42,15 +65,17 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
         photos: photographs and folders; one that is named twice counts once.
         out: folder for the maps.
         sheet: another file that will be written.
+        views: what is made of each photograph beside its map; of several also a thumbnail.
         overwrite: whether files that are no maps of ours may lie where maps go. Photographs never may.
 
     Raises:
         InputError: none there, two whose maps would have one name, or something would be written over.
     """
-    from components.catalog.pictures import is_ours, is_photograph
+    from components.views.files import THUMBNAIL
 
-    plan = Plan(alone=len(photos) == 1 and not is_folder(photos[0]))
+    alone = len(photos) == 1 and not is_folder(photos[0])
     check_folder(out)
+    plan = Plan(out, alone, (*views, *([] if alone else [THUMBNAIL])), read_ledger(out))
     for path in {each.resolve(): each for named in photos for each in found_at(named, plan)}.values():
         plan.maps[path] = out / f"{path.stem}.png"
     if not plan.maps and not plan.left_out:
@@ -58,13 +83,38 @@ def plan_maps(photos: Sequence[Path], out: Path, sheet: Path | None = None, *, o
     if out.resolve() in {path.resolve().parent for path in plan.maps}:
         raise InputError(f"--out {out}: the photographs lie there, and maps would replace them; name another folder")
     check_names(plan)
-    outputs = [*plan.maps.values(), *([sheet] if sheet else [])]
-    of = {place: path.name for path, place in plan.maps.items()}
-    spared = [*plan.maps, *filter(os.path.isfile, plan.left_out)]
-    check_places(outputs, spared, overwrite=overwrite, ours=lambda path: is_ours(path, of.get(path, "")))
-    if overwrite and (photograph := next(filter(is_photograph, of), None)):
-        raise InputError(f"{photograph}: a picture in colour is there, and a map would replace it; name another place")
+    check_outputs(plan, sheet, overwrite)
     return plan
+
+
+def check_outputs(plan: Plan, sheet: Path | None, overwrite: bool) -> None:
+    """See to it that what will be written harms nothing.
+
+    Raises:
+        InputError: something that is not ours is in the way, or two files would go to one place.
+    """
+    from components.catalog.pictures import is_ours, is_photograph
+    from components.views.files import is_made, places_of
+
+    of = {place: path for path in plan.maps for place in places_of(path.stem, plan.out, plan.views).values()}
+    owners = {place: plan.ledger.owner(str(place.relative_to(plan.out)), place) for place in of}
+
+    def ours(place: Path) -> bool:
+        if place in plan.told:
+            return place.is_file() and file_hash(place) in plan.ledger.whole
+        return bool(owners.get(place)) or (is_made(place, of[place].name) if place in of else is_ours(place))
+
+    others = ((place, row.photograph) for place, row in owners.items() if row and not row.is_of(of[place]))
+    if not overwrite and (other := next(others, None)):
+        raise InputError(
+            f"{other[0]}: was made of another photograph, {other[1]}, and would be replaced; name another --out, or "
+            "add --overwrite"
+        )
+    spared = [*plan.maps, *filter(os.path.isfile, plan.left_out)]
+    check_places([*of, *plan.told, *([sheet] if sheet else [])], spared, overwrite=overwrite, ours=ours)
+    coloured = (place for place in of if not ours(place) and is_photograph(place)) if overwrite else iter(())
+    if photograph := next(coloured, None):
+        raise InputError(f"{photograph}: a picture in colour is there, and a map would replace it; name another place")
 
 
 def found_at(named: Path, plan: Plan) -> list[Path]:
@@ -132,28 +182,3 @@ def without_map(without: Mapping[Path, str]) -> str:
     """The photographs without a map, a line each."""
     many = "photographs" if len(without) > 1 else "photograph"
     return "\n".join([f"{len(without)} {many} without a map:", *(f"  {path}: {why}" for path, why in without.items())])
-
-
-def predict_maps(plan: Plan, model: str, device: str) -> Iterator[Path]:
-    """Write each photograph's map (its own size, uint8, white = in focus) to its place.
-
-    Yields:
-        Each photograph when it has its map, or its reason among those left out.
-
-    Raises:
-        InputError: no such model, a depth teacher's weights, no such device, no room, or the only photograph is bad.
-    """
-    from components.catalog.pictures import encode_map
-    from components.common.storage import write_whole
-
-    detect = find_detector(model, device)
-    for photograph, out in plan.maps.items():
-        try:
-            found = detect.picture(photograph)
-        except InputError as error:
-            if plan.alone:
-                raise
-            plan.left_out[photograph] = str(error).removeprefix(f"{photograph}: ")
-        else:
-            write_whole(out, encode_map(found, photograph.name))
-        yield photograph
