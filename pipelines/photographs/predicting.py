@@ -18,7 +18,9 @@ from components.common.storage import file_hash, write_whole
 from pipelines.photographs.making import Job, Made, make
 from pipelines.photographs.plan import Plan
 from pipelines.photographs.rows import Pen, Row, key, stat_of, writing
+from pipelines.photographs.spreading import spread
 from pipelines.running.detectors import find_detector, learned, weights_of
+from pipelines.running.engine import scheduler
 
 FORMAT = 1
 """Raised when the same photograph gets other maps by the same model: what was made before is then made again."""
@@ -90,16 +92,18 @@ def predict_maps(plan: Plan, job: Job, model: str, device: str) -> Generator[Pat
 
 
 def made_of(plan: Plan, job: Job, model: str, device: str) -> Generator[Made]:
-    """The photographs that wait, as they are made.
+    """The photographs that wait, as they are made; several, where a scheduler is named, on its workers.
 
-    A network takes a photograph a core, which costs less than all cores on one after the other. A classical method
-    takes one at a time: one may need gigabytes.
+    Here, a network takes a photograph a core, which costs less than all cores on one after the other. A classical
+    method takes one at a time: one may need gigabytes.
     """
     from components.baselines import CLASSICAL
     from pipelines.system.environment import THREADS
 
     if not plan.waiting:
         return (each for each in list[Made]())
+    if scheduler() and not plan.alone:
+        return spread(plan.waiting, job, model, device)
     workers = 1 if model in CLASSICAL else cores()
     os.environ.update(dict.fromkeys(THREADS, "1"))
     return make(find_detector(model, device), plan.waiting, job, workers)

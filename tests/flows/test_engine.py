@@ -12,9 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
+from dbdflow import Detector
+from pipelines.photographs import spreading
+from pipelines.photographs.plan import plan_maps
+from pipelines.photographs.predicting import job_of, predict_maps, resume
 from pipelines.running import engine
 from pipelines.running.done import Done
 from pipelines.running.engine import Engine
@@ -119,6 +125,10 @@ def test_a_workers_steps_are_done_by_another(cluster: Cluster, tmp_path: Path, n
 CLIENT = """
 import sys
 from pathlib import Path
+from dbdflow import Detector
+from pipelines.photographs import spreading
+from pipelines.photographs.plan import plan_maps
+from pipelines.photographs.predicting import job_of, predict_maps, resume
 from pipelines.running import engine
 from tests.flows.test_engine import walk
 with engine.started(None) as started:
@@ -275,3 +285,33 @@ def test_a_remote_that_takes_nothing_is_one_line(dag: Checkout, cluster: Cluster
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("  toy@first: ")]
     assert "push" in line
     assert not (dag.root / "dvc.lock").exists()
+
+
+# ---- photographs
+
+
+def test_a_folder_is_predicted_by_workers_and_one_that_dies_costs_a_chunk(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    folder, out = tmp_path / "shoot", tmp_path / "maps"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(24):
+        Image.fromarray(draw.integers(0, 256, (48, 64, 3), np.uint8)).save(folder / f"{number}.png")
+    monkeypatch.setattr(spreading, "CHUNK", 3)
+    cluster.scheduler()
+    victim, _ = cluster.worker(), cluster.worker()
+    killer = after(lambda: len(list(out.glob("*.png"))) > 3, victim.kill)
+    plan = plan_maps([folder], out)
+    made = sorted(path.name for path in predict_maps(plan, job_of(plan, "small"), "small", "cpu"))
+    killer.join()
+    assert made == sorted(path.name for path in folder.iterdir()), "all, each once"
+    assert plan.left_out == {}
+    here = Detector.load("small", device="cpu")
+    for number in (0, 23):
+        levels = np.asarray(Image.open(out / f"{number}.png"))
+        assert (levels == here.picture(folder / f"{number}.png")).all()
+    assert len((out / "photographs.parquet").read_bytes()) > 0
+    again = plan_maps([folder], out)
+    assert resume(again, job_of(again, "small")) == "24 of 24 photographs have their files already"
