@@ -6,7 +6,8 @@
    once and two; the dvc.lock of all, byte for byte.
 4. apart: two network namespaces with a cable and an S3 store between them, no disk in common: the miniature, worked out
    in the other one, and its dvc.lock (needs root).
-5. photographs: `dbdflow predict` of 20,000 photographs of 64 pixels, killed every 30 s: all there, each once.
+5. photographs: `dbdflow predict` of 20,000 photographs of 64 pixels on two workers, one killed every 30 s: all there,
+   each once.
 
     python benchmarks/engine.py [--only cost sleep miniature apart photographs] [--before COMMIT]
 
@@ -15,6 +16,7 @@ Rows of parts that are not run stay as they are in the file.
 
 import argparse
 import hashlib
+import json
 import os
 import platform
 import random
@@ -29,7 +31,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas
 from parallel import PROJECT, clone, environment
+from PIL import Image
 
 from pipelines.running import engine
 from pipelines.running.done import Done
@@ -222,11 +227,64 @@ def apart(folder: Path, before: str) -> list[str]:
     ]
 
 
+# ---- many photographs
+
+PHOTOGRAPHS, SIDE, KILL = 20_000, 64, 30.0
+
+
+def photographs(folder: Path, before: str) -> list[str]:
+    """A folder of small photographs by LBP, a worker killed and replaced again and again."""
+    shoot, out = folder / "shoot", folder / "maps"
+    shoot.mkdir()
+    (folder / ".dvc").mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(PHOTOGRAPHS):
+        Image.fromarray(draw.integers(0, 256, (SIDE, SIDE, 3), np.uint8)).save(
+            shoot / f"{number}.png", compress_level=1
+        )
+    address, killed = "tcp://127.0.0.1:8796", 0
+    python, own = [sys.executable, "-m"], engine.variables() | {"DVC_ROOT": str(folder), "PYTHONPATH": str(PROJECT)}
+    places = ["--host", "127.0.0.1", "--port", "8796", "--dashboard-address", "127.0.0.1:8797"]
+    words = [*python, "pipelines.cli", "predict", str(shoot), "--model", "lbp", "--out", str(out)]
+
+    def worker() -> "subprocess.Popen[bytes]":
+        command = [*python, "pipelines.cli", "worker", address, "--parts", "2"]
+        return subprocess.Popen(command, env=os.environ | own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    with running(folder, "scheduler", *python, "distributed.cli.dask_scheduler", *places, **own):
+        workers, begun = [worker(), worker()], time.monotonic()
+        with (folder / "predict.log").open("wb") as log:
+            asked = os.environ | own | {"DBDFLOW_SCHEDULER": address}
+            predict = subprocess.Popen(words, env=asked, stdout=log, stderr=log)
+        while predict.poll() is None:
+            try:
+                predict.wait(KILL)
+            except subprocess.TimeoutExpired:
+                workers[killed % 2].kill()
+                workers[killed % 2].wait()
+                workers[killed % 2] = worker()
+                killed += 1
+        taken = time.monotonic() - begun
+        for each in workers:
+            each.terminate()
+            each.wait()
+    table = pandas.read_parquet(out / "photographs.parquet")
+    lines = (out / ".predict" / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line)["photograph"] for line in lines if "photograph" in line]
+    maps = len(list(out.glob("*.png")))
+    return [
+        f"| {PHOTOGRAPHS:,} photographs of {SIDE} pixels through `dbdflow predict --model lbp` on two workers, one "
+        f"killed every {KILL:.0f} s ({killed} times), {taken:.0f} s | {maps:,} maps, {len(rows):,} lines of the "
+        f"ledger of {len(set(rows)):,} photographs, {len(table):,} rows, exit code {predict.returncode} | all, each once |"
+    ]
+
+
 PARTS: dict[str, Callable[[Path, str], list[str]]] = {
     "cost": cost,
     "sleep": sleep,
     "miniature": miniature,
     "apart": apart,
+    "photographs": photographs,
 }
 
 
