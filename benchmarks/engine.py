@@ -275,7 +275,8 @@ def photographs(folder: Path, before: str) -> list[str]:
     return [
         f"| {PHOTOGRAPHS:,} photographs of {SIDE} pixels through `dbdflow predict --model lbp` on two workers, one "
         f"killed every {KILL:.0f} s ({killed} times), {taken:.0f} s | {maps:,} maps, {len(rows):,} lines of the "
-        f"ledger of {len(set(rows)):,} photographs, {len(table):,} rows, exit code {predict.returncode} | all, each once |"
+        f"ledger of {len(set(rows)):,} photographs, {len(table):,} rows, exit code {predict.returncode} | all, "
+        "each once |"
     ]
 
 
