@@ -202,7 +202,8 @@ def test_predict_and_score_outside_without_git_and_dvc(here: Path, monkeypatch: 
     (here / "photos").mkdir()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)).save("photos/a.png")
     done = call("predict", "photos", "--model", "lbp")
-    assert (done.exit_code, done.stdout) == (0, "1 maps in maps (white = in focus)\n"), done.output
+    told = "1 maps in maps (white = in focus)\nmaps/index.html and maps/photographs.parquet\n"
+    assert (done.exit_code, done.stdout) == (0, told), done.output
     assert np.asarray(Image.open("maps/a.png")).shape == (24, 32)
     (here / "labels").mkdir()
     label = np.zeros((24, 32), np.uint8)

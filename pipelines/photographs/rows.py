@@ -119,7 +119,7 @@ class Pen:
 
     def __init__(self, path: Path, ledger: Ledger) -> None:
         self.path, self.ledger = path, ledger
-        self.file = path.open("ab")
+        self.file = path.open("ab", buffering=0)  # where there is no room, nothing is left to be written at its close
         self.file.truncate(path.read_bytes().rfind(b"\n") + 1)  # half a line is what a killed process left
 
     def add(self, row: Row) -> None:
@@ -131,9 +131,10 @@ class Pen:
         self.write({"whole": digest})
 
     def write(self, line: dict[str, Any]) -> None:
+        left = json.dumps(line).encode() + b"\n"
         with room_for(self.path):
-            self.file.write(json.dumps(line).encode() + b"\n")
-            self.file.flush()
+            while left:
+                left = left[self.file.write(left) :]
         self.ledger.take(line)
 
 

@@ -15,10 +15,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from pyarrow import parquet
 
+from components.common.errors import InputError
 from components.models.run_files import write_run
 from pipelines.cli import main
 from pipelines.photographs import making
-from pipelines.photographs.rows import LEDGER, LOCK
+from pipelines.photographs.rows import LEDGER, LOCK, Row, read_ledger, writing
 from pipelines.photographs.table import COLUMNS
 from pipelines.system.locks import held
 from tests.models.tiny import build_tiny
@@ -320,6 +321,28 @@ def test_a_full_disk_is_named_and_what_is_there_stays(here: Path, looked: list[s
     predict("shoot", "--out", str(small_disk / "maps"))
     assert 63 - 40 < len(looked) - before < 63
     assert len(table(str(small_disk / "maps"))) == 63
+
+
+def test_a_ledger_without_room_is_named(small_disk: Path) -> None:
+    """Half a line may stay; whoever goes on cuts it off."""
+    row = Row("/a.jpg", (1, 2), "small", {"a.png": (3, 4)}, {"in_focus": 0.5})
+    with writing(small_disk) as pen:
+        pen.add(row)
+    (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free))
+
+    def add_many() -> None:
+        with writing(small_disk) as pen:
+            for _ in range(100):
+                pen.add(row)
+
+    with pytest.raises(InputError, match=r"/\.predict/ledger\.jsonl: the disk is full"):
+        add_many()
+    (small_disk / "filler").unlink()
+    known = read_ledger(small_disk).rows
+    assert known == {"/a.jpg": row}
+    with writing(small_disk) as pen:
+        pen.add(Row("/b.jpg", (1, 2), "small", {}, {}))
+    assert list(read_ledger(small_disk).rows) == ["/a.jpg", "/b.jpg"]
 
 
 SLOW = """
