@@ -72,17 +72,18 @@ def run(*, base: str | None, head: str, preset: str | None, jobs: int | None, pu
 @click.option("--overwrite", is_flag=True, help="Write over files that are there.")
 def comment(*, base: str, head: str | None, preset: str | None, link: str | None, out: Path, overwrite: bool) -> None:
     """Write the comment of a pull request: params, stages, metrics before and after, pictures that changed most."""
-    from pipelines.changes import plan as plans
-    from pipelines.changes.compare import compare
-    from pipelines.changes.page import render
-    from pipelines.changes.pictures import changed_most
-    from pipelines.changes.text import markdown
-    from pipelines.commands.diff import write_pictures
     from pipelines.repo.revisions import repository
     from pipelines.system.places import check_places
 
     check_places([out, *(out.parent / name for name in ("diff.html", "report.html"))], overwrite=overwrite)
     root = repository()
+    from pipelines.changes import plan as plans  # with Matplotlib, which makes a folder in the checkout
+    from pipelines.changes.compare import compare
+    from pipelines.changes.page import render
+    from pipelines.changes.pictures import changed_most
+    from pipelines.changes.text import markdown
+    from pipelines.commands.diff import write_pictures
+
     before, after = result(root, base, preset, None), result(root, head or "HEAD", preset, head)
     found, pictures = compare(before, after, root), changed_most(root, before, after, PICTURES)
     written = write_pictures(pictures, out.parent / "pictures", overwrite=overwrite)
