@@ -29,16 +29,17 @@ def command(
     The second is the workspace where it is not named.
     Results are read from DVC's cache (or its remote) by each revision's dvc.lock: nothing is checked out or run.
     """
-    from pipelines.changes.compare import compare
-    from pipelines.changes.page import render
-    from pipelines.changes.pictures import changed_most
-    from pipelines.changes.snapshot import take
-    from pipelines.changes.text import lines
     from pipelines.repo.revisions import repository
     from pipelines.system.places import check_places
 
     check_places([path for path in (markdown, html) if path], overwrite=overwrite)
     root = repository()
+    from pipelines.changes.compare import compare  # with Matplotlib, which makes a folder in the checkout
+    from pipelines.changes.page import render
+    from pipelines.changes.pictures import changed_most
+    from pipelines.changes.snapshot import take
+    from pipelines.changes.text import lines
+
     found = compare(take(root, before), take(root, after), root)
     pictures = changed_most(root, found.before, found.after, most)
     click.echo("\n".join(lines(found, pictures)))
