@@ -48,7 +48,8 @@ class Up:
         self.mlflow = mlflow_server(chosen["MLflow"])
         self.api = f"{self.prefect.address}/api"
         self.worker = prefect_worker(self.api, chosen["Prefect worker"])
-        wanted = ports({f"Dask {number}": SCHEDULER_PORT + number for number in range(2 + workers if workers else 0)})
+        names = ["Scheduler", "Scheduler's page", *(f"Worker {number}" for number in range(1, workers + 1))]
+        wanted = ports({name: SCHEDULER_PORT + place for place, name in enumerate(names if workers else [])})
         self.dask = engine(list(wanted.values()))
         self.deploying: subprocess.Popen[bytes] | None = None
         self.deployed = False

@@ -69,14 +69,14 @@ class Running:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """All three run; Prefect's wanted port was taken."""
+    """All run, also a scheduler and a worker; Prefect's wanted port was taken."""
     with socket.socket() as taken, pytest.MonkeyPatch.context() as patch:
         patch.delenv("DVC_ROOT", raising=False)
         patch.delenv("PREFECT_API_URL", raising=False)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         words = ["--prefect-port", str(taken.getsockname()[1])]
-        words += ["--mlflow-port", str(free_port())]
+        words += ["--mlflow-port", str(free_port()), "--workers", "1"]
         running = Running(tmp_path_factory.mktemp("up") / "checkout", *words)
         running.read_until("Ctrl-C ends all")
         yield running
@@ -95,22 +95,35 @@ def test_everything_answers_and_says_where(up: Running) -> None:
     assert taken
     assert api == f"http://127.0.0.1:{taken[2]}/api"
     runs = f"{pages}/#/experiments/1?workflowType=machine_learning"
-    assert sorted(up.lines[1:]) == sorted(
-        [f"Prefect: {api.removesuffix('/api')}", f"MLflow: {runs}", "Prefect worker: runs", "Ctrl-C ends all"]
+    page = written["services"]["Scheduler"].removesuffix("/health")
+    assert sorted(line for line in up.lines[1:] if not line.endswith("is free")) == sorted(
+        [
+            f"Prefect: {api.removesuffix('/api')}",
+            f"MLflow: {runs}",
+            "Prefect worker: runs",
+            "Ctrl-C ends all",
+            f"Scheduler: {page}/info/main/workers.html",
+            "Worker 1: runs",
+        ]
     )
+    assert urllib.request.urlopen(f"{page}/info/main/workers.html", timeout=9).status == 200
+    assert re.fullmatch(r"tcp://127\.0\.0\.1:\d+", (up.state / "scheduler").read_text())
     assert urllib.request.urlopen(f"{pages}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=9).status == 200
+    mine = {each.pid for each in up.processes()}
     for address in written["services"].values():
         port = int(re.findall(r":(\d+)", address)[0])
         hosts = {
             each.laddr.ip
             for each in psutil.net_connections("tcp")
-            if each.laddr.port == port and each.status == "LISTEN"
+            if each.laddr.port == port and each.status == "LISTEN" and each.pid in mine
         }
         assert hosts == {"127.0.0.1"}, "the loopback only"
     code, said = up.check()
     assert code == 0
-    assert [line.split()[0] for line in said.splitlines()] == ["MLflow", "Prefect", "Prefect"]
-    assert [line.split()[-1] for line in said.splitlines()] == ["answers"] * 3
+    assert [line.split()[0] for line in said.splitlines()] == [
+        "MLflow", "Prefect", "Prefect", "Scheduler", "Worker",
+    ]  # fmt: skip
+    assert [line.split()[-1] for line in said.splitlines()] == ["answers"] * 5
 
 
 def test_state_lies_in_the_checkout(up: Running) -> None:
@@ -154,7 +167,7 @@ def test_ctrl_c_ends_all(up: Running) -> None:
     assert up.process.returncode == 0, errors
     assert out.splitlines()[-1] == "stopped by SIGINT: all ended"
     assert up.processes() == []
-    assert not {"up.json", "prefect_api_url", "mlflow_url"} & {path.name for path in up.state.iterdir()}
+    assert not {"up.json", "prefect_api_url", "mlflow_url", "scheduler"} & {path.name for path in up.state.iterdir()}
     assert up.check() == (1, "nothing runs here; `dbdflow up` starts it\n")
 
 
