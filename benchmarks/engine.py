@@ -6,10 +6,11 @@
    once and two; the dvc.lock of all, byte for byte.
 4. apart: two network namespaces with a cable and an S3 store between them, no disk in common: the miniature, worked out
    in the other one, and its dvc.lock (needs root).
-5. photographs: `dbdflow predict` of 20,000 photographs of 64 pixels on two workers, one killed every 30 s: all there,
+5. cut: two steps on two machines, and the cable to one of them cut (needs root).
+6. photographs: `dbdflow predict` of 20,000 photographs of 64 pixels on two workers, one killed every 30 s: all there,
    each once.
 
-    python benchmarks/engine.py [--only cost sleep miniature apart photographs] [--before COMMIT]
+    python benchmarks/engine.py [--only cost sleep miniature apart cut photographs] [--before COMMIT]
 
 Rows of parts that are not run stay as they are in the file.
 """
@@ -30,6 +31,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pandas
@@ -227,6 +229,55 @@ def apart(folder: Path, before: str) -> list[str]:
     ]
 
 
+class Times:
+    """When steps begin, seconds."""
+
+    def __init__(self) -> None:
+        self.begun, self.order = time.monotonic(), list[tuple[str, float]]()
+
+    def begin(self, step: str) -> None:
+        self.order.append((step, time.monotonic() - self.begun))
+
+    def line(self, step: str, line: str) -> None: ...
+    def end(self, done: Done) -> None: ...
+
+
+def cut(folder: Path, before: str) -> list[str]:
+    """Two steps on two machines; the cable to one of them is cut while it works."""
+    python, own = [sys.executable, "-m"], engine.variables() | {"DVC_ROOT": str(folder), "PYTHONPATH": str(PROJECT)}
+    scheduler = (
+        "distributed.cli.dask_scheduler",
+        "--host",
+        HERE,
+        "--port",
+        "8786",
+        "--dashboard-address",
+        f"{HERE}:8787",
+    )
+    worker = [*python, "pipelines.cli", "worker", f"tcp://{HERE}:8786", "--parts", str(os.cpu_count())]
+    inside = ["ip", "netns", "exec", SPACE]
+    with cable(), running(folder, "scheduler", *python, *scheduler, **own), running(folder, "near", *worker, **own):
+        far = subprocess.Popen([*inside, *worker], env=os.environ | own, stderr=subprocess.DEVNULL)
+        os.environ |= {"DBDFLOW_SCHEDULER": f"tcp://{HERE}:8786", "DVC_ROOT": str(folder)}
+        time.sleep(10)
+        with engine.started(None) as started:
+            steps = [
+                Step(f"s@{number}", Sleep(f"s@{number}", 30), Need(), {"core": 1}, frozenset()) for number in range(2)
+            ]
+            times = Times()
+            Timer(5, subprocess.run, [["ip", "link", "set", "dbdhere", "down"]]).start()
+            done = Walk(started.client, steps, seconds={}, watcher=times, stop=Stop()).go()
+        ended = far.wait(60)
+        del os.environ["DBDFLOW_SCHEDULER"], os.environ["DVC_ROOT"]
+    ran = sum(each.well for each in done.values())
+    again = times.order[-1][1] - 5
+    return [
+        f"| two steps of 30 s on two machines, the cable to one cut after 5 s | {ran} of 2 done; the lost one began "
+        f"again {again:.0f} s after the cut, when the other machine was free; the cut worker ended itself (code {ended}) "
+        "| all done |"
+    ]
+
+
 # ---- many photographs
 
 PHOTOGRAPHS, SIDE, KILL = 20_000, 64, 30.0
@@ -285,6 +336,7 @@ PARTS: dict[str, Callable[[Path, str], list[str]]] = {
     "sleep": sleep,
     "miniature": miniature,
     "apart": apart,
+    "cut": cut,
     "photographs": photographs,
 }
 
