@@ -273,8 +273,8 @@ def cut(folder: Path, before: str) -> list[str]:
     again = times.order[-1][1] - 5
     return [
         f"| two steps of 30 s on two machines, the cable to one cut after 5 s | {ran} of 2 done; the lost one began "
-        f"again {again:.0f} s after the cut, when the other machine was free; the cut worker ended itself (code {ended}) "
-        "| all done |"
+        f"again {again:.0f} s after the cut, when the other machine was free; the cut worker ended itself "
+        f"(code {ended}) | all done |"
     ]
 
 
