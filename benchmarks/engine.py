@@ -319,6 +319,8 @@ def photographs(folder: Path, before: str) -> list[str]:
         for each in workers:
             each.terminate()
             each.wait()
+    if predict.returncode:
+        sys.exit((folder / "predict.log").read_text(encoding="utf-8")[-2000:])
     table = pandas.read_parquet(out / "photographs.parquet")
     lines = (out / ".predict" / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line)["photograph"] for line in lines if "photograph" in line]
@@ -326,7 +328,7 @@ def photographs(folder: Path, before: str) -> list[str]:
     return [
         f"| {PHOTOGRAPHS:,} photographs of {SIDE} pixels through `dbdflow predict --model lbp` on two workers, one "
         f"killed every {KILL:.0f} s ({killed} times), {taken:.0f} s | {maps:,} maps, {len(rows):,} lines of the "
-        f"ledger of {len(set(rows)):,} photographs, {len(table):,} rows, exit code {predict.returncode} | all, "
+        f"ledger of {len(set(rows)):,} photographs, {len(table):,} rows of the table | all, "
         "each once |"
     ]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dbdflow import Detector
 
 CHUNK = 64  # photographs: seconds, so that little is lost with a worker
-AHEAD = 3  # chunks handed over a core: no worker waits, and no memory grows
+AHEAD = 2  # chunks handed over a core: no worker waits, and no memory grows
 
 
 def spread(photographs: Sequence[Path], job: Job, model: str, device: str) -> Generator[Made]:

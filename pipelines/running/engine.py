@@ -27,7 +27,7 @@ PATIENCE = 10.0  # seconds that a scheduler has to answer, and to have a worker
 SETTINGS = {
     "distributed.scheduler.worker-ttl": "60s",  # a machine that is cut off: its steps begin elsewhere after this
     "distributed.comm.timeouts.tcp": "20s",  # and before that it has noticed, and ended them
-    "distributed.scheduler.allowed-failures": 2,
+    "distributed.scheduler.allowed-failures": 9,  # a worker's death is counted against all that was handed to it
     "distributed.admin.system-monitor.log-length": 0,
     "distributed.worker.profile.enabled": False,
 }
