@@ -67,7 +67,8 @@ class Program(nn.Module):
 
     def forward(self, photographs: Tensor) -> Tensor:
         """Photographs to maps, see above."""
-        return probability(self.network, (photographs - self.mean) / self.std, best=self.best)
+        maps = probability(self.network, (photographs - self.mean) / self.std, best=self.best)
+        return maps.clamp(0, 1)  # onnxruntime's sigmoid reaches 1.0000001
 
     @property
     def step(self) -> int:

@@ -91,6 +91,25 @@ def test_maps_by_the_recipe_best_are_the_detectors(here: Path) -> None:
     assert np.abs(plain - expected).max() > 0.01
 
 
+def test_maps_end_at_1(here: Path) -> None:
+    """onnxruntime's sigmoid reaches 1.0000001, at 16 to 17 for one."""
+    network = build_tiny("pdnet")
+    with torch.no_grad():
+        network.head.weight.mul_(30)
+    write_run(Path("wide"), network, [], {"run": "wide", "model": "pdnet", "params": {"image_size": 64}})
+    writing.write(
+        Path("wide.onnx"),
+        Program(network, best=False),
+        {"image_size": "64"},
+        checks=[Path("photos/0.png")],
+        calibrates=[],
+        watch=lambda done, count, things: [],
+    )
+    found = onnx_run(Path("wide.onnx"))(np.random.default_rng(0).random((4, 3, 256, 256), np.float32))
+    assert (found == 1).mean() > 0.01
+    assert found.max() == 1
+
+
 def test_a_file_says_what_it_is(here: Path) -> None:
     folder = run("pdnet")
     code, said = export(folder, "net.onnx", "--licence", "CC0")
