@@ -168,6 +168,7 @@ on photographs of CUHK-TR-1.
 {table}
 
 {verdict}
+Every map of the small one is the mean of two passes, of the photograph and of its mirror image: half of its cost.
 
 {against}
 
