@@ -7,7 +7,7 @@ LIGHT := click dvc psutil pydantic ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup light reproduce cuhk push pull up test check lock ship picture seeds variants steps candidates cache \
-	scoring report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose clean
+	scoring use report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -79,6 +79,10 @@ cache: setup ## benchmarks/CACHE.md: what the teacher's cache costs beside the t
 
 scoring: setup ## benchmarks/SCORING.md: one histogram pass against a sweep of thresholds; EBD at its full size
 	python benchmarks/scoring.py
+
+use: setup ## benchmarks/USE.md: what ships against its exported files and classical methods: make use CUHK=FOLDER (30 minutes)
+	@test -n "$(CUHK)" || { echo "error: CUHK: not named; say make use CUHK=FOLDER, with image/ and gt/"; exit 2; }
+	python benchmarks/use.py $(CUHK)
 
 report: setup ## benchmarks/REPORT.md: the report at 3000 photographs, page size, first paint, DVC (5 minutes)
 	python benchmarks/report.py

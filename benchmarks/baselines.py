@@ -32,8 +32,9 @@ from benchmarks import baselines_cuhk
 from benchmarks.clock import machine
 from benchmarks.origin import ROOT, commit
 from components.baselines.dbdf import dbdf, fit
-from components.baselines.hifst import gradient_magnitude, hifst, unit_range
+from components.baselines.hifst import hifst
 from components.baselines.lbp import lbp
+from components.baselines.sharpness import gradient
 from components.scoring.metrics import MapCounts, count
 
 OUT = Path(__file__).parent / "BASELINES.md"
@@ -69,12 +70,6 @@ def ranks(values: Map) -> NDArray[np.float64]:
 def rank_correlation(one: Map, other: Map) -> float:
     """Spearman's, over pixels."""
     return float(np.corrcoef(ranks(one), ranks(other))[0, 1])
-
-
-def gradients(image: NDArray[np.uint8]) -> Map:
-    """The trivial detector: gradient magnitude, smoothed over 21 pixels, scaled to [0, 1]."""
-    magnitude = gradient_magnitude(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-    return unit_range(cv2.blur(magnitude, (21, 21), borderType=cv2.BORDER_REFLECT))
 
 
 def scores(counts: list[MapCounts]) -> str:
@@ -123,7 +118,7 @@ def maps_of(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> dict[st
         "HiFST, its authors' maps": [read(Path(f"hifst_cuhk_photos/{n}.png"), "L") / np.float32(255) for n in NAMES],
         "all blurred": [np.zeros(label.shape, np.float32) for _, label in pairs],
         "all sharp": [np.ones(label.shape, np.float32) for _, label in pairs],
-        "gradient magnitude": [gradients(image) for image, _ in pairs],
+        "gradient magnitude": [gradient(image) for image, _ in pairs],
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,11 @@ from PIL import Image
 from components.baselines import CLASSICAL, LEARNS
 from components.catalog.images import read_photograph, read_reduced, rgb_of
 from components.common.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from components.models.network import Network
 
 Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 """A file; a Pillow image (its EXIF orientation is not applied); or uint8 (H, W, 3) RGB."""
@@ -73,13 +79,14 @@ class Detector:
 
         Args:
             model: "small" (the weights that ship), "dbdf", "lbp" or "hifst" (classical methods of the paper's Table
-                I), a folder of a trained run, a file of weights (.safetensors), or a checkpoint that the paper's
-                authors published (.pt, .pth).
-            device: auto (CUDA where there is one), cpu or cuda, of networks. Classical methods run on the CPU.
+                I), a folder of a trained run, a file of weights (.safetensors), a checkpoint that the paper's authors
+                published (.pt, .pth), or a file that `dbdflow export` wrote (.onnx).
+            device: auto (CUDA where there is one), cpu or cuda, of networks. The others run on the CPU.
             fitted: what "dbdf" has learned, if not what ships.
 
         Raises:
-            InputError: nothing has this name, the file is broken or holds a depth teacher, or no such device.
+            InputError: nothing has this name, the file is broken or holds a depth teacher, no such device, or a package
+                is not installed that .onnx needs.
         """
         name = os.fspath(model)
         if name in CLASSICAL:
@@ -90,9 +97,9 @@ class Detector:
             what = "a folder without model.safetensors" if Path(name).is_dir() else "nothing has this name"
             raise InputError(
                 f"{name}: {what}; expected {DEFAULT}, {', '.join(CLASSICAL)}, a folder with model.safetensors, a "
-                ".safetensors file, or a published checkpoint (.pt, .pth)"
+                ".safetensors file, a published checkpoint (.pt, .pth), or an exported .onnx file"
             )
-        side, find = network(path, device)
+        side, find = (exported if path.suffix == ".onnx" else network)(path, device)
         return cls(name, lambda photo: reduced(photo, side), find)
 
     def map(self, photo: Photo) -> NDArray[np.float32]:
@@ -191,30 +198,56 @@ def network(path: Path, device: str) -> tuple[int, Find]:
     Raises:
         InputError: the file is broken or holds a depth teacher, the side of its input is nowhere, or no such device.
     """
-    import torch
-
-    from components.maps.inference import at_full_size, probabilities, to_full_size
-    from components.models import DETECTOR_NAMES
-    from components.models.checkpoints import is_described, load_model, open_published
+    from components.maps.inference import probabilities
     from components.models.runtime import set_up
 
     chosen = set_up(device=device, precision="float32", deterministic=False, threads=0).device
+    model, side, best = opened(path)
+    model = model.to(chosen)
+    see = partial(probabilities, model, image_size=side, device=chosen, best=best)
+    return side, lambda photos: brought_back(see([photo for photo, _ in photos]), photos)
+
+
+def opened(path: Path) -> tuple["Network", int, bool]:
+    """The network of a file of weights, on the CPU in `eval()` mode, and what it sees: see `seen_by`.
+
+    Raises:
+        InputError: the file is broken or holds a depth teacher, or the side of its input is nowhere.
+    """
+    from components.models import DETECTOR_NAMES
+    from components.models.checkpoints import is_described, load_model, open_published
+
     ours = is_described(path)
     model = load_model(path) if ours else open_published(path)
     if model.spec is None or model.spec.name not in DETECTOR_NAMES:
         raise InputError(f"{path}: holds a depth teacher; name a network that detects defocus blur")
-    side, best = seen_by(path) if ours else (PUBLISHED_SIZE, False)
-    model = model.to(chosen).eval()
+    return model, *(seen_by(path) if ours else (PUBLISHED_SIZE, False))
 
-    def find(photos: list[Seen]) -> list[Found]:
-        maps = probabilities(model, [photo for photo, _ in photos], image_size=side, device=chosen, best=best)
-        sizes = [size for _, size in photos]
-        return [
-            Found(partial(at_full_size, found, size), partial(to_full_size, found, size))
-            for found, size in zip(torch.split(maps, 1), sizes, strict=True)
-        ]
 
-    return side, find
+def exported(path: Path, device: str) -> tuple[int, Find]:
+    """The side of what an exported network sees, and the network; it runs on the CPU.
+
+    Raises:
+        InputError: the file is broken, was not exported here, or onnxruntime is not installed; or the device is cuda.
+    """
+    from components.export import needing
+
+    if device == "cuda":
+        raise InputError(f"{path}: an ONNX file runs on the CPU here; set the device to auto or cpu")
+    with needing(path):
+        from components.export.onnx_file import OnnxProgram
+    program = OnnxProgram(path)
+    return program.side, lambda photos: brought_back(program.maps([photo for photo, _ in photos]), photos)
+
+
+def brought_back(maps: "Tensor", photos: list[Seen]) -> list[Found]:
+    """Maps of a network, float32 (N, 1, h, w), each at its photograph's size when it is asked for."""
+    from components.maps.inference import at_full_size, to_full_size
+
+    return [
+        Found(partial(at_full_size, found[None], size), partial(to_full_size, found[None], size))
+        for found, (_, size) in zip(maps, photos, strict=True)
+    ]
 
 
 def seen_by(path: Path) -> tuple[int, bool]:

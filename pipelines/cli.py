@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": "Make blur maps of photographs, or of folders of them.",
     "look": "Look at maps of photographs, on a page of this machine.",
     "score": "Score maps against labels: MAE, F-beta, IoU.",
+    "export": "Write a network as an ONNX or TorchScript file.",
     "label": "Propose labels for pairs of a wide and a shallow photograph.",
     "prepare": "Make a data set ready for training and scoring.",
     "import": "Bring in a data set, weights, maps or corrected labels.",

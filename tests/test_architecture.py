@@ -152,7 +152,7 @@ def test_the_detector_for_python_rests_on_components_alone() -> None:
     files = list((ROOT / "dbdflow").glob("*.py"))
     assert {name.split(".")[0] for path in files for name in mentioned(path, every=True)} == {
         *("collections", "components", "dataclasses", "dbdflow", "functools", "itertools", "numpy", "os", "pathlib"),
-        *("PIL", "torch"),
+        *("PIL", "torch", "typing"),
     }
 
 
@@ -170,7 +170,7 @@ def test_components_load_no_framework() -> None:
 
 LAYERS = {
     "components": (
-        "report incoming labelling train baselines",
+        "report incoming labelling train baselines export",
         "methods",
         "acquire render prepare models maps scoring views",
         "datasets catalog params",

@@ -160,7 +160,8 @@ def test_a_method_that_learns_takes_this_checkouts_knowledge_before_what_ships(h
 def test_an_unknown_name_lists_what_there_is(here: Path, model: Network) -> None:
     told = (
         "--model smal: nothing has this name. Methods: dbdf, lbp, hifst; runs in data/models: {}; weights that ship: "
-        "{}; or name a folder with model.safetensors, a .safetensors file, or a published checkpoint (.pt, .pth)"
+        "{}; or name a folder with model.safetensors, a .safetensors file, a published checkpoint (.pt, .pth), or an "
+        "exported .onnx file"
     )
     with pytest.raises(InputError) as error:
         find_detector("smal", "cpu")

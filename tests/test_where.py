@@ -21,7 +21,7 @@ from pipelines.repo.revisions import repository
 from pipelines.running.detectors import unknown, weights_of
 from pipelines.system import environment
 
-ANYWHERE = {"label", "look", "predict", "prepare", "score", "worker"}
+ANYWHERE = {"export", "label", "look", "predict", "prepare", "score", "worker"}
 CHECKOUT = {
     "import": ["import", "ctcug", "photos"],
     "status": ["status"],

@@ -123,4 +123,6 @@ def log_whole(stage: Stage) -> None:
 
     params, given = load_params(), options.parse(report.report, stage.arguments)
     found = find_summaries(given["scores"], params.evaluated)
-    report.tell(stage, params, found, report.stages(Path()), models=given["models"], page=given["out"])
+    report.tell(
+        stage, params, found, report.stages(Path()), models=given["models"], scores=given["scores"], page=given["out"]
+    )

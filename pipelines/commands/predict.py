@@ -23,7 +23,8 @@ SHEETS = {".jpeg", ".jpg", ".png"}
     default="small",
     show_default=True,
     help="A run of data/models, a folder with model.safetensors, a .safetensors file, a published checkpoint "
-    f"(.pt, .pth), or a method: {', '.join(CLASSICAL)}. As it is: the weights that ship with the project.",
+    f"(.pt, .pth), an exported .onnx file, or a method: {', '.join(CLASSICAL)}. As it is: the weights that ship with "
+    "the project.",
 )
 @click.option("--out", default="maps", show_default=True, type=click.Path(path_type=Path), help="Folder for the maps.")
 @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Of a map's levels.")

@@ -92,7 +92,7 @@ class Stage:
         self.run.write(lambda store, run: store.client.log_artifact(above, str(folder)))
 
     def scored(self, **facts: Any) -> None:  # noqa: ANN401 (as named there)
-        """Report what a trained run scored, for the alias `best`: `tracking.registry.Registry.score` has the names."""
+        """Report what a trained run scored, for the aliases: `tracking.registry.Registry.score` has the names."""
         self.run.write(lambda store, run: store.registry.score(**facts))
 
     def tags(self, values: dict[str, str]) -> None:

@@ -1,8 +1,8 @@
 """What `dbdflow predict --model` may name: a run of this checkout, or whatever `dbdflow.Detector.load` knows.
 
 A classical method (`dbdf`, `lbp`, `hifst`); a run of data/models; weights that ship with the project (`small`); a
-folder with model.safetensors; a .safetensors file; a checkpoint that the paper's authors published (.pt, .pth, or any
-other name: its content decides). The first of these that has the name is meant.
+folder with model.safetensors; a .safetensors file; a file that `dbdflow export` wrote (.onnx); a checkpoint that the
+paper's authors published (.pt, .pth, or any other name: its content decides). The first that has the name is meant.
 """
 
 import os
@@ -111,7 +111,7 @@ def unknown(name: str) -> InputError:
     return InputError(
         f"--model {name}: nothing has this name. Methods: {', '.join(CLASSICAL)}; runs in data/models: "
         f"{listed(runs())}; weights that ship: {listed(path.stem for path in shipped)}; or name a folder with "
-        "model.safetensors, a .safetensors file, or a published checkpoint (.pt, .pth)"
+        "model.safetensors, a .safetensors file, a published checkpoint (.pt, .pth), or an exported .onnx file"
     )
 
 

@@ -19,6 +19,8 @@ from pipelines.repo.lock_file import recorded_stages
 from pipelines.repo.revisions import git
 from pipelines.stages.ranking import ranked, scored_on
 
+ARENA_DATA = "prepare@cuhk"
+"""The stage that makes the photographs on which champions are decided."""
 PACKAGES = ("torch", "timm", "opencv-python-headless", "numpy", "pandas", "matplotlib", "dvc", "prefect", "mlflow")
 
 
@@ -58,7 +60,7 @@ def report(
         beside={run: settings.beside for run, settings in params.published.items()},
         progress=lambda done, total: stage.progress(done, total, "photographs"),
     )
-    tell(stage, params, found, made, models=models, page=out)
+    tell(stage, params, found, made, models=models, scores=scores, page=out)
 
 
 def tell(
@@ -68,13 +70,15 @@ def tell(
     made: Sequence[StageFacts],
     *,
     models: Path,
+    scores: Path,
     page: Path,
 ) -> None:
     """Report on the reproduction as a whole: every score, the page, which weights scored best."""
     outputs = [[file.path, file.md5] for each in made for file in each.writes]
     stage.reproduction(metrics=summary_metrics(found), tags={"dvc.lock": digest(outputs)}, folder=page)
-    data = scored_on(made, params.resolved.upsample)
-    for each in ranked(found, models):
+    upsample = params.resolved.upsample
+    data, contest = scored_on(made, upsample), scored_on([each for each in made if each.name == ARENA_DATA], upsample)
+    for each in ranked(found, models, scores, contest):
         stage.scored(experiment=params.name, test_data=data, **each)
 
 

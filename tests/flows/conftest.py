@@ -211,7 +211,7 @@ def check_a_whole_reproduction(store: Store, folder: Path) -> None:
         store.client.log_artifact(above, str(folder / "page"))
         for name, mae in scores.items():
             facts = split | {"name": name, "weights": weights.get(name, "elsewhere")}
-            store.registry.score(mae=mae, test_data=test_data, **facts)
+            store.registry.score(mae=mae, test_data=test_data, challenge=None, **facts)
         best.append(store.client.get_model_version_by_alias("dbdflow.toy.CUHK-TR-1_DUT-TR", "best"))
     versions = store.client.search_model_versions("name = 'dbdflow.toy.CUHK-TR-1_DUT-TR'")
     assert {int(each.version): each.tags["dbdflow.weights"] for each in versions} == {1: weights["a"], 2: weights["b"]}

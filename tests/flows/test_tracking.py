@@ -108,7 +108,7 @@ def check_model(folder: Path, run: str) -> None:
     assert (folder / "card.json").read_text() == "{}"
     signature = Model.load(str(folder)).signature
     shapes = [(each.name, each.shape) for each in (*signature.inputs.inputs, *signature.outputs.inputs)]
-    assert shapes == [("photograph", (-1, 3, -1, -1)), ("map", (-1, 1, -1, -1))]
+    assert shapes == [(None, (-1, -1, -1, 3)), (None, (-1, -1, -1))]
 
 
 def test_a_reproduction_that_is_made_twice_is_there_once(checkout: Checkout, tmp_path: Path) -> None:

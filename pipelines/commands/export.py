@@ -1,0 +1,123 @@
+"""`dbdflow export`: a network as a file that runs without this project."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from components.common.errors import InputError
+
+KINDS = (".onnx", ".torchscript")
+EXAMPLES = Path("data/examples")
+"""Photographs of this checkout."""
+
+
+@click.command("export")
+@click.argument("model")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--check",
+    type=click.Path(path_type=Path),
+    help="Folder of photographs on which the file is held against torch. As it is: data/examples of this checkout.",
+)
+@click.option(
+    "--int8",
+    type=click.Path(path_type=Path),
+    help="Folder of photographs like yours, 20 or more: ONNX with 8-bit convolutions, calibrated by them.",
+)
+@click.option("--licence", help="Of the weights, as the file states it. As it is: that of the weights that ship.")
+@click.option("--overwrite", is_flag=True, help="Write over a file.")
+def command(
+    *, model: str, out: Path, check: Path | None, int8: Path | None, licence: str | None, overwrite: bool
+) -> None:
+    """Write MODEL (a network that predict takes) to OUT, a name that ends in .onnx or .torchscript.
+
+    The file takes photographs, float32 (batch, 3, height, width), RGB in [0, 1], any batch, height and width multiples
+    of 32, and gives maps, float32 (batch, 1, height, width), 1 = in focus. It appears only if its maps are torch's, to
+    1e-4, on 20 crops of photographs. docs/export.md has a program that uses it.
+    """
+    from pipelines.system.places import check_places
+
+    if out.suffix not in KINDS:
+        raise InputError(f"{out}: expected a name that ends in {' or '.join(KINDS)}")
+    if int8 and out.suffix != ".onnx":
+        raise InputError(f"--int8 {int8}: 8 bits are of ONNX alone; name a file that ends in .onnx")
+    check_places([out], overwrite=overwrite)
+    checks = photographs_of("--check", check or examples())
+    calibrates = photographs_of("--int8", int8) if int8 else []
+    for line in export(model, out, checks, calibrates, licence):
+        click.echo(line)
+
+
+def examples() -> Path:
+    """This checkout's photographs.
+
+    Raises:
+        InputError: this is none.
+    """
+    from pipelines.system.environment import seen_from_here
+
+    folder = seen_from_here(EXAMPLES)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no photographs to check by; name a folder of some by --check")
+    return folder
+
+
+def photographs_of(option: str, folder: Path) -> list[Path]:
+    """The photographs of a folder, at least one.
+
+    Raises:
+        InputError: there is none.
+    """
+    from components.catalog.images import find_images
+
+    found = list(find_images(folder).values())
+    if not found:
+        raise InputError(f"{option} {folder}: no photographs in it; name a folder of some")
+    return found
+
+
+def export(model: str, out: Path, checks: Sequence[Path], calibrates: Sequence[Path], licence: str | None) -> list[str]:
+    """Write the file, whole or not at all.
+
+    Returns:
+        what is said of it, a line each.
+
+    Raises:
+        InputError: no such network, broken weights, a package is not installed, or its maps are not torch's.
+    """
+    from components.export.program import SHIPPED, Program, facts
+    from components.export.writing import write
+    from dbdflow.detector import WEIGHTS, opened
+
+    path = weights_file(model)
+    network, side, best = opened(path)
+    program = Program(network, best=best)
+    stated = licence or (SHIPPED if path.parent == WEIGHTS else "not stated")
+    about = facts(path, program, side=side, licence=stated)
+    said = write(out, program, about, checks=checks, calibrates=calibrates, watch=shown)
+    return [f"{out}: {out.stat().st_size / 1e6:.1f} MB; 1 = in focus; licence of the weights: {stated}", *said]
+
+
+def weights_file(model: str) -> Path:
+    """The file of a network's weights.
+
+    Raises:
+        InputError: nothing has this name, or it is a classical method, which has none.
+    """
+    from components.baselines import CLASSICAL
+    from pipelines.running.detectors import unknown, weights_of
+
+    if model in CLASSICAL:
+        raise InputError(f"{model}: a classical method, which is no network; name a run, or a file of weights")
+    if path := weights_of(model):
+        return path
+    raise unknown(model)
+
+
+def shown(done: str, count: int, things: Iterable[Any]) -> Iterator[Any]:
+    """Pass things on, with a bar on standard error."""
+    with click.progressbar(things, length=count, label=done, file=sys.stderr) as bar:
+        yield from bar
