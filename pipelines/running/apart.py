@@ -86,7 +86,7 @@ class Anywhere:
             if not self.seen.exists():
                 return self._apart(get_client(), given, tell, stop)
             entries.fetch(self.stage.root, made_apart(get_client(), self.seen.name))
-        except InputError as error:
+        except (InputError, OSError) as error:  # OSError: no room for a clone
             said = " ".join(str(error).split())
             return Done(self.stage.name, "failed", cause=f"{socket.gethostname()}: {said}")
         return self.stage(given, tell, stop)

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -244,6 +245,11 @@ def dag(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     return checkout
 
 
+def name_store(dag: Checkout, store: Path) -> None:
+    """A folder as the DVC remote."""
+    dag.write(".dvc/config.local", f"[core]\n  remote = store\n['remote \"store\"']\n  url = {store}\n")
+
+
 def reproduced(dag: Checkout, cluster: Cluster) -> "subprocess.CompletedProcess[str]":
     return dag.run(DBDFLOW, "reproduce", DBDFLOW_SCHEDULER=cluster.address, DVC_ROOT=str(dag.root))
 
@@ -253,7 +259,7 @@ def test_a_machine_with_a_dvc_remote_alone_ends_with_the_same_lock(
 ) -> None:
     other = Checkout(tmp_path / "other")
     shutil.copytree(dag.root, other.root)
-    dag.write(".dvc/config.local", f"[core]\n  remote = store\n['remote \"store\"']\n  url = {tmp_path / 'store'}\n")
+    name_store(dag, tmp_path / "store")
     cluster.scheduler()
     cluster.worker(hidden(dag.root), DVC_ROOT=str(tmp_path / "elsewhere"), PYTHONPATH=str(PROJECT))
     done = reproduced(dag, cluster)
@@ -274,9 +280,25 @@ def test_a_machine_that_can_share_nothing_is_one_line(dag: Checkout, cluster: Cl
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_a_full_disk_there_is_one_line(dag: Checkout, cluster: Cluster, tmp_path: Path) -> None:
+    name_store(dag, tmp_path / "store")
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / ".dvc").mkdir(parents=True)
+    small = f'mount -t tmpfs -o size=300k none {elsewhere} && exec "$@"'
+    cluster.scheduler()
+    cluster.worker([*hidden(dag.root), "sh", "-c", small, "sh"], DVC_ROOT=str(elsewhere), PYTHONPATH=str(PROJECT))
+    done = reproduced(dag, cluster)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  toy@first: ")]
+    assert line.startswith(f"  toy@first: {socket.gethostname()}: git clone in {elsewhere}")
+    assert re.search("Out of diskspace|No space left", line), "in git's words"
+    assert not (dag.root / "dvc.lock").exists()
+
+
 def test_a_remote_that_takes_nothing_is_one_line(dag: Checkout, cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "store").write_text("no folder")
-    dag.write(".dvc/config.local", f"[core]\n  remote = store\n['remote \"store\"']\n  url = {tmp_path / 'store'}\n")
+    name_store(dag, tmp_path / "store")
     cluster.scheduler()
     cluster.worker(hidden(dag.root), DVC_ROOT=str(tmp_path / "elsewhere"), PYTHONPATH=str(PROJECT))
     done = reproduced(dag, cluster)
