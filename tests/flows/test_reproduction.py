@@ -188,6 +188,12 @@ def test_mlflow_has_a_run_a_stage_under_one_parent(reproduced: Checkout) -> None
     assert sorted(names) == ["d_dffnet", "d_dffnet", "dffnet", "rdffnet"]
     means = [mean_mae(scores_of(reproduced, run), "CUHK-TR-1") or 1.0 for run in ("dffnet", "rdffnet", "d_dffnet")]
     assert float(best["dbdflow.mean_mae"]) <= min(means)
+    errors = json.loads(best["dbdflow.errors"])
+    whole = [
+        run[3][f"{best['dbdflow.model']}/CUHK-TE-1/mae"] for run in runs if run[2]["dbdflow.kind"] == "reproduction"
+    ]
+    assert min(abs(sum(errors.values()) / len(errors) - each) for each in whole) < 1e-6
+    assert best["dbdflow.champion"].startswith(("became champion: ", "did not become champion: MAE on CUHK-TE-1 "))
     assert len(files) == 2
     assert all({"report/index.html", "report/tables.csv", "report/tables.md"} <= set(each) for each in files)
 
