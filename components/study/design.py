@@ -1,0 +1,106 @@
+"""What the study compares: rows (trainings) and claims about them, as `claims.yaml` has them (docs/study.md)."""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from components.common.yaml_files import read_yaml
+from components.params import Params, parse_params
+
+FILE = "claims.yaml"
+MARGIN = 0.0015
+"""Of a claim for which the paper has no number: half of C1's gain in MAE."""
+Test = Literal["gain", "no_gain", "within_seed"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A training, of which every seed makes one.
+
+    Attributes:
+        name: of the row.
+        title: as people read it.
+        run: of the preset.
+        first: the row whose weights are its defocus teacher; empty in stage 1.
+        changes: of the preset's values, by dotted key.
+        shuffled: whether its depth teacher sees another photograph of the batch.
+        test: the split that it is scored on.
+    """
+
+    name: str
+    title: str
+    run: str
+    first: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+    shuffled: bool = False
+    test: str = "CUHK-TE-1"
+
+    def params(self, preset: dict[str, Any], seed: int) -> Params:
+        """The preset's values with this row's changes and a seed."""
+        values = deepcopy(preset)
+        for key, value in {**self.changes, "seed": seed}.items():
+            *sections, last = key.split(".")
+            inner = values
+            for section in sections:
+                inner = inner[section]
+            assert last in inner, f"{self.name}: the preset has no {key}"
+            inner[last] = value
+        return parse_params(values, f"row {self.name}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim about two rows.
+
+    Attributes:
+        name: "C1", ...
+        says: the claim, in words.
+        first, second: names of rows; a positive gain, MAE of the first less that of the second, speaks for the second.
+        paper: the paper's gain; None where it has none.
+        test: what makes it hold (docs/study.md, "The test").
+        of: "maps", or "texture": the gain in homogeneous regions in focus less that in textured ones.
+    """
+
+    name: str
+    says: str
+    first: str
+    second: str
+    paper: float | None = None
+    test: Test = "gain"
+    of: Literal["maps", "texture"] = "maps"
+
+    @property
+    def margin(self) -> float:
+        """Half of the paper's gain, or of C1's."""
+        return MARGIN if self.paper is None else self.paper / 2
+
+
+@dataclass(frozen=True)
+class Design:
+    """The whole of `claims.yaml`.
+
+    Attributes:
+        rows: by name, in the order in which they run.
+        groups: names of rows that run seed by seed, one group after the other.
+        choices: rows by which the learning rate was chosen.
+        claims: in order.
+    """
+
+    rows: dict[str, Row]
+    groups: list[list[str]]
+    choices: dict[str, Row]
+    claims: list[Claim]
+
+    def order(self, seeds: list[int]) -> list[tuple[Row, int]]:
+        """All trainings, in the order in which they run: whatever prefix of it has run is of use."""
+        return [(self.rows[name], seed) for group in self.groups for seed in seeds for name in group]
+
+
+def design() -> Design:
+    """Read `claims.yaml`."""
+    values = read_yaml(Path(__file__).with_name(FILE))
+    rows, choices = ({name: Row(name, **each) for name, each in values[key].items()} for key in ("rows", "choices"))
+    claims = [Claim(name, **each) for name, each in values["claims"].items()]
+    groups: list[list[str]] = values["groups"]
+    return Design({name: rows[name] for group in groups for name in group}, groups, choices, claims)

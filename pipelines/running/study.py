@@ -1,0 +1,207 @@
+"""The study's trainings side by side, each a process of one thread (`study_run`), in the order of `claims.yaml`.
+
+What is shared (photographs, depth teacher, a seed's first stage) is made once. A run is done when its scores are there,
+which appear whole; whatever is killed goes on after its last whole epoch when the study is started again.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from components.common.errors import InputError
+from components.common.storage import read_json
+from components.study.design import Row
+from components.study.training import SCORES
+from pipelines.running.study_run import INBOX, places, preset, row_of
+from pipelines.system.environment import THREADS
+from pipelines.system.locks import held
+from pipelines.system.processes import end_group, start_tied
+from pipelines.system.progress import duration
+from pipelines.system.stopping import Stop
+
+Say = Callable[[str], None]
+SECOND_STAGE = 1.2
+"""How long a run with two teachers takes, in runs without, before one has been timed."""
+EVERY = 60.0  # seconds between lines of progress
+
+
+@dataclass(frozen=True)
+class Task:
+    """One process: what it makes, where that is when it is done, and the tasks that come before."""
+
+    name: str
+    done: Path
+    needs: tuple[str, ...] = ()
+
+
+@dataclass
+class Study:
+    """The study in a folder.
+
+    Attributes:
+        folder: for all that it makes.
+        jobs: processes at once.
+        say: prints a line.
+        rows: rows and seeds, in order.
+    """
+
+    folder: Path
+    jobs: int
+    say: Say
+    rows: Sequence[tuple[Row, int]]
+
+    def __post_init__(self) -> None:
+        self.preset = preset()
+
+    def out(self, row: Row, seed: int) -> Path:
+        """Folder of a run."""
+        return places(self.folder).run(row, seed, row.params(self.preset, seed))
+
+    def tasks(self) -> list[Task]:
+        """All processes, in order; a row that a later one builds on comes before it."""
+        teacher = Task("depth_teacher", self.folder / "depth_teacher", ("data",))
+        shared = [Task("data", self.folder / "prepared" / "cuhk"), teacher]
+        runs: dict[str, Task] = {}
+        for row, seed in self.rows:
+            first = [f"{row.first}-{seed}"] if row.first else []
+            if first and first[0] not in runs:
+                runs[first[0]] = Task(first[0], self.out(row_of(row.first), seed) / SCORES, ("depth_teacher",))
+            runs[f"{row.name}-{seed}"] = Task(
+                f"{row.name}-{seed}", self.out(row, seed) / SCORES, ("depth_teacher", *first)
+            )
+        return [*shared, *runs.values()]
+
+    def left(self) -> list[Task]:
+        """What is not done."""
+        return [task for task in self.tasks() if not task.done.exists()]
+
+    def minutes(self, tasks: Sequence[Task]) -> float | None:
+        """Minutes of one core that runs will take: as their row took, else as such rows did, else as probed."""
+        known: dict[str, list[float]] = {}
+        for path in (self.folder / "runs").glob("*/time.json"):
+            known.setdefault(path.parent.name.rsplit("-", 2)[0], []).append(read_json(path)["minutes"])
+        first = mean(mean(known[name]) / self.weight(name) for name in known) if known else self.probed()
+        if first is None:
+            return None
+        rows = [task.name.rpartition("-")[0] for task in tasks if "-" in task.name]
+        return sum(mean(known[name]) if name in known else first * self.weight(name) for name in rows)
+
+    def weight(self, name: str) -> float:
+        """A row's cost beside a first stage's."""
+        return SECOND_STAGE if row_of(name).first else 1.0
+
+    def probed(self) -> float | None:
+        """Minutes of a first stage, by the probe; None before it has run."""
+        path = self.folder / "probe.json"
+        if not path.exists():
+            return None
+        stage1 = self.preset["stage1"]
+        steps: int = 604 // stage1["batch_size"] * stage1["epochs"]
+        seconds: float = read_json(path)["seconds_a_step"]
+        return seconds * steps / 60
+
+    def check(self) -> None:
+        """Refuse to begin without what a person brings in.
+
+        Raises:
+            InputError: it is not there; says what to do.
+        """
+        data = self.folder / "prepared" / "cuhk"
+        for what, path in {"cuhk FOLDER": INBOX / "cuhk", "mobilenetv2_100 FILE": INBOX / "backbones"}.items():
+            if not path.exists() and not (what.startswith("cuhk") and data.exists()):
+                raise InputError(f"{path}: not there; say `dbdflow import {what}` first (docs/cuhk.md says what of)")
+
+    def run(self, stop: Stop) -> int:
+        """Make all that is left; the exit code.
+
+        Raises:
+            InputError: another process is at it, or something is lacking.
+        """
+        self.check()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with held(
+            self.folder / "lock", f"{self.folder}: another study runs there; wait for it, or name another folder"
+        ):
+            for name in ("data", "depth_teacher"):
+                self._alone(name, stop)
+            if self.minutes([]) is None:
+                self._alone("probe", stop)
+            if stop.is_set():
+                return stop.code
+            return self._side_by_side(stop)
+
+    def _alone(self, name: str, stop: Stop) -> None:
+        done = {task.name: task.done for task in self.tasks()}.get(name, self.folder / "probe.json")
+        if done.exists() or stop.is_set():
+            return
+        self.say(f"{name}: begins")
+        process = self._start(name)
+        while process.poll() is None and not stop.wait(0.5):
+            pass
+        end_group(process)
+        if process.returncode and not stop.is_set():
+            raise InputError(self._failed(name))
+
+    def _side_by_side(self, stop: Stop) -> int:
+        left, begun, shown = self.left(), time.monotonic(), 0.0
+        self.say(self._projection(left))
+        running: dict[str, subprocess.Popen[bytes]] = {}
+        total, code = len(self.tasks()) - 2, 0
+        try:
+            while (left or running) and not stop.is_set():
+                waiting = {task.name for task in left} | running.keys()
+                for task in [each for each in left if not waiting.intersection(each.needs)]:
+                    if len(running) < self.jobs:
+                        left.remove(task)
+                        running[task.name] = self._start(task.name)
+                for name in [name for name, process in running.items() if process.poll() is not None]:
+                    if running.pop(name).returncode:
+                        self.say(self._failed(name))
+                        left, code = [task for task in left if name not in task.needs], 1
+                if time.monotonic() - shown > EVERY:
+                    shown = time.monotonic()
+                    self.say(self._progress(left, list(running), total))
+                stop.wait(0.5)
+        finally:
+            for process in running.values():
+                end_group(process)
+        done = total - len(self.left())
+        self.say(f"{done} of {total} runs are there; {duration(time.monotonic() - begun)}")
+        return stop.code if stop.is_set() else code
+
+    def _projection(self, left: Sequence[Task]) -> str:
+        minutes = self.minutes(left)
+        assert minutes is not None
+        each = minutes / max(1, len(left))
+        hours = duration(60 * minutes / self.jobs)
+        return f"{len(left)} runs to go, about {each:.1f} minutes of a core each: {hours} with {self.jobs} at once"
+
+    def _progress(self, left: Sequence[Task], running: Sequence[str], total: int) -> str:
+        done = total - len(left) - len(running)
+        now = ", ".join(self._last_line(name) for name in running)
+        minutes = self.minutes([*left, *(Task(name, Path()) for name in running)]) or 0.0
+        return f"{done} of {total} runs; about {duration(60 * minutes / self.jobs)} left; {now}"
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def _last_line(self, name: str) -> str:
+        lines = self._log(name).read_text(errors="replace").splitlines()
+        told = [line for line in lines if line.startswith(f"{name}: epoch")]
+        return told[-1].partition(", loss")[0] if told else f"{name}: begins"
+
+    def _failed(self, name: str) -> str:
+        last = (self._log(name).read_text(errors="replace").splitlines() or ["it was ended from outside"])[-1]
+        return f"{name}: failed ({last}); all of it in {self._log(name)}; say the same again to go on"
+
+    def _start(self, name: str) -> "subprocess.Popen[bytes]":
+        self._log(name).parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "pipelines.running.study_run", str(self.folder), name]
+        alone = os.environ | dict.fromkeys(THREADS, "1")
+        with self._log(name).open("wb") as log:
+            return start_tied(command, stdout=log, stderr=subprocess.STDOUT, env=alone)

@@ -1,0 +1,124 @@
+"""A process of the study: one thing made, on one thread, so that its figures do not depend on how many run at once.
+
+`python -m pipelines.running.study_run FOLDER data|depth_teacher|probe|ROW-SEED`; `pipelines.running.study` starts it.
+"""
+
+import logging
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from components.acquire.download import fetch_set
+from components.acquire.obtain import Inbox
+from components.common.storage import write_json
+from components.common.yaml_files import read_yaml
+from components.models.run_files import WEIGHTS, EpochRecord
+from components.models.runtime import Device, set_up
+from components.params import Params, parse_params
+from components.prepare.build import prepare_set
+from components.study import training
+from components.study.design import Row, design
+from pipelines.repo.revisions import git_commit
+from pipelines.system.progress import Progress
+
+PRESET = Path("presets/study.yaml")
+INBOX = Path("data/archives")
+PROBED = 6
+"""Steps that a probe takes; the first two are not counted."""
+
+
+def preset() -> dict[str, Any]:
+    """The values of the quick scale.
+
+    Raises:
+        InputError: it is not there, or is no params file.
+    """
+    values: dict[str, Any] = read_yaml(PRESET)
+    parse_params(values, str(PRESET))
+    return values
+
+
+def places(folder: Path) -> training.Places:
+    """Where the study has its things."""
+    return training.Places(folder / "prepared", INBOX, folder / "depth_teacher", folder / "runs")
+
+
+def row_of(name: str) -> Row:
+    """A row, or one of those by which the learning rate was chosen."""
+    found = design()
+    return (found.rows | found.choices)[name]
+
+
+def make_data(folder: Path, params: Params) -> None:
+    """The prepared photographs of CUHK, as the stages `download` and `prepare` make them."""
+    progress = Progress("data")
+    raw, prepared = folder / "raw" / "cuhk", folder / "prepared" / "cuhk"
+    if not raw.exists():
+        fetch_set("cuhk", raw, Inbox(INBOX, params.download.without, progress.show))
+    size, partial = params.image_size, params.prepare.partial
+    told = lambda done, total: progress.show(done, total, "photographs")  # noqa: E731
+    prepare_set("cuhk", raw, prepared, image_size=size, partial=partial, progress=told)
+
+
+def make_depth_teacher(folder: Path, params: Params, device: Device) -> None:
+    """The depth teacher of all rows."""
+    for record in training.train_depth_teacher(params, places(folder), device):
+        show("depth_teacher", record)
+
+
+def probe(folder: Path, params: Params, device: Device) -> None:
+    """How long a step of DFFNet takes: `probe.json`."""
+    times = [time.monotonic()]
+    for _ in training.first_batches(params, places(folder), device, PROBED):
+        times.append(time.monotonic())
+    steps = [after - before for before, after in pairwise(times[2:])]
+    write_json(folder / "probe.json", {"seconds_a_step": median(steps)})
+
+
+def make_run(folder: Path, row: Row, seed: int, device: Device) -> None:
+    """Train and score a run."""
+    values, where = preset(), places(folder)
+    params = row.params(values, seed)
+    out, defocus = where.run(row, seed, params), None
+    if row.first:
+        first = row_of(row.first)
+        defocus = where.run(first, seed, first.params(values, seed)) / "model"
+    if not (out / "model").exists():
+        marks = [time.monotonic()]
+        commit, changed = git_commit()
+        facts = {"commit": commit, "changed": changed, "depth_teacher": str(where.depth_teacher / WEIGHTS)}
+        for record in training.train_run(
+            row, params, defocus=defocus, out=out, places=where, device=device, facts=facts
+        ):
+            marks.append(time.monotonic())
+            show(f"{row.name}-{seed}", record)
+        epochs = [after - before for before, after in pairwise(marks)]
+        write_json(out / "time.json", {"minutes": len(epochs) * median(epochs) / 60})
+    training.score_run(row, params, out=out, places=where, device=device)
+
+
+def show(name: str, record: EpochRecord) -> None:
+    """A line an epoch, which `pipelines.running.study` reads."""
+    print(f"{name}: epoch {record.epoch}/{record.epochs}, loss {record.values['loss']:.4f}", flush=True)
+
+
+def main(folder: Path, what: str) -> None:
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    params = parse_params(preset(), str(PRESET))
+    device = set_up(**params.runtime.model_dump())
+    if what == "data":
+        make_data(folder, params)
+    elif what == "depth_teacher":
+        make_depth_teacher(folder, params, device)
+    elif what == "probe":
+        probe(folder, params, device)
+    else:
+        name, _, seed = what.rpartition("-")
+        make_run(folder, row_of(name), int(seed), device)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
