@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 
 DRAWS = 4000
 LEVEL = 0.025
@@ -35,29 +36,21 @@ class Estimate:
     @property
     def interval(self) -> tuple[float, float]:
         """95 %, two-sided."""
-        from scipy.stats import t
-
-        reach = float(t.ppf(1 - LEVEL, self.freedom)) * self.error
+        reach = float(stdtrit(self.freedom, 1 - LEVEL)) * self.error
         return self.mean - reach, self.mean + reach
 
     @property
     def detectable(self) -> float:
         """The gain that a single test at `LEVEL` would have found with probability `POWER`."""
-        from scipy.stats import t
-
-        return float(t.ppf(1 - LEVEL, self.freedom) + t.ppf(POWER, self.freedom)) * self.error
+        return float(stdtrit(self.freedom, 1 - LEVEL) + stdtrit(self.freedom, POWER)) * self.error
 
     def above(self, bound: float) -> float:
         """p-value against a true gain of at most `bound`: small where the gain is above it."""
-        from scipy.stats import t
-
-        return float(t.sf((self.mean - bound) / self.error, self.freedom))
+        return float(stdtr(self.freedom, (bound - self.mean) / self.error))
 
     def below(self, bound: float) -> float:
         """p-value against a true gain of at least `bound`: small where the gain is below it."""
-        from scipy.stats import t
-
-        return float(t.cdf((self.mean - bound) / self.error, self.freedom))
+        return float(stdtr(self.freedom, (self.mean - bound) / self.error))
 
 
 def drawn(count: int, seed: int) -> NDArray[np.float64]:

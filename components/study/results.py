@@ -1,0 +1,121 @@
+"""What the runs came to: a line a row, seed and photograph, and a line a run, as files that a stranger can read."""
+
+import csv
+import gzip
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.errors import InputError
+from components.common.storage import read_json, write_whole
+from components.study.training import SCORES
+
+MEASURES = {
+    "mae": "mae",
+    "f_beta": "f_beta_published",
+    "iou": "iou",
+    "mae_homogeneous_in_focus": "mae_homogeneous_in_focus",
+    "mae_textured": "mae_textured",
+}
+"""Columns here, and in a run's `per_image.csv`."""
+COLUMNS = ("row", "seed", "photograph", *MEASURES)
+RUN_COLUMNS = ("row", "seed", "mae", "f_beta", "iou", "minutes", "commit")
+PHOTOGRAPHS, RUNS = "photographs.csv.gz", "runs.csv"
+
+Run = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Scores of all runs.
+
+    Attributes:
+        photographs: ids, P of them.
+        runs: of a row and a seed, each of `MEASURES` as float64 (P,); NaN where a photograph has no such region.
+        facts: of a row and a seed: minutes of a core, and the commit.
+    """
+
+    photographs: Sequence[str]
+    runs: Mapping[Run, Mapping[str, NDArray[np.float64]]]
+    facts: Mapping[Run, Mapping[str, str]]
+
+    def seeds(self, *rows: str) -> list[int]:
+        """Those that all of the rows have."""
+        return sorted(set.intersection(*({seed for name, seed in self.runs if name == row} for row in rows)))
+
+    def stack(self, row: str, measure: str, seeds: Sequence[int]) -> NDArray[np.float64]:
+        """Of a row: (S, P)."""
+        return np.stack([self.runs[row, seed][measure] for seed in seeds])
+
+
+def read_runs(folders: Mapping[Run, Path]) -> Results:
+    """Of the folders of runs, those that are done."""
+    runs: dict[Run, dict[str, NDArray[np.float64]]] = {}
+    facts: dict[Run, dict[str, str]] = {}
+    photographs: list[str] = []
+    for run, folder in folders.items():
+        if not (folder / SCORES).exists():
+            continue
+        with (folder / SCORES / "per_image.csv").open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+        photographs = [line["id"] for line in lines]
+        runs[run] = {name: column(lines, theirs) for name, theirs in MEASURES.items()}
+        card: dict[str, Any] = read_json(folder / "model" / "card.json")
+        facts[run] = {"minutes": f"{read_json(folder / 'time.json')['minutes']:.1f}", "commit": card["commit"] or ""}
+    return Results(photographs, runs, facts)
+
+
+def column(lines: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float64]:
+    """Numbers of a table; NaN where a cell is empty."""
+    return np.array([float(line[name]) if line[name] else math.nan for line in lines])
+
+
+def write_results(folder: Path, results: Results) -> None:
+    """Write `photographs.csv.gz` and `runs.csv`: the same results give the same bytes."""
+    lines = [
+        [row, str(seed), photograph, *("" if math.isnan(value) else f"{value:.6f}" for value in values)]
+        for (row, seed), scores in results.runs.items()
+        for photograph, *values in zip(results.photographs, *(scores[name] for name in MEASURES), strict=True)
+    ]
+    write_whole(folder / PHOTOGRAPHS, gzip.compress(table(COLUMNS, lines), mtime=0))
+    means = [
+        [*map(str, run), *(f"{scores[name].mean():.6f}" for name in ("mae", "f_beta", "iou")), *facts.values()]
+        for (run, scores), facts in zip(results.runs.items(), results.facts.values(), strict=True)
+    ]
+    write_whole(folder / RUNS, table(RUN_COLUMNS, means))
+
+
+def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> bytes:
+    """CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    return text.getvalue().encode()
+
+
+def read_results(folder: Path) -> Results:
+    """What `write_results` wrote.
+
+    Raises:
+        InputError: it is not there, or damaged.
+    """
+    try:
+        text = gzip.decompress((folder / PHOTOGRAPHS).read_bytes()).decode()
+        lines = list(csv.DictReader(io.StringIO(text)))
+        facts = list(csv.DictReader(io.StringIO((folder / RUNS).read_text(encoding="utf-8"))))
+        by_run: dict[Run, list[dict[str, str]]] = {}
+        for line in lines:
+            by_run.setdefault((line["row"], int(line["seed"])), []).append(line)
+        photographs = [line["photograph"] for line in next(iter(by_run.values()), [])]
+        runs = {run: {name: column(its, name) for name in MEASURES} for run, its in by_run.items()}
+        told = {(each["row"], int(each["seed"])): {key: each[key] for key in RUN_COLUMNS[-2:]} for each in facts}
+    except (OSError, EOFError, KeyError, ValueError, gzip.BadGzipFile) as error:
+        raise InputError(f"{folder}: no results of the study ({error!r}); `dbdflow study` writes them") from error
+    return Results(photographs, runs, told)
