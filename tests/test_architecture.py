@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 FRAMEWORKS = {"prefect", "mlflow", "dvc", "pipelines", "dbdflow"}
 COMPONENTS = sorted((ROOT / "components").rglob("*.py"))
 PIPELINES = sorted((ROOT / "pipelines").rglob("*.py"))
-PRESETS = ("smoke", "miniature", "paper", "cuhk", "cuhk_small")
+PRESETS = ("smoke", "miniature", "paper", "cuhk", "cuhk_small", "study")
 INBOX = "data/archives"
 """What a person brings in; stages follow the hashes of it in its ledger, a parameter file."""
 CODE = "${item.code}"
@@ -170,6 +170,7 @@ def test_components_load_no_framework() -> None:
 
 LAYERS = {
     "components": (
+        "study",
         "report incoming labelling train baselines",
         "methods",
         "acquire render prepare models maps scoring views",

@@ -25,7 +25,8 @@ MEASURES = {
 }
 """Columns here, and in a run's `per_image.csv`."""
 COLUMNS = ("row", "seed", "photograph", *MEASURES)
-RUN_COLUMNS = ("row", "seed", "mae", "f_beta", "iou", "minutes", "commit")
+FACTS = ("minutes", "commit", "machine")
+RUN_COLUMNS = ("row", "seed", "mae", "f_beta", "iou", *FACTS)
 PHOTOGRAPHS, RUNS = "photographs.csv.gz", "runs.csv"
 
 Run = tuple[str, int]
@@ -38,7 +39,7 @@ class Results:
     Attributes:
         photographs: ids, P of them.
         runs: of a row and a seed, each of `MEASURES` as float64 (P,); NaN where a photograph has no such region.
-        facts: of a row and a seed: minutes of a core, and the commit.
+        facts: of a row and a seed: `FACTS`.
     """
 
     photographs: Sequence[str]
@@ -67,7 +68,8 @@ def read_runs(folders: Mapping[Run, Path]) -> Results:
         photographs = [line["id"] for line in lines]
         runs[run] = {name: column(lines, theirs) for name, theirs in MEASURES.items()}
         card: dict[str, Any] = read_json(folder / "model" / "card.json")
-        facts[run] = {"minutes": f"{read_json(folder / 'time.json')['minutes']:.1f}", "commit": card["commit"] or ""}
+        minutes: float = read_json(folder / "time.json")["minutes"]
+        facts[run] = {"minutes": f"{minutes:.1f}", "commit": card["commit"], "machine": card["machine"]}
     return Results(photographs, runs, facts)
 
 
@@ -115,7 +117,7 @@ def read_results(folder: Path) -> Results:
             by_run.setdefault((line["row"], int(line["seed"])), []).append(line)
         photographs = [line["photograph"] for line in next(iter(by_run.values()), [])]
         runs = {run: {name: column(its, name) for name in MEASURES} for run, its in by_run.items()}
-        told = {(each["row"], int(each["seed"])): {key: each[key] for key in RUN_COLUMNS[-2:]} for each in facts}
+        told = {(each["row"], int(each["seed"])): {key: each[key] for key in FACTS} for each in facts}
     except (OSError, EOFError, KeyError, ValueError, gzip.BadGzipFile) as error:
         raise InputError(f"{folder}: no results of the study ({error!r}); `dbdflow study` writes them") from error
     return Results(photographs, runs, told)

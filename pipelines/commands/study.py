@@ -2,12 +2,18 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from components.common.cores import cores
 
+if TYPE_CHECKING:
+    from pipelines.running.study import Study
+
 FOLDER = Path(".dbdflow/study")
+RESULTS = Path("benchmarks/study")
+PAGE = Path("docs/study.md")
 
 
 @click.command("study")
@@ -16,7 +22,8 @@ FOLDER = Path(".dbdflow/study")
 @click.option("--jobs", type=click.IntRange(1), help="Trainings at once; by default as many as cores.")
 @click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
 @click.option("--choose", is_flag=True, help="The runs by which the learning rate was chosen, instead.")
-def command(*, seeds: int, rows: str | None, jobs: int | None, folder: Path, choose: bool) -> None:
+@click.option("--page", is_flag=True, help="Train nothing: write benchmarks/study and docs/study.md from what has run.")
+def command(*, seeds: int, rows: str | None, jobs: int | None, folder: Path, choose: bool, page: bool) -> None:
     """Train and score the rows of the study, in the order in which they are of use; docs/study.md says what for.
 
     Says how long that will take, then how far it is. Stopped or killed, the same command goes on. The figures are the
@@ -27,16 +34,33 @@ def command(*, seeds: int, rows: str | None, jobs: int | None, folder: Path, cho
     from pipelines.system.stopping import Stop, by_signals
 
     found = design()
-    if choose:
-        wanted = [(row, 0) for row in found.choices.values()]
-    else:
-        names = list(found.rows) if rows is None else rows.split(",")
-        if unknown := [name for name in names if name not in found.rows]:
-            raise click.UsageError(f"--rows: no row {unknown[0]!r}; rows: {', '.join(found.rows)}")
-        wanted = [each for each in found.order(list(range(1, seeds + 1))) if each[0].name in names]
+    names = list(found.rows) if rows is None else rows.split(",")
+    if unknown := [name for name in names if name not in found.rows]:
+        raise click.UsageError(f"--rows: no row {unknown[0]!r}; rows: {', '.join(found.rows)}")
+    wanted = [each for each in found.order(list(range(1, seeds + 1))) if each[0].name in names]
+    study = Study(
+        folder, jobs or cores(), click.echo, [(row, 0) for row in found.choices.values()] if choose else wanted
+    )
+    if page:
+        report(study, seeds)
+        return
     stop = Stop()
     with by_signals(stop):
-        code = Study(folder, jobs or cores(), click.echo, wanted).run(stop)
-    if stop.is_set():
-        click.echo(f"{stop.reason}; say the same again to go on")
+        code = study.run(stop)
+    click.echo(
+        f"{stop.reason}; say the same again to go on" if stop.is_set() else "`dbdflow study --page` writes it up"
+    )
     sys.exit(code)
+
+
+def report(study: "Study", seeds: int) -> None:
+    """Write up what has run, or, where nothing has, what others ran."""
+    from components.study.design import design
+    from components.study.page import write_page
+    from components.study.results import read_results, read_runs, write_results
+
+    if (study.folder / "runs").exists():
+        write_results(RESULTS, read_runs({(row.name, seed): study.out(row, seed) for row, seed in study.rows}))
+    for answer in write_page(PAGE, design(), read_results(RESULTS), seeds):
+        click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {len(answer.seeds)} of {seeds} seeds)")
+    click.echo(f"{PAGE} and {RESULTS} are written")

@@ -4,6 +4,7 @@
 """
 
 import logging
+import platform
 import sys
 import time
 from itertools import pairwise
@@ -11,9 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
+
 from components.acquire.download import fetch_set
 from components.acquire.obtain import Inbox
-from components.common.storage import write_json
+from components.common.storage import file_hash, write_json
 from components.common.yaml_files import read_yaml
 from components.models.run_files import WEIGHTS, EpochRecord
 from components.models.runtime import Device, set_up
@@ -88,8 +91,9 @@ def make_run(folder: Path, row: Row, seed: int, device: Device) -> None:
         defocus = where.run(first, seed, first.params(values, seed)) / "model"
     if not (out / "model").exists():
         marks = [time.monotonic()]
-        commit, changed = git_commit()
-        facts = {"commit": commit, "changed": changed, "depth_teacher": str(where.depth_teacher / WEIGHTS)}
+        commit, _ = git_commit()
+        teacher = file_hash(where.depth_teacher / WEIGHTS)
+        facts = {"commit": (commit or "unknown")[:7], "machine": machine(), "depth_teacher": teacher}
         for record in training.train_run(
             row, params, defocus=defocus, out=out, places=where, device=device, facts=facts
         ):
@@ -98,6 +102,11 @@ def make_run(folder: Path, row: Row, seed: int, device: Device) -> None:
         epochs = [after - before for before, after in pairwise(marks)]
         write_json(out / "time.json", {"minutes": len(epochs) * median(epochs) / 60})
     training.score_run(row, params, out=out, places=where, device=device)
+
+
+def machine() -> str:
+    """What the page says of where a run was made."""
+    return f"{platform.machine()}, one thread a run, Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def show(name: str, record: EpochRecord) -> None:

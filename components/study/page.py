@@ -1,0 +1,108 @@
+"""The figures of docs/study.md: what stands there between the two marks."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from components.common.errors import InputError
+from components.common.storage import write_whole
+from components.study.design import Design
+from components.study.forest import forest
+from components.study.results import Results
+from components.study.statistics import Estimate
+from components.study.verdicts import Answer, answers
+
+BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
+PICTURE = "study.svg"
+BETWEEN = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+
+
+def write_page(page: Path, design: Design, results: Results, seeds: int) -> list[Answer]:
+    """Write the figures into the page, and the forest plot beside it.
+
+    Args:
+        page: docs/study.md.
+        design, results: what was to run, and what has.
+        seeds: of a row that were to run.
+
+    Raises:
+        InputError: the page lacks the marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    if not BETWEEN.search(text):
+        raise InputError(f"{page}: no line {BEGIN} with {END} below it; `git checkout {page}` brings them back")
+    found = answers(design.claims, results)
+    written = "\n".join([BEGIN, *lines(design, results, found, seeds), END])
+    write_whole(page.with_name(PICTURE), forest(found))
+    write_whole(page, BETWEEN.sub(lambda _: written, text))
+    return found
+
+
+def lines(design: Design, results: Results, found: Sequence[Answer], seeds: int) -> list[str]:
+    """Markdown between the marks."""
+    return [
+        *head(design, results, seeds),
+        "",
+        f"![every claim's gain in MAE with its 95 % interval]({PICTURE})",
+        "",
+        "| | claim | seeds | gain in MAE (95 %) | the paper's | held against | p holds, fails (Holm) | least gain to "
+        "be found | d | gain in F-beta, IoU | verdict |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+        *(claim_line(each, seeds) for each in found),
+        "",
+        "d: the gain over the standard deviation of a photograph's gain in one seed. p: adjusted over the family; the "
+        "verdict needs 0.025. Every verdict is one of this scale and this encoder.",
+        "",
+        "| row | seeds | MAE (spread over seeds) | F-beta | IoU | minutes of a core each |",
+        "|---|---|---|---|---|---|",
+        *(row_line(name, row.title, results) for name, row in design.rows.items()),
+    ]
+
+
+def head(design: Design, results: Results, seeds: int) -> list[str]:
+    """What ran, where, and by what command."""
+    done, wanted = len(results.runs), len(design.rows) * seeds
+    told = {key: sorted({each[key] for each in results.facts.values()}) for key in ("commit", "machine")}
+    hours = sum(float(each["minutes"]) for each in results.facts.values()) / 60
+    whole = "all of them" if done == wanted else "what was run is reported as what it is"
+    return [
+        "Written by `dbdflow study --page` from `benchmarks/study/`; nothing here is typed by hand.",
+        "",
+        f"**{done} of {wanted} runs** ({whole}), encoder MobileNetV2, scale quick. {'; '.join(told['machine'])}; "
+        f"{hours:.1f} hours of a core; commit {', '.join(told['commit'])}. "
+        f'Command: `make study ARGS="--seeds {seeds}"`.',
+    ]
+
+
+def claim_line(answer: Answer, seeds: int) -> str:
+    """A claim's line of the table."""
+    claim = answer.claim
+    paper = "" if claim.paper is None else f"{claim.paper:.3f}"
+    cells = [claim.name, claim.says, f"{len(answer.seeds)} of {seeds}"]
+    if answer.gain is None or answer.others is None:
+        return f"| {' | '.join([*cells, '', paper, '', '', '', '', '', f'**{answer.word}**'])} |"
+    bound = f"{'-s to s: ' if claim.test == 'within_seed' else ''}{answer.bound:.4f}"
+    secondary = ", ".join(with_interval(each, 3) for each in answer.others)
+    numbers = [with_interval(answer.gain, 4), paper, bound, f"{answer.p_holds:.3f}, {answer.p_fails:.3f}"]
+    numbers += [f"{answer.gain.detectable:.4f}", f"{answer.gain.effect:+.2f}", secondary]
+    return f"| {' | '.join([*cells, *numbers, f'**{answer.word}**'])} |"
+
+
+def with_interval(estimate: Estimate, digits: int) -> str:
+    """A mean with its interval."""
+    low, high = estimate.interval
+    return f"{estimate.mean:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def row_line(name: str, title: str, results: Results) -> str:
+    """A row's line of the table."""
+    seeds = results.seeds(name)
+    if not seeds:
+        return f"| {title} | 0 | | | | |"
+    mae, f_beta, iou = (results.stack(name, each, seeds).mean(1) for each in ("mae", "f_beta", "iou"))
+    spread = f" ({mae.std(ddof=1):.4f})" if len(seeds) > 1 else ""
+    minutes = np.mean([float(results.facts[name, seed]["minutes"]) for seed in seeds])
+    numbers = f"{mae.mean():.4f}{spread} | {f_beta.mean():.3f} | {iou.mean():.3f} | {minutes:.1f}"
+    return f"| {title} | {len(seeds)} | {numbers} |"
