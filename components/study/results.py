@@ -68,7 +68,7 @@ def read_runs(folders: Mapping[Run, Path]) -> Results:
         photographs = [line["id"] for line in lines]
         runs[run] = {name: column(lines, theirs) for name, theirs in MEASURES.items()}
         card: dict[str, Any] = read_json(folder / "model" / "card.json")
-        minutes: float = read_json(folder / "time.json")["minutes"]
+        minutes = sum(read_json(folder / "time.json")["seconds"]) / 60
         facts[run] = {"minutes": f"{minutes:.1f}", "commit": card["commit"], "machine": card["machine"]}
     return Results(photographs, runs, facts)
 

@@ -66,7 +66,7 @@ def train_depth_teacher(params: Params, places: Places, device: Device) -> Itera
         records.append(record)
         yield record
     write_run(places.depth_teacher, model, records, {"run": "depth_teacher", "params": settings.model_dump()})
-    checkpoint.unlink()
+    checkpoint.unlink(missing_ok=True)
 
 
 def turned(model: Network) -> Encoder:
@@ -127,7 +127,7 @@ def train_run(
     if defocus is not None:
         card["defocus_teacher"] = file_hash(defocus / WEIGHTS)
     write_run(out / "model", model, records, card)
-    (out / CHECKPOINT).unlink()
+    (out / CHECKPOINT).unlink(missing_ok=True)
 
 
 def score_run(row: Row, params: Params, *, out: Path, places: Places, device: Device) -> None:

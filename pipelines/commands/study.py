@@ -38,18 +38,15 @@ def command(*, seeds: int, rows: str | None, jobs: int | None, folder: Path, cho
     if unknown := [name for name in names if name not in found.rows]:
         raise click.UsageError(f"--rows: no row {unknown[0]!r}; rows: {', '.join(found.rows)}")
     wanted = [each for each in found.order(list(range(1, seeds + 1))) if each[0].name in names]
-    study = Study(
-        folder, jobs or cores(), click.echo, [(row, 0) for row in found.choices.values()] if choose else wanted
-    )
+    choices = [(row, 0) for row in found.choices.values()]
+    study = Study(folder, jobs or cores(), click.echo, choices if choose else wanted)
     if page:
         report(study, seeds)
         return
     stop = Stop()
     with by_signals(stop):
         code = study.run(stop)
-    click.echo(
-        f"{stop.reason}; say the same again to go on" if stop.is_set() else "`dbdflow study --page` writes it up"
-    )
+    click.echo(f"{stop.reason}; say the same again to go on" if stop.is_set() else "write it up with --page")
     sys.exit(code)
 
 

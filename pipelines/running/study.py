@@ -17,7 +17,7 @@ from components.common.errors import InputError
 from components.common.storage import read_json
 from components.study.design import Row
 from components.study.training import SCORES
-from pipelines.running.study_run import INBOX, places, preset, row_of
+from pipelines.running.study_run import INBOX, TIME, places, preset, row_of
 from pipelines.system.environment import THREADS
 from pipelines.system.locks import held
 from pipelines.system.processes import end_group, start_tied
@@ -28,6 +28,7 @@ Say = Callable[[str], None]
 SECOND_STAGE = 1.2
 """How long a run with two teachers takes, in runs without, before one has been timed."""
 EVERY = 60.0  # seconds between lines of progress
+SURE = 10.0  # minutes of a core
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,19 @@ class Task:
     name: str
     done: Path
     needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When a study began to train, in seconds, and the minutes of a core that it had spent by then."""
+
+    begun: float
+    spent: float
+
+    def pace(self, spent: float, jobs: int) -> float:
+        """Minutes that pass for a minute of a core's work: 1 on quiet cores; told once ten have been spent."""
+        done = spent - self.spent
+        return max(1.0, (time.monotonic() - self.begun) / 60 * jobs / done) if done > SURE else 1.0
 
 
 @dataclass
@@ -80,16 +94,22 @@ class Study:
         """What is not done."""
         return [task for task in self.tasks() if not task.done.exists()]
 
+    def spent(self) -> dict[Path, float]:
+        """Minutes of a core that each run has taken, by its folder."""
+        return {path.parent: sum(read_json(path)["seconds"]) / 60 for path in (self.folder / "runs").glob(f"*/{TIME}")}
+
     def minutes(self, tasks: Sequence[Task]) -> float | None:
-        """Minutes of one core that runs will take: as their row took, else as such rows did, else as probed."""
+        """Minutes of a core that runs will take: as their row took, else as such rows did, else as probed."""
         known: dict[str, list[float]] = {}
-        for path in (self.folder / "runs").glob("*/time.json"):
-            known.setdefault(path.parent.name.rsplit("-", 2)[0], []).append(read_json(path)["minutes"])
+        spent = self.spent()
+        for folder in [each for each in spent if (each / SCORES).exists()]:
+            known.setdefault(folder.name.rsplit("-", 2)[0], []).append(spent[folder])
         first = mean(mean(known[name]) / self.weight(name) for name in known) if known else self.probed()
         if first is None:
             return None
-        rows = [task.name.rpartition("-")[0] for task in tasks if "-" in task.name]
-        return sum(mean(known[name]) if name in known else first * self.weight(name) for name in rows)
+        rows = [(task, task.name.rpartition("-")[0]) for task in tasks]
+        whole = sum(mean(known[name]) if name in known else first * self.weight(name) for _, name in rows)
+        return whole - sum(spent.get(task.done.parent, 0.0) for task, _ in rows)
 
     def weight(self, name: str) -> float:
         """A row's cost beside a first stage's."""
@@ -148,44 +168,49 @@ class Study:
             raise InputError(self._failed(name))
 
     def _side_by_side(self, stop: Stop) -> int:
-        left, begun, shown = self.left(), time.monotonic(), 0.0
+        left, shown = self.left(), 0.0
+        clock = Clock(time.monotonic(), sum(self.spent().values()))
         self.say(self._projection(left))
-        running: dict[str, subprocess.Popen[bytes]] = {}
-        total, code = len(self.tasks()) - 2, 0
+        running: dict[Task, subprocess.Popen[bytes]] = {}
+        code = 0
         try:
             while (left or running) and not stop.is_set():
-                waiting = {task.name for task in left} | running.keys()
+                waiting = {task.name for task in (*left, *running)}
                 for task in [each for each in left if not waiting.intersection(each.needs)]:
                     if len(running) < self.jobs:
                         left.remove(task)
-                        running[task.name] = self._start(task.name)
-                for name in [name for name, process in running.items() if process.poll() is not None]:
-                    if running.pop(name).returncode:
-                        self.say(self._failed(name))
-                        left, code = [task for task in left if name not in task.needs], 1
+                        running[task] = self._start(task.name)
+                for task in [each for each, process in running.items() if process.poll() is not None]:
+                    if running.pop(task).returncode:
+                        self.say(self._failed(task.name))
+                        left, code = [each for each in left if task.name not in each.needs], 1
                 if time.monotonic() - shown > EVERY:
                     shown = time.monotonic()
-                    self.say(self._progress(left, list(running), total))
+                    self.say(self._progress(left, list(running), clock))
                 stop.wait(0.5)
         finally:
             for process in running.values():
                 end_group(process)
-        done = total - len(self.left())
-        self.say(f"{done} of {total} runs are there; {duration(time.monotonic() - begun)}")
+        self.say(f"{self._counted(len(self.left()))} are there, after {duration(time.monotonic() - clock.begun)}")
         return stop.code if stop.is_set() else code
 
-    def _projection(self, left: Sequence[Task]) -> str:
-        minutes = self.minutes(left)
-        assert minutes is not None
-        each = minutes / max(1, len(left))
-        hours = duration(60 * minutes / self.jobs)
-        return f"{len(left)} runs to go, about {each:.1f} minutes of a core each: {hours} with {self.jobs} at once"
+    def _counted(self, left: int) -> str:
+        total = len(self.tasks()) - 2
+        return f"{total - left} of {total} runs"
 
-    def _progress(self, left: Sequence[Task], running: Sequence[str], total: int) -> str:
-        done = total - len(left) - len(running)
-        now = ", ".join(self._last_line(name) for name in running)
-        minutes = self.minutes([*left, *(Task(name, Path()) for name in running)]) or 0.0
-        return f"{done} of {total} runs; about {duration(60 * minutes / self.jobs)} left; {now}"
+    def _projection(self, left: Sequence[Task]) -> str:
+        minutes = self.minutes(left) or 0.0
+        hours = duration(60 * minutes / self.jobs)
+        return (
+            f"{len(left)} runs to go, about {minutes / max(1, len(left)):.1f} minutes of a core each: {hours} with "
+            f"{self.jobs} at once on as many quiet cores"
+        )
+
+    def _progress(self, left: Sequence[Task], running: Sequence[Task], clock: Clock) -> str:
+        now = ", ".join(self._last_line(task.name) for task in running)
+        minutes = self.minutes([*left, *running]) or 0.0
+        wall = duration(60 * minutes * clock.pace(sum(self.spent().values()), self.jobs) / self.jobs)
+        return f"{self._counted(len(left) + len(running))}; about {wall} left; {now}"
 
     def _log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"

@@ -16,7 +16,7 @@ import torch
 
 from components.acquire.download import fetch_set
 from components.acquire.obtain import Inbox
-from components.common.storage import file_hash, write_json
+from components.common.storage import file_hash, read_json, write_json
 from components.common.yaml_files import read_yaml
 from components.models.run_files import WEIGHTS, EpochRecord
 from components.models.runtime import Device, set_up
@@ -29,6 +29,8 @@ from pipelines.system.progress import Progress
 
 PRESET = Path("presets/study.yaml")
 INBOX = Path("data/archives")
+TIME = "time.json"
+"""Of a run: seconds of a core that each epoch took."""
 PROBED = 6
 """Steps that a probe takes; the first two are not counted."""
 
@@ -74,10 +76,8 @@ def make_depth_teacher(folder: Path, params: Params, device: Device) -> None:
 
 def probe(folder: Path, params: Params, device: Device) -> None:
     """How long a step of DFFNet takes: `probe.json`."""
-    times = [time.monotonic()]
-    for _ in training.first_batches(params, places(folder), device, PROBED):
-        times.append(time.monotonic())
-    steps = [after - before for before, after in pairwise(times[2:])]
+    times = [time.process_time() for _ in training.first_batches(params, places(folder), device, PROBED)]
+    steps = [after - before for before, after in pairwise(times[1:])]
     write_json(folder / "probe.json", {"seconds_a_step": median(steps)})
 
 
@@ -90,17 +90,18 @@ def make_run(folder: Path, row: Row, seed: int, device: Device) -> None:
         first = row_of(row.first)
         defocus = where.run(first, seed, first.params(values, seed)) / "model"
     if not (out / "model").exists():
-        marks = [time.monotonic()]
         commit, _ = git_commit()
         teacher = file_hash(where.depth_teacher / WEIGHTS)
         facts = {"commit": (commit or "unknown")[:7], "machine": machine(), "depth_teacher": teacher}
+        spent: list[float] = read_json(out / TIME)["seconds"] if (out / TIME).exists() else []
+        begun = time.process_time()
         for record in training.train_run(
             row, params, defocus=defocus, out=out, places=where, device=device, facts=facts
         ):
-            marks.append(time.monotonic())
+            if record.epoch > len(spent):  # not of an interrupted process, which has them already
+                write_json(out / TIME, {"seconds": (spent := [*spent, time.process_time() - begun])})
             show(f"{row.name}-{seed}", record)
-        epochs = [after - before for before, after in pairwise(marks)]
-        write_json(out / "time.json", {"minutes": len(epochs) * median(epochs) / 60})
+            begun = time.process_time()
     training.score_run(row, params, out=out, places=where, device=device)
 
 
