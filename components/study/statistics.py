@@ -5,6 +5,7 @@ Legend: S seeds, P photographs; gains (S, P): of every seed and photograph, the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class Estimate:
         return float(stdtr(self.freedom, (self.mean - bound) / self.error))
 
 
+@cache
 def drawn(count: int, seed: int) -> NDArray[np.float64]:
     """How often each of `count` is drawn with replacement, as a share, (`DRAWS`, count)."""
     chosen = np.random.default_rng(seed).integers(count, size=(DRAWS, count)) + count * np.arange(DRAWS)[:, None]
