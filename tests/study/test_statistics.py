@@ -17,7 +17,9 @@ def planted(gain: float, simulation: int, *, seeds: int = 5) -> Gains:
     random = np.random.default_rng([20, simulation])
     before = random.gamma(2, 0.035, 100)
     parts = [(seeds, 1), (1, 100), (seeds, 100)]
-    noise = [spread * random.standard_normal(shape) for spread, shape in zip((0.0005, 0.002, 0.006), parts, strict=True)]
+    noise = [
+        spread * random.standard_normal(shape) for spread, shape in zip((0.0005, 0.002, 0.006), parts, strict=True)
+    ]
     after = before - gain + noise[0] + noise[1] + noise[2]
     return before - after
 
