@@ -62,13 +62,14 @@ def test_a_page_without_its_marks_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
-    BETTER.runs["dffnet", 1]["mae_textured"][3] = np.nan
-    write_results(tmp_path, BETTER)
+    given = results(dffnet=(0.05, 0.06), d_dffnet=(0.04,))
+    given.runs["dffnet", 1]["mae_textured"][3] = np.nan
+    write_results(tmp_path, given)
     first = (tmp_path / PHOTOGRAPHS).read_bytes()
     found = read_results(tmp_path)
-    assert list(found.photographs) == list(BETTER.photographs)
-    assert found.facts == BETTER.facts
-    for run, scores in BETTER.runs.items():
+    assert list(found.photographs) == list(given.photographs)
+    assert found.facts == given.facts
+    for run, scores in given.runs.items():
         for name, values in scores.items():
             np.testing.assert_allclose(found.runs[run][name], values, atol=5e-7)
     write_results(tmp_path, found)
