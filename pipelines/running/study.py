@@ -28,6 +28,7 @@ Say = Callable[[str], None]
 SECOND_STAGE = 1.2
 """How long a run with two teachers takes, in runs without, before one has been timed."""
 EVERY = 60.0  # seconds between lines of progress
+POLL = 0.5  # seconds
 SURE = 10.0  # minutes of a core
 
 
@@ -161,7 +162,7 @@ class Study:
             return
         self.say(f"{name}: begins")
         process = self._start(name)
-        while process.poll() is None and not stop.wait(0.5):
+        while process.poll() is None and not stop.wait(POLL):
             pass
         end_group(process)
         if process.returncode and not stop.is_set():
@@ -187,7 +188,7 @@ class Study:
                 if time.monotonic() - shown > EVERY:
                     shown = time.monotonic()
                     self.say(self._progress(left, list(running), clock))
-                stop.wait(0.5)
+                stop.wait(POLL)
         finally:
             for process in running.values():
                 end_group(process)
