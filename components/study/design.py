@@ -1,5 +1,6 @@
 """What the study compares: rows (trainings) and claims about them, as `claims.yaml` has them (docs/study.md)."""
 
+import hashlib
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from components.common.yaml_files import read_yaml
 from components.params import Params, parse_params
 
 FILE = "claims.yaml"
+SCORES = "scores"
+"""Of a run: the folder that appears last."""
 MARGIN = 0.0015
 """Of a claim for which the paper has no number: half of C1's gain in MAE."""
 Test = Literal["gain", "no_gain", "within_seed"]
@@ -47,6 +50,28 @@ class Row:
             assert last in inner, f"{self.name}: the preset has no {key}"
             inner[last] = value
         return parse_params(values, f"row {self.name}")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things lie.
+
+    Attributes:
+        prepared: the prepared sets.
+        inbox: imported weights of encoders.
+        depth_teacher: its folder.
+        runs: a folder a run.
+    """
+
+    prepared: Path
+    inbox: Path
+    depth_teacher: Path
+    runs: Path
+
+    def run(self, row: Row, seed: int, params: Params) -> Path:
+        """The folder of a run: other values are another folder, so that nothing of another study is ever taken."""
+        told = f"{params.model_dump_json()} {row.first} {row.shuffled} {row.test}"
+        return self.runs / f"{row.name}-{seed}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +116,10 @@ class Design:
     groups: list[list[str]]
     choices: dict[str, Row]
     claims: list[Claim]
+
+    def row(self, name: str) -> Row:
+        """A row, or one of `choices`."""
+        return (self.rows | self.choices)[name]
 
     def order(self, seeds: list[int]) -> list[tuple[Row, int]]:
         """All trainings, in the order in which they run: whatever prefix of it has run is of use."""

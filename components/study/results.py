@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from components.common.errors import InputError
 from components.common.storage import read_json, write_whole
-from components.study.training import SCORES
+from components.study.design import SCORES
 
 MEASURES = {
     "mae": "mae",
@@ -27,7 +27,9 @@ MEASURES = {
 COLUMNS = ("row", "seed", "photograph", *MEASURES)
 FACTS = ("minutes", "commit", "machine")
 RUN_COLUMNS = ("row", "seed", "mae", "f_beta", "iou", *FACTS)
-PHOTOGRAPHS, RUNS = "photographs.csv.gz", "runs.csv"
+PHOTOGRAPHS, RUNS, VERDICTS = "photographs.csv.gz", "runs.csv", "verdicts.csv"
+FOLDER = "benchmarks/study"
+"""Where they lie in a checkout."""
 
 Run = tuple[str, int]
 
@@ -100,6 +102,21 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> bytes:
     writer.writerow(header)
     writer.writerows(lines)
     return text.getvalue().encode()
+
+
+def read_verdicts(path: Path) -> dict[str, str]:
+    """Claim -> its verdict, of a `verdicts.csv`; empty where there is none.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {line["claim"]: line["verdict"] for line in csv.DictReader(file)}
+    except (KeyError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged ({error!r}); `dbdflow study --page` writes it anew") from error
 
 
 def read_results(folder: Path) -> Results:

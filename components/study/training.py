@@ -4,9 +4,7 @@ Within a stage all rows of a seed draw from one seed ("stage1", "stage2" in plac
 weights where they have the same layers, the same order, flips and jitter, so that rows are compared in pairs.
 """
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +19,13 @@ from components.models.run_files import WEIGHTS, EpochRecord, write_run
 from components.models.runtime import Device
 from components.params import Params
 from components.scoring.evaluation import score_set, write_scores
-from components.study.design import Row
+from components.study.design import SCORES, Places, Row
 from components.train import experiment, teachers
 from components.train.objectives import Objective, RelativeDepth
 from components.train.teacher_cache import Encoder, TeacherFeatures
 from components.train.training import fit
 
-SCORES = "scores"
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where things lie.
-
-    Attributes:
-        prepared: the prepared sets.
-        inbox: imported weights of encoders.
-        depth_teacher: its folder.
-        runs: a folder a run.
-    """
-
-    prepared: Path
-    inbox: Path
-    depth_teacher: Path
-    runs: Path
-
-    def run(self, row: Row, seed: int, params: Params) -> Path:
-        """The folder of a run: other values are another folder, so that nothing of another study is ever taken."""
-        told = f"{params.model_dump_json()} {row.first} {row.shuffled} {row.test}"
-        return self.runs / f"{row.name}-{seed}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
 def train_depth_teacher(params: Params, places: Places, device: Device) -> Iterator[EpochRecord]:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from components.study.design import Claim
-from components.study.results import Results
+from components.study.results import Results, table
 from components.study.statistics import LEVEL, Estimate, Gains, estimate, holm, pooled_spread
 
 FEWEST = 3
@@ -100,6 +100,17 @@ def answers(claims: Sequence[Claim], results: Results) -> list[Answer]:
     found = [measured(claim, results) for claim in claims]
     holds, fails = (holm({each.claim.name: each.p_values()[i] for each in found}) for i in (0, 1))
     return [_answer(each, holds[each.claim.name], fails[each.claim.name]) for each in found]
+
+
+def verdicts_table(answers: Sequence[Answer]) -> bytes:
+    """CSV of the verdicts, which a change's comment in CI compares."""
+    header = ("claim", "verdict", "seeds", "gain", "low", "high")
+    lines = []
+    for each in answers:
+        numbers = [] if each.gain is None else [each.gain.mean, *each.gain.interval]
+        told = [f"{number:.6f}" for number in numbers] or [""] * 3
+        lines.append([each.claim.name, each.word, str(len(each.seeds)), *told])
+    return table(header, lines)
 
 
 def _answer(each: Measured, p_holds: float, p_fails: float) -> Answer:

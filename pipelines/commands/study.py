@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pipelines.running.study import Study
 
 FOLDER = Path(".dbdflow/study")
-RESULTS = Path("benchmarks/study")
 PAGE = Path("docs/study.md")
 
 
@@ -52,12 +51,19 @@ def command(*, seeds: int, rows: str | None, jobs: int | None, folder: Path, cho
 
 def report(study: "Study", seeds: int) -> None:
     """Write up what has run, or, where nothing has, what others ran."""
+    from components.common.storage import write_whole
     from components.study.design import design
     from components.study.page import write_page
-    from components.study.results import read_results, read_runs, write_results
+    from components.study.results import FOLDER as KEPT
+    from components.study.results import VERDICTS, read_results, read_runs, write_results
+    from components.study.verdicts import verdicts_table
+
+    kept = Path(KEPT)
 
     if (study.folder / "runs").exists():
-        write_results(RESULTS, read_runs({(row.name, seed): study.out(row, seed) for row, seed in study.rows}))
-    for answer in write_page(PAGE, design(), read_results(RESULTS), seeds):
+        write_results(kept, read_runs({(row.name, seed): study.out(row, seed) for row, seed in study.rows}))
+    found = write_page(PAGE, design(), read_results(kept), seeds)
+    write_whole(kept / VERDICTS, verdicts_table(found))
+    for answer in found:
         click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {len(answer.seeds)} of {seeds} seeds)")
-    click.echo(f"{PAGE} and {RESULTS} are written")
+    click.echo(f"{PAGE} and {kept} are written")

@@ -4,6 +4,7 @@ What is shared (photographs, depth teacher, a seed's first stage) is made once. 
 which appear whole; whatever is killed goes on after its last whole epoch when the study is started again.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,24 +13,47 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from components.common.errors import InputError
 from components.common.storage import read_json
-from components.study.design import Row
-from components.study.training import SCORES
-from pipelines.running.study_run import INBOX, TIME, places, preset, row_of
+from components.common.yaml_files import read_yaml
+from components.params import parse_params
+from components.study.design import SCORES, Places, Row, design
 from pipelines.system.environment import THREADS
 from pipelines.system.locks import held
 from pipelines.system.processes import end_group, start_tied
 from pipelines.system.progress import duration
 from pipelines.system.stopping import Stop
 
+PRESET = Path("presets/study.yaml")
+INBOX = Path("data/archives")
+TIME = "time.json"
+"""Of a run: seconds of a core that each epoch took."""
 Say = Callable[[str], None]
 SECOND_STAGE = 1.2
 """How long a run with two teachers takes, in runs without, before one has been timed."""
 EVERY = 60.0  # seconds between lines of progress
 POLL = 0.5  # seconds
 SURE = 10.0  # minutes of a core
+
+
+def preset() -> dict[str, Any]:
+    """The values of the quick scale.
+
+    Raises:
+        InputError: it is not there, or is no params file.
+    """
+    values: dict[str, Any] = read_yaml(PRESET)
+    parse_params(values, str(PRESET))
+    return values
+
+
+def places(folder: Path, values: dict[str, Any]) -> Places:
+    """Where the study has its things; photographs and depth teacher of other values of the preset lie elsewhere."""
+    told = repr([values[key] for key in ("image_size", "download", "prepare", "depth_teacher")])
+    shared = folder / f"shared-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    return Places(shared / "prepared", INBOX, shared / "depth_teacher", folder / "runs")
 
 
 @dataclass(frozen=True)
@@ -72,20 +96,21 @@ class Study:
 
     def __post_init__(self) -> None:
         self.preset = preset()
+        self.places = places(self.folder, self.preset)
 
     def out(self, row: Row, seed: int) -> Path:
         """Folder of a run."""
-        return places(self.folder).run(row, seed, row.params(self.preset, seed))
+        return self.places.run(row, seed, row.params(self.preset, seed))
 
     def tasks(self) -> list[Task]:
         """All processes, in order; a row that a later one builds on comes before it."""
-        teacher = Task("depth_teacher", self.folder / "depth_teacher", ("data",))
-        shared = [Task("data", self.folder / "prepared" / "cuhk"), teacher]
+        teacher = Task("depth_teacher", self.places.depth_teacher, ("data",))
+        shared = [Task("data", self.places.prepared / "cuhk"), teacher]
         runs: dict[str, Task] = {}
         for row, seed in self.rows:
             first = [f"{row.first}-{seed}"] if row.first else []
             if first and first[0] not in runs:
-                runs[first[0]] = Task(first[0], self.out(row_of(row.first), seed) / SCORES, ("depth_teacher",))
+                runs[first[0]] = Task(first[0], self.out(design().row(row.first), seed) / SCORES, ("depth_teacher",))
             runs[f"{row.name}-{seed}"] = Task(
                 f"{row.name}-{seed}", self.out(row, seed) / SCORES, ("depth_teacher", *first)
             )
@@ -114,7 +139,7 @@ class Study:
 
     def weight(self, name: str) -> float:
         """A row's cost beside a first stage's."""
-        return SECOND_STAGE if row_of(name).first else 1.0
+        return SECOND_STAGE if design().row(name).first else 1.0
 
     def probed(self) -> float | None:
         """Minutes of a first stage, by the probe; None before it has run."""
@@ -132,7 +157,7 @@ class Study:
         Raises:
             InputError: it is not there; says what to do.
         """
-        data = self.folder / "prepared" / "cuhk"
+        data = self.places.prepared / "cuhk"
         for what, path in {"cuhk FOLDER": INBOX / "cuhk", "mobilenetv2_100 FILE": INBOX / "backbones"}.items():
             if not path.exists() and not (what.startswith("cuhk") and data.exists()):
                 raise InputError(f"{path}: not there; say `dbdflow import {what}` first (docs/cuhk.md says what of)")

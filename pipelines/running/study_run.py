@@ -10,14 +10,12 @@ import time
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 
 from components.acquire.download import fetch_set
 from components.acquire.obtain import Inbox
 from components.common.storage import file_hash, read_json, write_json
-from components.common.yaml_files import read_yaml
 from components.models.run_files import WEIGHTS, EpochRecord
 from components.models.runtime import Device, set_up
 from components.params import Params, parse_params
@@ -25,42 +23,17 @@ from components.prepare.build import prepare_set
 from components.study import training
 from components.study.design import Row, design
 from pipelines.repo.revisions import git_commit
+from pipelines.running.study import INBOX, PRESET, TIME, places, preset
 from pipelines.system.progress import Progress
 
-PRESET = Path("presets/study.yaml")
-INBOX = Path("data/archives")
-TIME = "time.json"
-"""Of a run: seconds of a core that each epoch took."""
 PROBED = 6
 """Steps that a probe takes; the first two are not counted."""
-
-
-def preset() -> dict[str, Any]:
-    """The values of the quick scale.
-
-    Raises:
-        InputError: it is not there, or is no params file.
-    """
-    values: dict[str, Any] = read_yaml(PRESET)
-    parse_params(values, str(PRESET))
-    return values
-
-
-def places(folder: Path) -> training.Places:
-    """Where the study has its things."""
-    return training.Places(folder / "prepared", INBOX, folder / "depth_teacher", folder / "runs")
-
-
-def row_of(name: str) -> Row:
-    """A row, or one of those by which the learning rate was chosen."""
-    found = design()
-    return (found.rows | found.choices)[name]
 
 
 def make_data(folder: Path, params: Params) -> None:
     """The prepared photographs of CUHK, as the stages `download` and `prepare` make them."""
     progress = Progress("data")
-    raw, prepared = folder / "raw" / "cuhk", folder / "prepared" / "cuhk"
+    raw, prepared = folder / "raw" / "cuhk", places(folder, preset()).prepared / "cuhk"
     if not raw.exists():
         fetch_set("cuhk", raw, Inbox(INBOX, params.download.without, progress.show))
     size, partial = params.image_size, params.prepare.partial
@@ -70,24 +43,26 @@ def make_data(folder: Path, params: Params) -> None:
 
 def make_depth_teacher(folder: Path, params: Params, device: Device) -> None:
     """The depth teacher of all rows."""
-    for record in training.train_depth_teacher(params, places(folder), device):
+    for record in training.train_depth_teacher(params, places(folder, preset()), device):
         show("depth_teacher", record)
 
 
 def probe(folder: Path, params: Params, device: Device) -> None:
     """How long a step of DFFNet takes: `probe.json`."""
-    times = [time.process_time() for _ in training.first_batches(params, places(folder), device, PROBED)]
-    steps = [after - before for before, after in pairwise(times[1:])]
-    write_json(folder / "probe.json", {"seconds_a_step": median(steps)})
+    steps = training.first_batches(params, places(folder, preset()), device, PROBED)
+    times = [time.process_time() for _ in steps]
+    seconds = median(after - before for before, after in pairwise(times[1:]))
+    write_json(folder / "probe.json", {"seconds_a_step": seconds})
 
 
 def make_run(folder: Path, row: Row, seed: int, device: Device) -> None:
     """Train and score a run."""
-    values, where = preset(), places(folder)
+    values = preset()
+    where = places(folder, values)
     params = row.params(values, seed)
     out, defocus = where.run(row, seed, params), None
     if row.first:
-        first = row_of(row.first)
+        first = design().row(row.first)
         defocus = where.run(first, seed, first.params(values, seed)) / "model"
     if not (out / "model").exists():
         commit, _ = git_commit()
@@ -127,7 +102,7 @@ def main(folder: Path, what: str) -> None:
         probe(folder, params, device)
     else:
         name, _, seed = what.rpartition("-")
-        make_run(folder, row_of(name), int(seed), device)
+        make_run(folder, design().row(name), int(seed), device)
 
 
 if __name__ == "__main__":

@@ -226,6 +226,20 @@ def test_diff_writes_text_markdown_and_a_page(history: History, tmp_path: Path) 
     assert page.count('class="line s0 dashed" data-run') == page.count('class="line s0 solid" data-run') == 2
 
 
+def test_a_verdict_that_flips_is_told(copy: History, tmp_path: Path) -> None:
+    copy.call("git", "checkout", "--quiet", "-b", "study", "main")
+    for word in ("cannot be told", "holds"):
+        copy.write("benchmarks/study/verdicts.csv", f"claim,verdict\nC1,{word}\nC2,does not hold\n")
+        copy.commit(word)
+    found = compare(take(copy.root, "HEAD~1"), take(copy.root, "HEAD"), copy.root)
+    assert [(each.claim, each.before, each.after) for each in found.verdicts] == [("C1", "cannot be told", "holds")]
+    assert compare(take(copy.root, "HEAD"), take(copy.root, None), copy.root).verdicts == ()
+    result = call("diff", "HEAD~1", "HEAD", "--markdown", tmp_path / "d.md", "--pictures", 0)
+    assert result.exit_code == 0, result.output
+    assert "  C1: cannot be told -> holds" in result.stdout.splitlines()
+    assert "| C1 | cannot be told | holds |" in (tmp_path / "d.md").read_text()
+
+
 def test_what_the_cache_lacks_is_told_and_the_rest_is_compared(copy: History) -> None:
     copy.cached("data/predictions/first", "cuhk.zip").unlink()
     spoilt = copy.cached("data/scores/first", "summary.json")

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from components.common.errors import InputError
 from components.study.design import design
 from pipelines.cli import main
-from pipelines.running.study import Clock, Study, Task
+from pipelines.running.study import Clock, Study, Task, places
 from pipelines.system.locks import held
 from pipelines.system.processes import start_tied
 from pipelines.system.stopping import Stop
@@ -147,3 +147,9 @@ def test_tasks_are_told_apart_by_where_they_end(tmp_path: Path) -> None:
     assert len(places) == len(set(places)) == 2 + 26
     assert made.left() == made.tasks()
     assert Task("a", Path("b")).needs == ()
+
+
+def test_photographs_of_another_size_are_never_taken(tmp_path: Path) -> None:
+    made = study(tmp_path, "dffnet")
+    assert places(tmp_path, made.preset | {"image_size": 320}).prepared != made.places.prepared
+    assert places(tmp_path, made.preset | {"seed": 7}) == made.places

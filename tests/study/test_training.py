@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 
 from components.models.run_files import WEIGHTS
 from components.prepare.build import prepare_set
-from components.study.design import design
+from components.study.design import Places, design
 from components.study.results import read_runs
-from components.study.training import Places, score_run, train_depth_teacher, train_run, turned
+from components.study.training import score_run, train_depth_teacher, train_run, turned
 from components.train import experiment
 from tests.test_training import CPU
 
