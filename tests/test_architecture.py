@@ -220,6 +220,8 @@ def test_every_component_is_some_stages_dependency() -> None:
     declared_files = {path for stage in STAGES for paths in declared(stage).values() for path in paths}
     commands = [name for name in MODULES if name.startswith("pipelines.commands.")]
     used = declared_files.union(*map(closure, commands))
+    names = set().union(*(texts(path) for path in used if path.suffix == ".py"))
+    used |= {path for path in DATA_FILES if path.name in names}
     unused = {path for path in (*COMPONENTS, *DATA_FILES) if path.suffix != ".py" or path.read_text().strip()} - used
     assert not unused
 
