@@ -22,7 +22,10 @@ PAGE = Path("docs/study.md")
 @click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
 @click.option("--choose", is_flag=True, help="The runs by which the learning rate was chosen, instead.")
 @click.option("--page", is_flag=True, help="Train nothing: write benchmarks/study and docs/study.md from what has run.")
-def command(*, seeds: int, rows: str | None, jobs: int | None, folder: Path, choose: bool, page: bool) -> None:
+@click.option("--mlflow", is_flag=True, help="Train nothing: log what benchmarks/study has to MLflow.")
+def command(
+    *, seeds: int, rows: str | None, jobs: int | None, folder: Path, choose: bool, page: bool, mlflow: bool
+) -> None:
     """Train and score the rows of the study, in the order in which they are of use; docs/study.md says what for.
 
     Says how long that will take, then how far it is. Stopped or killed, the same command goes on. The figures are the
@@ -41,6 +44,9 @@ def command(*, seeds: int, rows: str | None, jobs: int | None, folder: Path, cho
     study = Study(folder, jobs or cores(), click.echo, choices if choose else wanted)
     if page:
         report(study, seeds)
+    if mlflow:
+        compare_in_mlflow()
+    if page or mlflow:
         return
     stop = Stop()
     with by_signals(stop):
@@ -67,3 +73,12 @@ def report(study: "Study", seeds: int) -> None:
     for answer in found:
         click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {len(answer.seeds)} of {seeds} seeds)")
     click.echo(f"{PAGE} and {kept} are written")
+
+
+def compare_in_mlflow() -> None:
+    """Log the results, and say where they are compared."""
+    from components.study.results import FOLDER as KEPT
+    from components.study.results import read_results
+    from pipelines.tracking.study import log_study
+
+    click.echo(f"compared in MLflow: {log_study(read_results(Path(KEPT)))}")
