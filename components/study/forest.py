@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components.study.verdicts import Answer
+from components.study.verdicts import FEWEST, Answer
 
 COLOURS = {"holds": "#1a7f37", "does not hold": "#cf222e", "cannot be told": "#57606a", "not run": "#57606a"}
 STYLE: dict[Any, Any] = {
@@ -50,8 +50,10 @@ def draw(axes: Axes, place: int, answer: Answer) -> None:
     """A claim's line."""
     colour = COLOURS[answer.word]
     if answer.gain is not None:
-        axes.plot(answer.gain.interval, [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
-        axes.plot([answer.gain.mean], [place], "o", color=colour, markersize=5)
+        sure = len(answer.seeds) >= FEWEST  # the interval of two seeds would be all that is to be seen
+        if sure:
+            axes.plot(answer.gain.interval, [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
+        axes.plot([answer.gain.mean], [place], "o", color=colour, markersize=5, fillstyle="full" if sure else "none")
         bounds = [answer.bound, -answer.bound] if answer.claim.test == "within_seed" else [answer.bound]
         axes.plot(bounds, [place] * len(bounds), "|", color="#0969da", markersize=11)
     if answer.claim.paper is not None:

@@ -34,7 +34,9 @@ def test_the_figures_stand_between_the_marks_and_nothing_else_moves(tmp_path: Pa
     assert gain is not None
     assert f"| 3 of 5 | {gain.mean:+.4f} ({gain.interval[0]:+.4f} to {gain.interval[1]:+.4f}) | 0.003 |" in line
     assert line.endswith(f"| **{found['C1'].word}** |")
-    assert "| C7b | a second stage without any teacher gives as much | 1 of 5 |" in text
+    assert "| C7b | a second stage without any teacher gives as much | 1 of 5 |  |  | **cannot be told** |" in text
+    (detail,) = (line for line in text.splitlines() if line.startswith("| C1 | 0.0015 |"))
+    assert f"| {gain.detectable:.4f} | {gain.effect:+.2f} |" in detail
     assert "| PDNet | 0 | | | | |" in text
 
 
