@@ -29,7 +29,7 @@ def test_the_figures_stand_between_the_marks_and_nothing_else_moves(tmp_path: Pa
     assert text.endswith(f"\n{END}\nafter\n")
     assert "what was\n" not in text
     assert "**7 of 65 runs** (what was run is reported as what it is)" in text
-    (line,) = (line for line in text.splitlines() if line.startswith("| C1 |"))
+    (line,) = (line for line in text.splitlines() if line.startswith("| C1 | depth"))
     gain = found["C1"].gain
     assert gain is not None
     assert f"| 3 of 5 | {gain.mean:+.4f} ({gain.interval[0]:+.4f} to {gain.interval[1]:+.4f}) | 0.003 |" in line
