@@ -41,7 +41,7 @@ def command(
         raise click.UsageError(f"--rows: no row {unknown[0]!r}; rows: {', '.join(found.rows)}")
     wanted = [each for each in found.order(list(range(1, seeds + 1))) if each[0].name in names]
     choices = [(row, 0) for row in found.choices.values()]
-    study = Study(folder, jobs or cores(), click.echo, choices if choose else wanted)
+    study = Study(folder, choices if choose else wanted, jobs or cores(), click.echo)
     if page:
         report(study, seeds)
     if mlflow:

@@ -23,7 +23,7 @@ from components.prepare.build import prepare_set
 from components.study import training
 from components.study.design import Row, design
 from pipelines.repo.revisions import git_commit
-from pipelines.running.study import INBOX, PRESET, TIME, places, preset
+from pipelines.running.study_plan import INBOX, PRESET, TIME, places, preset
 from pipelines.system.progress import Progress
 
 PROBED = 6

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from components.common.errors import InputError
 from components.study.design import design
 from pipelines.cli import main
-from pipelines.running.study import Clock, Study, Task, places
+from pipelines.running.study import Clock, Study
+from pipelines.running.study_plan import Task, places
 from pipelines.system.locks import held
 from pipelines.system.processes import start_tied
 from pipelines.system.stopping import Stop
@@ -40,14 +41,14 @@ class Quick(Study):
 
 def study(folder: Path, *rows: str, said: list[str] | None = None, jobs: int = 1, seeds: int = 1) -> Quick:
     wanted = [each for each in design().order(list(range(1, seeds + 1))) if each[0].name in rows]
-    return Quick(folder, jobs, (said if said is not None else []).append, wanted)
+    return Quick(folder, wanted, jobs, (said if said is not None else []).append)
 
 
 @pytest.fixture(autouse=True)
 def _in_a_checkout_without_photographs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("pipelines.running.study.POLL", 0.02)
-    monkeypatch.setattr("pipelines.running.study.INBOX", ROOT / "no-inbox")
+    monkeypatch.setattr("pipelines.running.study_plan.INBOX", ROOT / "no-inbox")
 
 
 def test_what_rows_build_on_comes_first_and_once(tmp_path: Path) -> None:
