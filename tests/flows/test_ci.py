@@ -234,10 +234,12 @@ def test_a_verdict_that_flips_is_told(copy: History, tmp_path: Path) -> None:
     found = compare(take(copy.root, "HEAD~1"), take(copy.root, "HEAD"), copy.root)
     assert [(each.claim, each.before, each.after) for each in found.verdicts] == [("C1", "cannot be told", "holds")]
     assert compare(take(copy.root, "HEAD"), take(copy.root, None), copy.root).verdicts == ()
-    result = call("diff", "HEAD~1", "HEAD", "--markdown", tmp_path / "d.md", "--pictures", 0)
+    places = ["--markdown", tmp_path / "d.md", "--html", tmp_path / "d.html"]
+    result = call("diff", "HEAD~1", "HEAD", *places, "--pictures", 0)
     assert result.exit_code == 0, result.output
     assert "  C1: cannot be told -> holds" in result.stdout.splitlines()
     assert "| C1 | cannot be told | holds |" in (tmp_path / "d.md").read_text()
+    assert '<th scope="row">C1</th><td>cannot be told</td><td>holds</td>' in (tmp_path / "d.html").read_text()
 
 
 def test_what_the_cache_lacks_is_told_and_the_rest_is_compared(copy: History) -> None:
