@@ -28,8 +28,6 @@ COLUMNS = ("row", "seed", "photograph", *MEASURES)
 FACTS = ("minutes", "commit", "machine")
 RUN_COLUMNS = ("row", "seed", "mae", "f_beta", "iou", *FACTS)
 PHOTOGRAPHS, RUNS, VERDICTS = "photographs.csv.gz", "runs.csv", "verdicts.csv"
-FOLDER = "benchmarks/study"
-"""Where they lie in a checkout."""
 
 Run = tuple[str, int]
 
@@ -80,13 +78,25 @@ def column(lines: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float64]
     return np.array([float(line[name]) if line[name] else math.nan for line in lines])
 
 
+def compared(kept: Results, found: Results) -> tuple[list[Run], list[Run]]:
+    """The runs that both have: those with the same figures to the digit that is written, and the others."""
+    both = [run for run in found.runs if run in kept.runs]
+    same = [run for run in both if run_lines(run, kept) == run_lines(run, found)]
+    return same, [run for run in both if run not in same]
+
+
+def run_lines(run: Run, results: Results) -> list[list[str]]:
+    """A run's lines of `photographs.csv.gz`."""
+    scores = [results.runs[run][name] for name in MEASURES]
+    return [
+        [run[0], str(run[1]), photograph, *("" if math.isnan(value) else f"{value:.6f}" for value in values)]
+        for photograph, *values in zip(results.photographs, *scores, strict=True)
+    ]
+
+
 def write_results(folder: Path, results: Results) -> None:
     """Write `photographs.csv.gz` and `runs.csv`: the same results give the same bytes."""
-    lines = [
-        [row, str(seed), photograph, *("" if math.isnan(value) else f"{value:.6f}" for value in values)]
-        for (row, seed), scores in results.runs.items()
-        for photograph, *values in zip(results.photographs, *(scores[name] for name in MEASURES), strict=True)
-    ]
+    lines = [line for run in results.runs for line in run_lines(run, results)]
     write_whole(folder / PHOTOGRAPHS, gzip.compress(table(COLUMNS, lines), mtime=0))
     means = [
         [*map(str, run), *(f"{scores[name].mean():.6f}" for name in ("mae", "f_beta", "iou")), *facts.values()]

@@ -1,18 +1,22 @@
 """`dbdflow study`: the trainings behind docs/study.md, and its page."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from components.common.cores import cores
+from components.common.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.running.study import Study
 
 FOLDER = Path(".dbdflow/study")
 PAGE = Path("docs/study.md")
+KEPT = Path("benchmarks/study")
+TEST = "CUHK-TE-1"
 
 
 @click.command("study")
@@ -51,34 +55,62 @@ def command(
     stop = Stop()
     with by_signals(stop):
         code = study.run(stop)
-    click.echo(f"{stop.reason}; say the same again to go on" if stop.is_set() else "write it up with --page")
+    for line in told(study):
+        click.echo(line)
+    if stop.is_set():
+        click.echo(f"{stop.reason}; say the same again to go on")
     sys.exit(code)
 
 
+def told(study: "Study") -> Iterator[str]:
+    """What came out: of a choice the scores, else whether runs have the figures that `benchmarks/study` has of them."""
+    from components.common.storage import read_json
+    from components.study.design import SCORES
+    from components.study.results import compared, read_results, read_runs
+
+    for row, seed in study.rows:
+        summary = study.out(row, seed) / SCORES / "summary.json"
+        if row.test != TEST and summary.exists():
+            yield f"{row.title}: MAE {read_json(summary)[row.test]['mae']:.4f} on {row.test}"
+    if KEPT.exists() and (done := study.done()):
+        same, others = compared(read_results(KEPT), read_runs(done))
+        yield f"runs with the figures that {KEPT} has of them, to the digit: {len(same)}"
+        yield from (f"{row}-{seed}: other figures than {KEPT} has" for row, seed in others)
+    yield "`dbdflow study --page` writes up what has run"
+
+
 def report(study: "Study", seeds: int) -> None:
-    """Write up what has run, or, where nothing has, what others ran."""
+    """Write up all that has run in the folder, or, where nothing has, what `benchmarks/study` has.
+
+    Raises:
+        InputError: results are there of runs that the folder does not have: they would be lost.
+    """
     from components.common.storage import write_whole
     from components.study.design import design
     from components.study.page import write_page
-    from components.study.results import FOLDER as KEPT
     from components.study.results import VERDICTS, read_results, read_runs, write_results
     from components.study.verdicts import verdicts_table
 
-    kept = Path(KEPT)
-
-    if (study.folder / "runs").exists():
-        write_results(kept, read_runs({(row.name, seed): study.out(row, seed) for row, seed in study.rows}))
-    found = write_page(PAGE, design(), read_results(kept), seeds)
-    write_whole(kept / VERDICTS, verdicts_table(found))
-    for answer in found:
-        click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {len(answer.seeds)} of {seeds} seeds)")
-    click.echo(f"{PAGE} and {kept} are written")
+    if done := study.done():
+        found = read_runs(done)
+        lost = sorted(read_results(KEPT).runs.keys() - found.runs.keys()) if KEPT.exists() else []
+        if lost:
+            raise InputError(
+                f"{KEPT}: has {len(lost)} runs that {study.folder} has not, the first is {lost[0][0]}-{lost[0][1]}; "
+                "they would be lost: run the study to their end, or move that folder away"
+            )
+        write_results(KEPT, found)
+    results = read_results(KEPT)
+    answers = write_page(PAGE, design(), results, max([seeds, *(seed for _, seed in results.runs)]))
+    write_whole(KEPT / VERDICTS, verdicts_table(answers))
+    for answer in answers:
+        click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {len(answer.seeds)} seeds)")
+    click.echo(f"{PAGE} and {KEPT} are written")
 
 
 def compare_in_mlflow() -> None:
     """Log the results, and say where they are compared."""
-    from components.study.results import FOLDER as KEPT
     from components.study.results import read_results
     from pipelines.tracking.study import log_study
 
-    click.echo(f"compared in MLflow: {log_study(read_results(Path(KEPT)))}")
+    click.echo(f"compared in MLflow: {log_study(read_results(KEPT))}")

@@ -1,6 +1,7 @@
 """What the study has to do: its processes, in order, where their results lie, and what they cost."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ TIME = "time.json"
 """Of a run: seconds of a core that each epoch took."""
 SECOND_STAGE = 1.2
 """How long a run with two teachers takes, in runs without, before one has been timed."""
+RUN = re.compile(r"(?P<row>\w+)-(?P<seed>\d+)-[0-9a-f]{8}")
+"""A run's folder."""
 PHOTOGRAPHS = 604
 """Of CUHK-TR-1."""
 
@@ -87,6 +90,13 @@ class Plan:
     def left(self) -> list[Task]:
         """What is not done."""
         return [task for task in self.tasks() if not task.done.exists()]
+
+    def done(self) -> dict[tuple[str, int], Path]:
+        """The folders of all runs that are done, of every row and seed, asked for or not."""
+        found = [RUN.fullmatch(path.parent.name) for path in (self.folder / "runs").glob(f"*/{SCORES}")]
+        seeds = sorted({int(each["seed"]) for each in found if each})
+        runs = {(row.name, seed): self.out(row, seed) for row, seed in design().order(seeds)}
+        return {run: out for run, out in runs.items() if (out / SCORES).exists()}
 
     def spent(self) -> dict[Path, float]:
         """Minutes of a core that each run has taken, by its folder."""
