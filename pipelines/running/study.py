@@ -22,7 +22,7 @@ from pipelines.system.stopping import Stop
 
 EVERY = 60.0  # seconds between lines of progress
 POLL = 0.5  # seconds
-SURE = 10.0  # minutes of a core
+SURE = 20.0  # minutes that the jobs have had, after which their pace is known
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,14 @@ class Clock:
     begun: float
     spent: float
 
-    def pace(self, spent: float, jobs: int) -> float:
-        """Minutes that pass for a minute of a core's work: 1 on quiet cores; told once ten have been spent."""
-        done = spent - self.spent
-        return max(1.0, (time.monotonic() - self.begun) / 60 * jobs / done) if done > SURE else 1.0
+    def left(self, minutes: float, spent: float, jobs: int) -> str:
+        """How long so many minutes of a core's work will take, by what has passed for that which is done."""
+        passed, done = (time.monotonic() - self.begun) / 60 * jobs, spent - self.spent
+        if passed < SURE:
+            return f"about {duration(60 * minutes / jobs)} left"
+        if not done:
+            return "the time left is not known: others have the cores"
+        return f"about {duration(60 * minutes / jobs * max(1.0, passed / done))} left"
 
 
 @dataclass
@@ -123,8 +127,8 @@ class Study(Plan):
     def _progress(self, left: Sequence[Task], running: Sequence[Task], clock: Clock) -> str:
         now = ", ".join(self._last_line(task.name) for task in running)
         minutes = self.minutes([*left, *running]) or 0.0
-        wall = duration(60 * minutes * clock.pace(sum(self.spent().values()), self.jobs) / self.jobs)
-        return f"{self._counted(len(left) + len(running))}; about {wall} left; {now}"
+        wall = clock.left(minutes, sum(self.spent().values()), self.jobs)
+        return f"{self._counted(len(left) + len(running))}; {wall}; {now}"
 
     def _log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"

@@ -116,12 +116,15 @@ def test_times_of_runs_replace_the_probe(tmp_path: Path) -> None:
     assert made.minutes([task for task in made.tasks() if task.name == "dffnet-2"]) == pytest.approx(8)
 
 
-def test_the_pace_of_busy_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour for 20 minutes of a core with two at once: six minutes pass for one of work... and never under one."""
+def test_the_time_left_on_busy_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour with two at once for 20 minutes of a core: six times as long as on quiet ones, and never shorter."""
+    clock = Clock(0.0, spent=5.0)
     monkeypatch.setattr("time.monotonic", lambda: 3600.0)
-    assert Clock(0.0, spent=5.0).pace(25.0, jobs=2) == pytest.approx(6)
-    assert Clock(0.0, spent=5.0).pace(205.0, jobs=2) == 1.0
-    assert Clock(0.0, spent=5.0).pace(10.0, jobs=2) == 1.0
+    assert clock.left(30.0, spent=25.0, jobs=2) == "about 1 h 30 min left"
+    assert clock.left(30.0, spent=205.0, jobs=2) == "about 15 min 00 s left"
+    assert clock.left(30.0, spent=5.0, jobs=2) == "the time left is not known: others have the cores"
+    monkeypatch.setattr("time.monotonic", lambda: 60.0)
+    assert clock.left(30.0, spent=5.0, jobs=2) == "about 15 min 00 s left"
 
 
 def test_other_values_of_the_preset_are_other_runs(tmp_path: Path) -> None:
