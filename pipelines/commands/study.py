@@ -1,5 +1,6 @@
 """`dbdflow study`: the trainings behind docs/study.md, and its page."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +24,12 @@ TEST = "CUHK-TE-1"
 @click.option("--seeds", type=click.IntRange(1, 99), default=5, show_default=True, help="Of every row: 1, 2, ...")
 @click.option("--rows", metavar="NAMES", help="Only these rows, and what they build on; comma-separated.")
 @click.option("--jobs", type=click.IntRange(1), help="Trainings at once; by default as many as cores.")
-@click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
+@click.option("--folder", type=click.Path(path_type=Path), help=f"For all that is made; by default {FOLDER}.")
 @click.option("--choose", is_flag=True, help="The runs by which the learning rate was chosen, instead.")
 @click.option("--page", is_flag=True, help="Train nothing: write benchmarks/study and docs/study.md from what has run.")
 @click.option("--mlflow", is_flag=True, help="Train nothing: log what benchmarks/study has to MLflow.")
 def command(
-    *, seeds: int, rows: str | None, jobs: int | None, folder: Path, choose: bool, page: bool, mlflow: bool
+    *, seeds: int, rows: str | None, jobs: int | None, folder: Path | None, choose: bool, page: bool, mlflow: bool
 ) -> None:
     """Train and score the rows of the study, in the order in which they are of use; docs/study.md says what for.
 
@@ -37,8 +38,11 @@ def command(
     """
     from components.study.design import design
     from pipelines.running.study import Study
+    from pipelines.system.environment import checkout
     from pipelines.system.stopping import Stop, by_signals
 
+    folder = folder.absolute() if folder else FOLDER
+    os.chdir(checkout())
     found = design()
     names = list(found.rows) if rows is None else rows.split(",")
     if unknown := [name for name in names if name not in found.rows]:

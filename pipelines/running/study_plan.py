@@ -32,7 +32,10 @@ def preset() -> dict[str, Any]:
     Raises:
         InputError: it is not there, or is no params file.
     """
-    values: dict[str, Any] = read_yaml(PRESET)
+    try:
+        values: dict[str, Any] = read_yaml(PRESET)
+    except FileNotFoundError as error:
+        raise InputError(f"{PRESET}: no such file; `git checkout {PRESET}` brings it back") from error
     parse_params(values, str(PRESET))
     return values
 

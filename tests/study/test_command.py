@@ -21,6 +21,7 @@ PHOTOGRAPHS = ("out_of_focus0026", "out_of_focus0027", "out_of_focus0028")
 
 @pytest.fixture(autouse=True)
 def _checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".dvc").mkdir()
     for name in ("presets", "docs"):
         (tmp_path / name).mkdir()
         shutil.copy(ROOT / name / ("study.yaml" if name == "presets" else "study.md"), tmp_path / name)
@@ -79,14 +80,17 @@ def test_a_stranger_writes_the_page_from_what_is_kept() -> None:
     assert (Path("docs/study.md").read_bytes(), Path("docs/study.svg").read_bytes()) == page
 
 
-def test_results_of_others_are_not_lost() -> None:
+def test_results_of_others_are_not_lost(tmp_path: Path) -> None:
     ran(study("dffnet,d_dffnet", seeds=3), 0.05)
     call("--page")
     before = (KEPT / "photographs.csv.gz").read_bytes()
     ran(study(folder="mine"), 0.05)
     done = call("--page", "--folder", "mine")
     assert done.exit_code == 2
-    assert "benchmarks/study: has 5 runs that mine has not, the first is d_dffnet-1; they would be lost" in done.output
+    assert (
+        f"benchmarks/study: has 5 runs that {tmp_path}/mine has not, the first is d_dffnet-1; they would be lost"
+        in done.output
+    )
     assert (KEPT / "photographs.csv.gz").read_bytes() == before
 
 
@@ -108,7 +112,8 @@ def test_the_choice_is_told() -> None:
     assert next(told(chosen)) == "learning rate 1e-3: MAE 0.1235 on CUHK-TR-1-VAL"
 
 
-def test_nothing_to_write_up() -> None:
+def test_nothing_to_write_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path / "docs")  # anywhere in the checkout
     done = call("--page")
     assert done.exit_code == 2
     assert "benchmarks/study: no results of the study" in done.output
