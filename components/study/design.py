@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from components.common.yaml_files import read_yaml
 from components.params import Params, parse_params
+from components.train.schedules import distillation_weight
 
 FILE = "claims.yaml"
 SCORES = "scores"
@@ -27,6 +28,7 @@ class Row:
         run: of the preset.
         first: the row whose weights are its defocus teacher; empty in stage 1.
         changes: of the preset's values, by dotted key.
+        constant_beta: whether beta is the mean of its schedule (equation 9) in every epoch.
         shuffled: whether its depth teacher sees another photograph of the batch.
         test: the split that it is scored on.
     """
@@ -36,20 +38,32 @@ class Row:
     run: str
     first: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
+    constant_beta: bool = False
     shuffled: bool = False
     test: str = "CUHK-TE-1"
 
     def params(self, preset: dict[str, Any], seed: int) -> Params:
         """The preset's values with this row's changes and a seed."""
-        values = deepcopy(preset)
-        for key, value in {**self.changes, "seed": seed}.items():
-            *sections, last = key.split(".")
-            inner = values
-            for section in sections:
-                inner = inner[section]
-            assert last in inner, f"{self.name}: the preset has no {key}"
-            inner[last] = value
+        values = changed(preset, {**self.changes, "seed": seed})
+        if self.constant_beta:
+            stage2 = values["stage2"]
+            how = {"epochs": stage2["epochs"], "beta": stage2["beta"], "hold": stage2["beta_hold"]}
+            spent = sum(distillation_weight(epoch + 1, rule="paper", **how) for epoch in range(stage2["epochs"]))
+            stage2 |= {"beta": spent / stage2["epochs"], "beta_hold": stage2["epochs"]}
         return parse_params(values, f"row {self.name}")
+
+
+def changed(preset: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The preset's values with others at some dotted keys."""
+    values = deepcopy(preset)
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        inner = values
+        for section in sections:
+            inner = inner[section]
+        assert last in inner, f"the preset has no {key}"
+        inner[last] = value
+    return values
 
 
 @dataclass(frozen=True)
@@ -61,12 +75,14 @@ class Places:
         inbox: imported weights of encoders.
         depth_teacher: its folder.
         runs: a folder a run.
+        probe: seconds that a step takes.
     """
 
     prepared: Path
     inbox: Path
     depth_teacher: Path
     runs: Path
+    probe: Path
 
     def run(self, row: Row, seed: int, params: Params) -> Path:
         """The folder of a run: other values are another folder, so that nothing of another study is ever taken."""
@@ -106,12 +122,14 @@ class Design:
     """The whole of `claims.yaml`.
 
     Attributes:
+        scales: changes of the preset's values, by name.
         rows: by name, in the order in which they run.
         groups: names of rows that run seed by seed, one group after the other.
         choices: rows by which the learning rate was chosen.
         claims: in order.
     """
 
+    scales: dict[str, dict[str, Any]]
     rows: dict[str, Row]
     groups: list[list[str]]
     choices: dict[str, Row]
@@ -132,4 +150,5 @@ def design() -> Design:
     rows, choices = ({name: Row(name, **each) for name, each in values[key].items()} for key in ("rows", "choices"))
     claims = [Claim(name, **each) for name, each in values["claims"].items()]
     groups: list[list[str]] = values["groups"]
-    return Design({name: rows[name] for group in groups for name in group}, groups, choices, claims)
+    scales: dict[str, dict[str, Any]] = values["scales"]
+    return Design(scales, {name: rows[name] for group in groups for name in group}, groups, choices, claims)

@@ -1,6 +1,5 @@
 """The figures of docs/study.md: what stands there between the two marks."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,39 +13,39 @@ from components.study.results import Results
 from components.study.statistics import Estimate
 from components.study.verdicts import Answer, answers
 
-BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
-PICTURE = "study.svg"
-BETWEEN = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
+"""Around the figures of a scale."""
+PICTURE = "study_{}.svg"
 
 
-def write_page(page: Path, design: Design, results: Results, seeds: int) -> list[Answer]:
+def write_page(page: Path, design: Design, results: Results, *, scale: str, seeds: int) -> list[Answer]:
     """Write the figures into the page, and the forest plot beside it.
 
     Args:
         page: docs/study.md.
         design, results: what was to run, and what has.
+        scale: whose figures they are.
         seeds: of a row that were to run.
 
     Raises:
         InputError: the page lacks the marks.
     """
-    text = page.read_text(encoding="utf-8")
-    if not BETWEEN.search(text):
-        raise InputError(f"{page}: no line {BEGIN} with {END} below it; `git checkout {page}` brings them back")
-    found = answers(design.claims, results)
-    written = "\n".join([BEGIN, *lines(design, results, found, seeds), END])
-    write_whole(page.with_name(PICTURE), forest(found))
-    write_whole(page, BETWEEN.sub(lambda _: written, text))
-    return found
+    text, begin, end = page.read_text(encoding="utf-8"), BEGIN.format(scale), END.format(scale)
+    before, found, rest = text.partition(f"{begin}\n")
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise InputError(f"{page}: no line {begin} with {end} below it; `git checkout {page}` brings them back")
+    answered, picture = answers(design.claims, results), PICTURE.format(scale)
+    written = [f"![every claim's gain in MAE with its 95 % interval]({picture})", ""]
+    written = [*head(design, results, scale, seeds), "", *written, *tables(design, results, answered, seeds)]
+    write_whole(page.with_name(picture), forest(answered))
+    write_whole(page, f"{before}{found}" + "\n".join(written) + f"\n{closed}{after}")
+    return answered
 
 
-def lines(design: Design, results: Results, found: Sequence[Answer], seeds: int) -> list[str]:
-    """Markdown between the marks."""
+def tables(design: Design, results: Results, found: Sequence[Answer], seeds: int) -> list[str]:
+    """Markdown: claims, their details, rows."""
     return [
-        *head(design, results, seeds),
-        "",
-        f"![every claim's gain in MAE with its 95 % interval]({PICTURE})",
-        "",
         "| | claim | seeds | gain in MAE (95 %) | the paper's | verdict |",
         "|---|---|---|---|---|---|",
         *(claim_line(each, seeds) for each in found),
@@ -66,18 +65,18 @@ def lines(design: Design, results: Results, found: Sequence[Answer], seeds: int)
     ]
 
 
-def head(design: Design, results: Results, seeds: int) -> list[str]:
+def head(design: Design, results: Results, scale: str, seeds: int) -> list[str]:
     """What ran, where, and by what command."""
     done, wanted = len(results.runs), len(design.rows) * seeds
     told = {key: sorted({each[key] for each in results.facts.values()}) for key in ("commit", "machine")}
     hours = sum(float(each["minutes"]) for each in results.facts.values()) / 60
     whole = "all of them" if done == wanted else "what was run is reported as what it is"
     return [
-        "Written by `dbdflow study --page` from `benchmarks/study/`; nothing here is typed by hand.",
+        "Written by `dbdflow study --page` from `benchmarks/study/`: nothing here is typed by hand.",
         "",
-        f"**{done} of {wanted} runs** ({whole}), encoder MobileNetV2, scale quick. {'; '.join(told['machine'])}; "
+        f"**{done} of {wanted} runs** ({whole}), encoder MobileNetV2, scale {scale}. {'; '.join(told['machine'])}; "
         f"{hours:.1f} hours of a core; commit {', '.join(told['commit'])}. "
-        f'Command: `make study ARGS="--seeds {seeds}"`.',
+        f'Command: `make study ARGS="--scale {scale} --seeds {seeds}"`.',
     ]
 
 

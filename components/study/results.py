@@ -114,19 +114,20 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def read_verdicts(path: Path) -> dict[str, str]:
-    """Claim -> its verdict, of a `verdicts.csv`; empty where there is none.
+def read_verdicts(folder: Path) -> dict[str, str]:
+    """Claim and scale -> verdict, of every `verdicts.csv` below a folder; empty where there is none.
 
     Raises:
-        InputError: it is damaged.
+        InputError: one is damaged.
     """
-    if not path.exists():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {line["claim"]: line["verdict"] for line in csv.DictReader(file)}
-    except (KeyError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: damaged ({error!r}); `dbdflow study --page` writes it anew") from error
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob(f"*/{VERDICTS}")):
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                found |= {f"{line['claim']} ({path.parent.name})": line["verdict"] for line in csv.DictReader(file)}
+        except (KeyError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: damaged ({error!r}); `dbdflow study --page` writes it anew") from error
+    return found
 
 
 def read_results(folder: Path) -> Results:

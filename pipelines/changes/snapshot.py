@@ -10,7 +10,7 @@ from typing import Any
 from components.common.errors import InputError
 from components.params import EXTERNAL
 from components.report.records import RunRecord, read_published_maps, read_run
-from components.study.results import VERDICTS, read_verdicts
+from components.study.results import read_verdicts
 from pipelines.repo.clone import cache_of
 from pipelines.repo.fingerprint import Pipeline, flatten, load, resolve
 from pipelines.repo.lock_file import recorded_stages
@@ -22,6 +22,7 @@ from pipelines.running.console import brief
 SCORES, MODELS, PREDICTIONS, PREPARED = "data/scores", "data/models", "data/predictions", "data/prepared"
 SMALL = (".json", ".csv")
 """Endings of the files with scores, curves, histories and cards."""
+STUDY = "benchmarks/study"
 WORKSPACE = "workspace"
 
 
@@ -70,7 +71,7 @@ def take(root: Path, name: str | None) -> Snapshot:
         if not (folder / "params.yaml").is_file():
             raise InputError(f"{name or root}: no params.yaml in it, so it is no revision of this project")
         pipeline, params = Pipeline(folder), load(folder / "params.yaml")
-        verdicts = read_verdicts(folder / "benchmarks" / "study" / VERDICTS)
+        verdicts = read_verdicts(folder / STUDY)
         entries = recorded_stages(folder)  # of stages that are gone, too
         stages = {stage: entries[stage] for stage in pipeline.stages() if stage in entries}
         gaps = list(doubts(title, pipeline, stages))

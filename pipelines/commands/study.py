@@ -22,6 +22,7 @@ TEST = "CUHK-TE-1"
 
 @click.command("study")
 @click.option("--seeds", type=click.IntRange(1, 99), default=5, show_default=True, help="Of every row: 1, 2, ...")
+@click.option("--scale", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
 @click.option("--rows", metavar="NAMES", help="Only these rows, and what they build on; comma-separated.")
 @click.option("--jobs", type=click.IntRange(1), help="Trainings at once; by default as many as cores.")
 @click.option("--folder", type=click.Path(path_type=Path), help=f"For all that is made; by default {FOLDER}.")
@@ -29,7 +30,15 @@ TEST = "CUHK-TE-1"
 @click.option("--page", is_flag=True, help="Train nothing: write benchmarks/study and docs/study.md from what has run.")
 @click.option("--mlflow", is_flag=True, help="Train nothing: log what benchmarks/study has to MLflow.")
 def command(
-    *, seeds: int, rows: str | None, jobs: int | None, folder: Path | None, choose: bool, page: bool, mlflow: bool
+    *,
+    seeds: int,
+    scale: str,
+    rows: str | None,
+    jobs: int | None,
+    folder: Path | None,
+    choose: bool,
+    page: bool,
+    mlflow: bool,
 ) -> None:
     """Train and score the rows of the study, in the order in which they are of use; docs/study.md says what for.
 
@@ -49,11 +58,11 @@ def command(
         raise click.UsageError(f"--rows: no row {unknown[0]!r}; rows: {', '.join(found.rows)}")
     wanted = [each for each in found.order(list(range(1, seeds + 1))) if each[0].name in names]
     choices = [(row, 0) for row in found.choices.values()]
-    study = Study(folder, choices if choose else wanted, jobs or cores(), click.echo)
+    study = Study(folder, scale, choices if choose else wanted, jobs or cores(), click.echo)
     if page:
         report(study, seeds)
     if mlflow:
-        compare_in_mlflow()
+        compare_in_mlflow(scale)
     if page or mlflow:
         return
     stop = Stop()
@@ -76,10 +85,11 @@ def told(study: "Study") -> Iterator[str]:
         summary = study.out(row, seed) / SCORES / "summary.json"
         if row.test != TEST and summary.exists():
             yield f"{row.title}: MAE {read_json(summary)[row.test]['mae']:.4f} on {row.test}"
-    if KEPT.exists() and (done := study.done()):
-        same, others = compared(read_results(KEPT), read_runs(done))
-        yield f"runs with the figures that {KEPT} has of them, to the digit: {len(same)}"
-        yield from (f"{row}-{seed}: other figures than {KEPT} has" for row, seed in others)
+    kept = KEPT / study.scale
+    if kept.exists() and (done := study.done()):
+        same, others = compared(read_results(kept), read_runs(done))
+        yield f"runs with the figures that {kept} has of them, to the digit: {len(same)}"
+        yield from (f"{row}-{seed}: other figures than {kept} has" for row, seed in others)
     yield "`dbdflow study --page` writes up what has run"
 
 
@@ -95,26 +105,28 @@ def report(study: "Study", seeds: int) -> None:
     from components.study.results import VERDICTS, read_results, read_runs, write_results
     from components.study.verdicts import verdicts_table
 
+    kept = KEPT / study.scale
     if done := study.done():
         found = read_runs(done)
-        lost = sorted(read_results(KEPT).runs.keys() - found.runs.keys()) if KEPT.exists() else []
+        lost = sorted(read_results(kept).runs.keys() - found.runs.keys()) if kept.exists() else []
         if lost:
             raise InputError(
-                f"{KEPT}: has {len(lost)} runs that {study.folder} has not, the first is {lost[0][0]}-{lost[0][1]}; "
+                f"{kept}: has {len(lost)} runs that {study.folder} has not, the first is {lost[0][0]}-{lost[0][1]}; "
                 "they would be lost: run the study to their end, or move that folder away"
             )
-        write_results(KEPT, found)
-    results = read_results(KEPT)
-    answers = write_page(PAGE, design(), results, max([seeds, *(seed for _, seed in results.runs)]))
-    write_whole(KEPT / VERDICTS, verdicts_table(answers))
+        write_results(kept, found)
+    results = read_results(kept)
+    most = max([seeds, *(seed for _, seed in results.runs)])
+    answers = write_page(PAGE, design(), results, scale=study.scale, seeds=most)
+    write_whole(kept / VERDICTS, verdicts_table(answers))
     for answer in answers:
         click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {len(answer.seeds)} seeds)")
-    click.echo(f"{PAGE} and {KEPT} are written")
+    click.echo(f"{PAGE} and {kept} are written")
 
 
-def compare_in_mlflow() -> None:
+def compare_in_mlflow(scale: str) -> None:
     """Log the results, and say where they are compared."""
     from components.study.results import read_results
     from pipelines.tracking.study import log_study
 
-    click.echo(f"compared in MLflow: {log_study(read_results(KEPT))}")
+    click.echo(f"compared in MLflow: {log_study(read_results(KEPT / scale), scale)}")

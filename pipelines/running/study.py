@@ -74,7 +74,7 @@ class Study(Plan):
             return self._side_by_side(stop)
 
     def _alone(self, name: str, stop: Stop) -> None:
-        done = {task.name: task.done for task in self.tasks()}.get(name, self.folder / "probe.json")
+        done = {task.name: task.done for task in self.tasks()}.get(name, self.places.probe)
         if done.exists() or stop.is_set():
             return
         self.say(f"{name}: begins")
@@ -144,7 +144,7 @@ class Study(Plan):
 
     def _start(self, name: str) -> "subprocess.Popen[bytes]":
         self._log(name).parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pipelines.running.study_run", str(self.folder), name]
+        command = [sys.executable, "-m", "pipelines.running.study_run", str(self.folder), self.scale, name]
         alone = os.environ | dict.fromkeys(THREADS, "1")
         with self._log(name).open("wb") as log:
             return start_tied(command, stdout=log, stderr=subprocess.STDOUT, env=alone)

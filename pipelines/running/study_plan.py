@@ -12,7 +12,7 @@ from components.common.errors import InputError
 from components.common.storage import read_json
 from components.common.yaml_files import read_yaml
 from components.params import parse_params
-from components.study.design import SCORES, Places, Row, design
+from components.study.design import SCORES, Places, Row, changed, design
 
 PRESET = Path("presets/study.yaml")
 INBOX = Path("data/archives")
@@ -26,8 +26,8 @@ PHOTOGRAPHS = 604
 """Of CUHK-TR-1."""
 
 
-def preset() -> dict[str, Any]:
-    """The values of the quick scale.
+def preset(scale: str) -> dict[str, Any]:
+    """The values of a scale of the study.
 
     Raises:
         InputError: it is not there, or is no params file.
@@ -37,14 +37,14 @@ def preset() -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f"{PRESET}: no such file; `git checkout {PRESET}` brings it back") from error
     parse_params(values, str(PRESET))
-    return values
+    return changed(values, design().scales[scale])
 
 
 def places(folder: Path, values: dict[str, Any]) -> Places:
     """Where the study has its things; photographs and depth teacher of other values of the preset lie elsewhere."""
     told = repr([values[key] for key in ("image_size", "download", "prepare", "depth_teacher")])
     shared = folder / f"shared-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-    return Places(shared / "prepared", INBOX, shared / "depth_teacher", folder / "runs")
+    return Places(shared / "prepared", INBOX, shared / "depth_teacher", folder / "runs", shared / "probe.json")
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,17 @@ class Plan:
     """What there is to do in a folder.
 
     Attributes:
-        folder: for all that is made.
+        folder: for all that is made, of every scale.
+        scale: of `claims.yaml`.
         rows: rows and seeds, in order.
     """
 
     folder: Path
+    scale: str
     rows: Sequence[tuple[Row, int]]
 
     def __post_init__(self) -> None:
-        self.preset = preset()
+        self.preset = preset(self.scale)
         self.places = places(self.folder, self.preset)
 
     def out(self, row: Row, seed: int) -> Path:
@@ -126,7 +128,7 @@ class Plan:
 
     def probed(self) -> float | None:
         """Minutes of a first stage, by the probe; None before it has run."""
-        path = self.folder / "probe.json"
+        path = self.places.probe
         if not path.exists():
             return None
         stage1 = self.preset["stage1"]

@@ -1,6 +1,6 @@
 """A process of the study: one thing made, on one thread, so that its figures do not depend on how many run at once.
 
-`python -m pipelines.running.study_run FOLDER data|depth_teacher|probe|ROW-SEED`; `pipelines.running.study` starts it.
+`python -m pipelines.running.study_run FOLDER SCALE data|depth_teacher|probe|ROW-SEED`, as `running.study` starts it.
 """
 
 import logging
@@ -10,6 +10,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -21,7 +22,7 @@ from components.models.runtime import Device, set_up
 from components.params import Params, parse_params
 from components.prepare.build import prepare_set
 from components.study import training
-from components.study.design import Row, design
+from components.study.design import Places, Row, design
 from pipelines.repo.revisions import git_commit
 from pipelines.running.study_plan import INBOX, PRESET, TIME, places, preset
 from pipelines.system.progress import Progress
@@ -30,10 +31,10 @@ PROBED = 6
 """Steps that a probe takes; the first two are not counted."""
 
 
-def make_data(folder: Path, params: Params) -> None:
+def make_data(folder: Path, params: Params, where: Places) -> None:
     """The prepared photographs of CUHK, as the stages `download` and `prepare` make them."""
     progress = Progress("data")
-    raw, prepared = folder / "raw" / "cuhk", places(folder, preset()).prepared / "cuhk"
+    raw, prepared = folder / "raw" / "cuhk", where.prepared / "cuhk"
     if not raw.exists():
         fetch_set("cuhk", raw, Inbox(INBOX, params.download.without, progress.show))
     size, partial = params.image_size, params.prepare.partial
@@ -41,24 +42,22 @@ def make_data(folder: Path, params: Params) -> None:
     prepare_set("cuhk", raw, prepared, image_size=size, partial=partial, progress=told)
 
 
-def make_depth_teacher(folder: Path, params: Params, device: Device) -> None:
+def make_depth_teacher(params: Params, where: Places, device: Device) -> None:
     """The depth teacher of all rows."""
-    for record in training.train_depth_teacher(params, places(folder, preset()), device):
+    for record in training.train_depth_teacher(params, where, device):
         show("depth_teacher", record)
 
 
-def probe(folder: Path, params: Params, device: Device) -> None:
-    """How long a step of DFFNet takes: `probe.json`."""
-    steps = training.first_batches(params, places(folder, preset()), device, PROBED)
+def probe(params: Params, where: Places, device: Device) -> None:
+    """How long a step of DFFNet takes."""
+    steps = training.first_batches(params, where, device, PROBED)
     times = [time.process_time() for _ in steps]
     seconds = median(after - before for before, after in pairwise(times[1:]))
-    write_json(folder / "probe.json", {"seconds_a_step": seconds})
+    write_json(where.probe, {"seconds_a_step": seconds})
 
 
-def make_run(folder: Path, row: Row, seed: int, device: Device) -> None:
+def make_run(values: dict[str, Any], row: Row, seed: int, *, where: Places, device: Device) -> None:
     """Train and score a run."""
-    values = preset()
-    where = places(folder, values)
     params = row.params(values, seed)
     out, defocus = where.run(row, seed, params), None
     if row.first:
@@ -90,20 +89,21 @@ def show(name: str, record: EpochRecord) -> None:
     print(f"{name}: epoch {record.epoch}/{record.epochs}, loss {record.values['loss']:.4f}", flush=True)
 
 
-def main(folder: Path, what: str) -> None:
+def main(folder: Path, scale: str, what: str) -> None:
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    params = parse_params(preset(), str(PRESET))
+    values = preset(scale)
+    params, where = parse_params(values, str(PRESET)), places(folder, values)
     device = set_up(**params.runtime.model_dump())
     if what == "data":
-        make_data(folder, params)
+        make_data(folder, params, where)
     elif what == "depth_teacher":
-        make_depth_teacher(folder, params, device)
+        make_depth_teacher(params, where, device)
     elif what == "probe":
-        probe(folder, params, device)
+        probe(params, where, device)
     else:
         name, _, seed = what.rpartition("-")
-        make_run(folder, design().row(name), int(seed), device)
+        make_run(values, design().row(name), int(seed), where=where, device=device)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -9,10 +9,10 @@ from pipelines.tracking.client import Store
 
 KIND = "study"
 TAG = "dbdflow.study"
-"""Row, seed and commit of a run: what is there already is not made again."""
+"""Row, seed, scale and commit of a run: what is there already is not made again."""
 
 
-def log_study(results: Results) -> str:
+def log_study(results: Results, scale: str) -> str:
     """Make the runs that are not there yet in MLflow.
 
     Returns:
@@ -23,12 +23,14 @@ def log_study(results: Results) -> str:
     ids = []
     for (row, seed), scores in results.runs.items():
         facts = results.facts[row, seed]
-        identity = f"{row}-{seed}-{facts['commit']}"
+        identity = f"{row}-{seed}-{scale}-{facts['commit']}"
         if identity not in known:
             tags = {"dbdflow.kind": KIND, TAG: identity, "git.commit": facts["commit"]}
-            made = store.client.create_run(store.experiment, None, tags, f"study {row} seed {seed}").info.run_id
+            made = store.client.create_run(store.experiment, None, tags, f"study {scale} {row} seed {seed}").info.run_id
             means = {f"CUHK-TE-1.{name}": float(scores[name].mean()) for name in ("mae", "f_beta", "iou")}
-            store.log(made, params={"row": row, "seed": str(seed), "machine": facts["machine"]}, metrics=means)
+            store.log(
+                made, params={"row": row, "seed": str(seed), "scale": scale, "machine": facts["machine"]}, metrics=means
+            )
             store.client.set_terminated(made, "FINISHED")
             known[identity] = made
         ids.append(str(known[identity]))

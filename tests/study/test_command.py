@@ -16,6 +16,7 @@ from pipelines.commands.study import KEPT, told
 from pipelines.running.study import Study
 
 ROOT = Path(__file__).parent.parent.parent
+QUICK = KEPT / "quick"
 PHOTOGRAPHS = ("out_of_focus0026", "out_of_focus0027", "out_of_focus0028")
 
 
@@ -30,7 +31,7 @@ def _checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def study(rows: str = "dffnet", seeds: int = 1, folder: str = ".dbdflow/study") -> Study:
     wanted = [each for each in design().order(list(range(1, seeds + 1))) if each[0].name in rows.split(",")]
-    return Study(Path(folder), wanted, 1, print)
+    return Study(Path(folder), "quick", wanted, 1, print)
 
 
 def ran(made: Study, mae: float) -> None:
@@ -59,11 +60,11 @@ def test_the_page_tells_of_all_that_has_run_whatever_is_asked_for() -> None:
     assert done.exit_code == 0, done.output
     assert "C1: does not hold (depth distillation lowers MAE; 3 seeds)" in done.output
     assert "**6 of 39 runs**" in Path("docs/study.md").read_text()
-    found = read_results(KEPT)
+    found = read_results(QUICK)
     assert sorted(found.runs) == [(row, seed) for row in ("d_dffnet", "dffnet") for seed in (1, 2, 3)]
     assert found.runs["dffnet", 2]["mae"] == pytest.approx([0.052, 0.062, 0.072])
     assert (
-        (KEPT / "verdicts.csv")
+        (QUICK / "verdicts.csv")
         .read_text()
         .startswith("claim,verdict,seeds,gain,low,high\nC1,does not hold,3,0.000000,")
     )
@@ -72,40 +73,40 @@ def test_the_page_tells_of_all_that_has_run_whatever_is_asked_for() -> None:
 def test_a_stranger_writes_the_page_from_what_is_kept() -> None:
     ran(study("dffnet,d_dffnet", seeds=3), 0.05)
     call("--page")
-    page = Path("docs/study.md").read_bytes(), Path("docs/study.svg").read_bytes()
+    page = Path("docs/study.md").read_bytes(), Path("docs/study_quick.svg").read_bytes()
     shutil.rmtree(".dbdflow")
     shutil.copy(ROOT / "docs/study.md", "docs")
-    Path("docs/study.svg").unlink()
+    Path("docs/study_quick.svg").unlink()
     assert call("--page").exit_code == 0
-    assert (Path("docs/study.md").read_bytes(), Path("docs/study.svg").read_bytes()) == page
+    assert (Path("docs/study.md").read_bytes(), Path("docs/study_quick.svg").read_bytes()) == page
 
 
 def test_results_of_others_are_not_lost(tmp_path: Path) -> None:
     ran(study("dffnet,d_dffnet", seeds=3), 0.05)
     call("--page")
-    before = (KEPT / "photographs.csv.gz").read_bytes()
+    before = (QUICK / "photographs.csv.gz").read_bytes()
     ran(study(folder="mine"), 0.05)
     done = call("--page", "--folder", "mine")
     assert done.exit_code == 2
     assert (
-        f"benchmarks/study: has 5 runs that {tmp_path}/mine has not, the first is d_dffnet-1; they would be lost"
+        f"benchmarks/study/quick: has 5 runs that {tmp_path}/mine has not, the first is d_dffnet-1; they would be lost"
         in done.output
     )
-    assert (KEPT / "photographs.csv.gz").read_bytes() == before
+    assert (QUICK / "photographs.csv.gz").read_bytes() == before
 
 
 def test_a_run_made_again_is_held_against_what_is_kept() -> None:
     ran(study("dffnet", seeds=2), 0.05)
     call("--page")
     ran(same := study(folder="mine"), 0.05)
-    assert "runs with the figures that benchmarks/study has of them, to the digit: 1" in list(told(same))
+    assert "runs with the figures that benchmarks/study/quick has of them, to the digit: 1" in list(told(same))
     ran(other := study(folder="other"), 0.050001)
-    assert "dffnet-1: other figures than benchmarks/study has" in list(told(other))
+    assert "dffnet-1: other figures than benchmarks/study/quick has" in list(told(other))
 
 
 def test_the_choice_is_told() -> None:
     rows = design().choices
-    chosen = Study(Path("mine"), [(row, 0) for row in rows.values()], 1, print)
+    chosen = Study(Path("mine"), "quick", [(row, 0) for row in rows.values()], 1, print)
     scores = chosen.out(rows["rate_1e-3"], 0) / "scores"
     scores.mkdir(parents=True)
     (scores / "summary.json").write_text('{"CUHK-TR-1-VAL": {"mae": 0.12345}}')
@@ -116,4 +117,4 @@ def test_nothing_to_write_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path / "docs")  # anywhere in the checkout
     done = call("--page")
     assert done.exit_code == 2
-    assert "benchmarks/study: no results of the study" in done.output
+    assert "benchmarks/study/quick: no results of the study" in done.output

@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from components.params import Stage2, load_params
 from components.scoring.paper_tables import paper_tables
-from components.study.design import design
+from components.study.design import changed, design
 from components.train.schedules import distillation_weight
 
 ROOT = Path(__file__).parent.parent.parent
@@ -78,3 +78,18 @@ def test_every_prefix_of_the_order_can_be_compared() -> None:
     for place, (name, seed) in enumerate(order):
         first = DESIGN.rows[name].first
         assert not first or (first, seed) in order[:place]
+
+
+def test_the_full_scale_is_the_papers() -> None:
+    paper = load_params(ROOT / "presets/paper.yaml")
+    full = DESIGN.rows["d_dffnet"].params(changed(PRESET, DESIGN.scales["full"]), paper.seed)
+    assert (full.image_size, full.stage1, full.stage2) == (paper.image_size, paper.stage1, paper.stage2)
+
+
+def test_the_quick_scale_differs_from_it_in_size_epochs_and_learning_rate_alone() -> None:
+    quick, full = (DESIGN.rows["dffnet"].params(changed(PRESET, DESIGN.scales[each]), 1) for each in ("quick", "full"))
+    for one, other in ((quick.stage1, full.stage1), (quick.stage2, full.stage2)):
+        mine, theirs = one.model_dump(), other.model_dump()
+        differing = {key for key in mine if mine[key] != theirs[key]}
+        assert differing <= {"epochs", "learning_rate", "beta_hold"}
+    assert quick.departures == full.departures

@@ -12,21 +12,22 @@ from components.study.page import BEGIN, END, write_page
 from components.study.results import PHOTOGRAPHS, RUNS, read_results, write_results
 from tests.study.results_of import results
 
+BEGINS, ENDS = BEGIN.format("quick"), END.format("quick")
 BETTER = results(dffnet=(0.05, 0.0502, 0.0498), d_dffnet=(0.044, 0.0442, 0.0438), beta_0=(0.05,))
 
 
 def page(folder: Path) -> Path:
     path = folder / "study.md"
-    path.write_text(f"before\n{BEGIN}\nwhat was\n{END}\nafter\n")
+    path.write_text(f"before\n{BEGINS}\nwhat was\n{ENDS}\nafter\n")
     return path
 
 
 def test_the_figures_stand_between_the_marks_and_nothing_else_moves(tmp_path: Path) -> None:
     path = page(tmp_path)
-    found = {each.claim.name: each for each in write_page(path, design(), BETTER, 5)}
+    found = {each.claim.name: each for each in write_page(path, design(), BETTER, scale="quick", seeds=5)}
     text = path.read_text()
-    assert text.startswith(f"before\n{BEGIN}\n")
-    assert text.endswith(f"\n{END}\nafter\n")
+    assert text.startswith(f"before\n{BEGINS}\n")
+    assert text.endswith(f"\n{ENDS}\nafter\n")
     assert "what was\n" not in text
     assert "**7 of 65 runs** (what was run is reported as what it is)" in text
     (line,) = (line for line in text.splitlines() if line.startswith("| C1 | depth"))
@@ -42,15 +43,15 @@ def test_the_figures_stand_between_the_marks_and_nothing_else_moves(tmp_path: Pa
 
 def test_writing_it_again_changes_nothing(tmp_path: Path) -> None:
     path = page(tmp_path)
-    write_page(path, design(), BETTER, 5)
-    before = path.read_bytes(), (tmp_path / "study.svg").read_bytes()
-    write_page(path, design(), BETTER, 5)
-    assert (path.read_bytes(), (tmp_path / "study.svg").read_bytes()) == before
+    write_page(path, design(), BETTER, scale="quick", seeds=5)
+    before = path.read_bytes(), (tmp_path / "study_quick.svg").read_bytes()
+    write_page(path, design(), BETTER, scale="quick", seeds=5)
+    assert (path.read_bytes(), (tmp_path / "study_quick.svg").read_bytes()) == before
 
 
 def test_the_plot_names_every_claim_with_its_verdict(tmp_path: Path) -> None:
-    found = write_page(page(tmp_path), design(), BETTER, 5)
-    text = [each for each in ElementTree.parse(tmp_path / "study.svg").iter() if each.tag.endswith("text")]
+    found = write_page(page(tmp_path), design(), BETTER, scale="quick", seeds=5)
+    text = [each for each in ElementTree.parse(tmp_path / "study_quick.svg").iter() if each.tag.endswith("text")]
     texts = {"".join(each.itertext()).strip() for each in text}
     assert {f"{each.claim.name}  {each.word}" for each in found} <= texts
 
@@ -58,8 +59,8 @@ def test_the_plot_names_every_claim_with_its_verdict(tmp_path: Path) -> None:
 def test_a_page_without_its_marks_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "study.md"
     path.write_text("text of somebody\n")
-    with pytest.raises(InputError, match=r"study\.md: no line <!-- study: begin -->"):
-        write_page(path, design(), BETTER, 5)
+    with pytest.raises(InputError, match=r"study\.md: no line <!-- quick: begin -->"):
+        write_page(path, design(), BETTER, scale="quick", seeds=5)
     assert path.read_text() == "text of somebody\n"
 
 

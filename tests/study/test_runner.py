@@ -34,14 +34,15 @@ class Quick(Study):
         self._log(name).parent.mkdir(parents=True, exist_ok=True)
         self._log(name).write_text(f"{name}: epoch 1/8, loss 0.5\nwhat went wrong\n")
         if name == "probe":
-            (self.folder / "probe.json").write_text('{"seconds_a_step": 0.6}')
-        done = {task.name: task.done for task in self.tasks()}.get(name, self.folder / "probe")
+            self.places.probe.parent.mkdir(parents=True, exist_ok=True)
+            self.places.probe.write_text('{"seconds_a_step": 0.6}')
+        done = {task.name: task.done for task in self.tasks()}.get(name, self.folder / "probed")
         return start_tied(["false"] if name == self.fails else ["mkdir", "-p", str(done)])
 
 
 def study(folder: Path, *rows: str, said: list[str] | None = None, jobs: int = 1, seeds: int = 1) -> Quick:
     wanted = [each for each in design().order(list(range(1, seeds + 1))) if each[0].name in rows]
-    return Quick(folder, wanted, jobs, (said if said is not None else []).append)
+    return Quick(folder, "quick", wanted, jobs, (said if said is not None else []).append)
 
 
 @pytest.fixture(autouse=True)

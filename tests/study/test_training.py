@@ -1,6 +1,7 @@
 """A run of the study, small: shared draws, the shuffled teacher, going on where it stopped, and its scores."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def places(preset: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         Image.fromarray(mask).save(folder / f"raw/gt/{stem}.png")
         Image.fromarray(random.integers(0, 255, (40, 50), np.uint8)).save(folder / f"raw/depth/{stem}.png")
     prepare_set("cuhk", folder / "raw", folder / "prepared/cuhk", image_size=32, partial=True)
-    where = Places(folder / "prepared", folder / "none", folder / "depth_teacher", folder / "runs")
+    where = Places(
+        folder / "prepared", folder / "none", folder / "depth_teacher", folder / "runs", folder / "probe.json"
+    )
     list(train_depth_teacher(DESIGN.rows["dffnet"].params(preset, 1), where, CPU))
     return where
 
@@ -91,7 +94,7 @@ def test_what_a_teacher_says_of_the_photograph_before() -> None:
 
 def test_an_interrupted_run_ends_as_one_that_was_not(preset: dict[str, Any], places: Places) -> None:
     whole = weights(trained("d_dffnet", preset, places))
-    elsewhere = Places(places.prepared, places.inbox, places.depth_teacher, places.runs.with_name("again"))
+    elsewhere = replace(places, runs=places.runs.with_name("again"))
     assert not (trained("d_dffnet", preset, elsewhere, epochs=1) / "model").exists()
     assert weights(trained("d_dffnet", preset, elsewhere)) == whole
 
