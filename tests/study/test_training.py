@@ -71,6 +71,8 @@ def trained(name: str, preset: dict[str, Any], places: Places, seed: int = 1, ep
         defocus = places.run(first, seed, first.params(preset, seed)) / "model"
         if not defocus.exists():
             trained(row.first, preset, places, seed)
+    if (out / "model").exists():
+        return out
     going = train_run(row, params, defocus=defocus, out=out, places=places, device=CPU, facts=FACTS)
     for _, _ in zip(range(epochs), going, strict=False):
         pass
