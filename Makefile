@@ -7,7 +7,7 @@ LIGHT := click dvc psutil pydantic ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup light reproduce cuhk push pull up test check lock ship picture seeds variants steps candidates cache \
-	scoring use report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose clean
+	scoring use report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose study clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -43,6 +43,11 @@ cuhk: setup ## CUHK for real on two cores (1.5 hours): make cuhk CUHK=FOLDER ENC
 	cp presets/$(PRESET).yaml params.yaml
 	dbdflow reproduce
 	@echo "report: $(CURDIR)/data/report/index.html"
+
+study: setup ## the ten claims of docs/study.md with several seeds: make study ARGS="--seeds 5" [CUHK=FOLDER ENCODER=FILE]
+	$(if $(CUHK),dbdflow import cuhk $(CUHK))
+	$(if $(ENCODER),dbdflow import mobilenetv2_100 $(ENCODER))
+	dbdflow study $(ARGS)
 
 push: setup ## the outputs that dvc.lock records, to the DVC remote (docs/sharing.md says how to name one)
 	dbdflow push

@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "Show what of the published data and weights is here.",
     "reproduce": "Run every stage that is out of date.",
     "sweep": "Reproduce every combination of some values.",
+    "study": "Train the rows of docs/study.md with several seeds.",
     "verify": "Compute recorded stages again and compare.",
     "diff": "Show what differs between two revisions or experiments.",
     "push": "Send outputs to a DVC remote.",

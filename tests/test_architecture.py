@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 FRAMEWORKS = {"prefect", "mlflow", "dvc", "pipelines", "dbdflow"}
 COMPONENTS = sorted((ROOT / "components").rglob("*.py"))
 PIPELINES = sorted((ROOT / "pipelines").rglob("*.py"))
-PRESETS = ("smoke", "miniature", "paper", "cuhk", "cuhk_small")
+PRESETS = ("smoke", "miniature", "paper", "cuhk", "cuhk_small", "study")
 INBOX = "data/archives"
 """What a person brings in; stages follow the hashes of it in its ledger, a parameter file."""
 CODE = "${item.code}"
@@ -170,6 +170,7 @@ def test_components_load_no_framework() -> None:
 
 LAYERS = {
     "components": (
+        "study",
         "report incoming labelling train baselines export",
         "methods",
         "acquire render prepare models maps scoring views",
@@ -227,6 +228,8 @@ def test_every_component_is_some_stages_dependency() -> None:
     declared_files = {path for stage in STAGES for paths in declared(stage).values() for path in paths}
     commands = [name for name in MODULES if name.startswith("pipelines.commands.")]
     used = declared_files.union(*map(closure, commands))
+    names = set().union(*(texts(path) for path in used if path.suffix == ".py"))
+    used |= {path for path in DATA_FILES if path.name in names}
     unused = {path for path in (*COMPONENTS, *DATA_FILES) if path.suffix != ".py" or path.read_text().strip()} - used
     assert not unused
 

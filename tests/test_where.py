@@ -25,6 +25,7 @@ ANYWHERE = {"export", "label", "look", "predict", "prepare", "score", "worker"}
 CHECKOUT = {
     "import": ["import", "ctcug", "photos"],
     "status": ["status"],
+    "study": ["study"],
     "up": ["up", "--check"],
 }
 """Commands that need a checkout, and no git."""
@@ -100,6 +101,7 @@ def test_what_needs_git_says_how_to_get_it(unpacked: Path, command: str) -> None
     [
         ("import", 2, "photos: no such file or folder"),
         ("status", 2, "../params.yaml: no such file"),
+        ("study", 2, "presets/study.yaml: no such file"),
         ("up", 1, "nothing runs here"),
     ],
 )

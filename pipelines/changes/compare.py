@@ -88,6 +88,15 @@ class CurveChange:
 
 
 @dataclass(frozen=True)
+class VerdictChange:
+    """A claim of the study (docs/study.md) whose verdict is another one; None where it has none."""
+
+    claim: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two revisions side by side."""
 
@@ -99,6 +108,7 @@ class Comparison:
     curves: tuple[CurveChange, ...]
     seeds: str
     """What the spread was measured on; why there is none where there is none."""
+    verdicts: tuple[VerdictChange, ...]
 
     @property
     def moved(self) -> list[str]:
@@ -121,6 +131,7 @@ def compare(before: Snapshot, after: Snapshot, root: Path) -> Comparison:
         tuple(metric_changes(before.records, after.records, spread)),
         tuple(curve_changes(before.records, after.records)),
         seeds,
+        tuple(verdict_changes(before.verdicts, after.verdicts)),
     )
 
 
@@ -146,6 +157,13 @@ def param_changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterat
     for key in dict.fromkeys([*before, *after]):
         if before.get(key) != after.get(key):
             yield ParamChange(key, before.get(key), after.get(key))
+
+
+def verdict_changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[VerdictChange]:
+    """Claims whose verdict flips."""
+    for claim in dict.fromkeys([*before, *after]):
+        if before.get(claim) != after.get(claim):
+            yield VerdictChange(claim, before.get(claim), after.get(claim))
 
 
 def stage_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[StageChange]:

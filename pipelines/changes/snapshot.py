@@ -10,6 +10,7 @@ from typing import Any
 from components.common.errors import InputError
 from components.params import EXTERNAL
 from components.report.records import RunRecord, read_published_maps, read_run
+from components.study.results import read_verdicts
 from pipelines.repo.clone import cache_of
 from pipelines.repo.fingerprint import Pipeline, flatten, load, resolve
 from pipelines.repo.lock_file import recorded_stages
@@ -21,6 +22,7 @@ from pipelines.running.console import brief
 SCORES, MODELS, PREDICTIONS, PREPARED = "data/scores", "data/models", "data/predictions", "data/prepared"
 SMALL = (".json", ".csv")
 """Endings of the files with scores, curves, histories and cards."""
+STUDY = "benchmarks/study"
 WORKSPACE = "workspace"
 
 
@@ -35,6 +37,7 @@ class Snapshot:
         stages: their entries in its dvc.lock.
         records: run -> its scores, curves, history.
         outputs: where its maps are read.
+        verdicts: of the study's claims (docs/study.md), as it has written them down.
         gaps: what of its results cannot be read, and why.
     """
 
@@ -44,6 +47,7 @@ class Snapshot:
     stages: dict[str, Any]
     records: dict[str, RunRecord]
     outputs: Outputs
+    verdicts: dict[str, str]
     gaps: tuple[str, ...] = ()
 
     @property
@@ -67,6 +71,7 @@ def take(root: Path, name: str | None) -> Snapshot:
         if not (folder / "params.yaml").is_file():
             raise InputError(f"{name or root}: no params.yaml in it, so it is no revision of this project")
         pipeline, params = Pipeline(folder), load(folder / "params.yaml")
+        verdicts = read_verdicts(folder / STUDY)
         entries = recorded_stages(folder)  # of stages that are gone, too
         stages = {stage: entries[stage] for stage in pipeline.stages() if stage in entries}
         gaps = list(doubts(title, pipeline, stages))
@@ -75,7 +80,7 @@ def take(root: Path, name: str | None) -> Snapshot:
     fetch(root, [outputs.outs[path] for path in asked], SMALL)
     with laid_out(outputs, asked, gaps, title) as folder:
         records = read_records(outputs, folder, params.get("evaluated", []))
-    return Snapshot(title, commit, flatten(params), stages, records, outputs, tuple(gaps))
+    return Snapshot(title, commit, flatten(params), stages, records, outputs, verdicts, tuple(gaps))
 
 
 def doubts(name: str, pipeline: Pipeline, stages: Mapping[str, Any]) -> Iterator[str]:

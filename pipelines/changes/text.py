@@ -55,9 +55,18 @@ def lines(comparison: Comparison, pictures: Pictures) -> Iterator[str]:
     yield f"\nstages: {len(comparison.stages) or 'none'} with another result or other sources"
     wide = max((len(each.stage) for each in comparison.stages), default=0)
     yield from (f"  {each.stage:{wide}}  {stage_words(each)}" for each in comparison.stages)
+    yield from verdict_lines(comparison)
     yield from metric_lines(comparison)
     yield from curve_lines(comparison)
     yield from picture_lines(pictures)
+
+
+def verdict_lines(comparison: Comparison) -> Iterator[str]:
+    """Claims of the study whose verdict flips."""
+    if comparison.verdicts:
+        yield f"\nverdicts of docs/study.md: {len(comparison.verdicts)} flipped"
+    for each in comparison.verdicts:
+        yield f"  {each.claim}: {each.before or ABSENT} -> {each.after or ABSENT}"
 
 
 def metric_lines(comparison: Comparison) -> Iterator[str]:
@@ -95,6 +104,10 @@ def markdown(comparison: Comparison, pictures: Pictures, link: Callable[[str], s
     yield "\n### Stages\n"
     stages = [(code(each.stage), code(stage_words(each))) for each in comparison.stages]
     yield from table(("stage", "why"), stages, "No stage has another result.")
+    if comparison.verdicts:
+        yield "\n### Verdicts of the study\n"
+        flipped = [(each.claim, each.before or ABSENT, each.after or ABSENT) for each in comparison.verdicts]
+        yield from table(("claim", "before", "after"), flipped)
     yield "\n### Metrics\n"
     yield from metrics_markdown(comparison)
     yield from curves_markdown(comparison)

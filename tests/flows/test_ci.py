@@ -226,6 +226,24 @@ def test_diff_writes_text_markdown_and_a_page(history: History, tmp_path: Path) 
     assert page.count('class="line s0 dashed" data-run') == page.count('class="line s0 solid" data-run') == 2
 
 
+def test_a_verdict_that_flips_is_told(copy: History, tmp_path: Path) -> None:
+    copy.call("git", "checkout", "--quiet", "-b", "study", "main")
+    for word in ("cannot be told", "holds"):
+        copy.write("benchmarks/study/quick/verdicts.csv", f"claim,verdict\nC1,{word}\nC2,does not hold\n")
+        copy.commit(word)
+    found = compare(take(copy.root, "HEAD~1"), take(copy.root, "HEAD"), copy.root)
+    assert [(each.claim, each.before, each.after) for each in found.verdicts] == [
+        ("C1 (quick)", "cannot be told", "holds")
+    ]
+    assert compare(take(copy.root, "HEAD"), take(copy.root, None), copy.root).verdicts == ()
+    places = ["--markdown", tmp_path / "d.md", "--html", tmp_path / "d.html"]
+    result = call("diff", "HEAD~1", "HEAD", *places, "--pictures", 0)
+    assert result.exit_code == 0, result.output
+    assert "  C1 (quick): cannot be told -> holds" in result.stdout.splitlines()
+    assert "| C1 (quick) | cannot be told | holds |" in (tmp_path / "d.md").read_text()
+    assert '<th scope="row">C1 (quick)</th><td>cannot be told</td><td>holds</td>' in (tmp_path / "d.html").read_text()
+
+
 def test_what_the_cache_lacks_is_told_and_the_rest_is_compared(copy: History) -> None:
     copy.cached("data/predictions/first", "cuhk.zip").unlink()
     spoilt = copy.cached("data/scores/first", "summary.json")

@@ -338,8 +338,8 @@ def test_an_experiment_on_a_broken_lock_is_one_message(project: Checkout) -> Non
         (["--set", "stage1.epoch=1"], "unknown key `stage1.epoch`; the nearest valid key is `stage1.epochs`"),
         (["--set", "stage1.epochs"], "--set stage1.epochs: expected key=value, e.g. stage1.epochs=3"),
         (["--set", "stage1.epochs=many"], "`stage1.epochs` is 'many' (str)"),
-        (["--preset", "tiny"], "no such preset; presets: cuhk, cuhk_small, miniature, paper, smoke"),
-        (["--preset", "../params"], "no such preset; presets: cuhk, cuhk_small, miniature, paper, smoke"),
+        (["--preset", "tiny"], "no such preset; presets: cuhk, cuhk_small, miniature, paper, smoke, study"),
+        (["--preset", "../params"], "no such preset; presets: cuhk, cuhk_small, miniature, paper, smoke, study"),
         (["--only", "tyo"], "dvc.yaml has no stage 'tyo'; did you mean toy?"),
     ],
 )

@@ -1,0 +1,132 @@
+"""`dbdflow study`: the trainings behind docs/study.md, and its page."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from components.common.cores import cores
+from components.common.errors import InputError
+
+if TYPE_CHECKING:
+    from pipelines.running.study import Study
+
+FOLDER = Path(".dbdflow/study")
+PAGE = Path("docs/study.md")
+KEPT = Path("benchmarks/study")
+TEST = "CUHK-TE-1"
+
+
+@click.command("study")
+@click.option("--seeds", type=click.IntRange(1, 99), default=5, show_default=True, help="Of every row: 1, 2, ...")
+@click.option("--scale", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
+@click.option("--rows", metavar="NAMES", help="Only these rows, and what they build on; comma-separated.")
+@click.option("--jobs", type=click.IntRange(1), help="Trainings at once; by default as many as cores.")
+@click.option("--folder", type=click.Path(path_type=Path), help=f"For all that is made; by default {FOLDER}.")
+@click.option("--choose", is_flag=True, help="The runs by which the learning rate was chosen, instead.")
+@click.option("--page", is_flag=True, help="Train nothing: write benchmarks/study and docs/study.md from what has run.")
+@click.option("--mlflow", is_flag=True, help="Train nothing: log what benchmarks/study has to MLflow.")
+def command(
+    *,
+    seeds: int,
+    scale: str,
+    rows: str | None,
+    jobs: int | None,
+    folder: Path | None,
+    choose: bool,
+    page: bool,
+    mlflow: bool,
+) -> None:
+    """Train and score the rows of the study, in the order in which they are of use; docs/study.md says what for.
+
+    Says how long that will take, then how far it is. Stopped or killed, the same command goes on. The figures are the
+    same to the digit however many trainings run at once.
+    """
+    from components.study.design import design
+    from pipelines.running.study import Study
+    from pipelines.system.environment import checkout
+    from pipelines.system.stopping import Stop, by_signals
+
+    folder = folder.absolute() if folder else FOLDER
+    os.chdir(checkout())
+    found = design()
+    names = list(found.rows) if rows is None else rows.split(",")
+    if unknown := [name for name in names if name not in found.rows]:
+        raise click.UsageError(f"--rows: no row {unknown[0]!r}; rows: {', '.join(found.rows)}")
+    wanted = [each for each in found.order(list(range(1, seeds + 1))) if each[0].name in names]
+    choices = [(row, 0) for row in found.choices.values()]
+    study = Study(folder, scale, choices if choose else wanted, jobs or cores(), click.echo)
+    if page:
+        report(study, seeds)
+    if mlflow:
+        compare_in_mlflow(scale)
+    if page or mlflow:
+        return
+    stop = Stop()
+    with by_signals(stop):
+        code = study.run(stop)
+    for line in told(study):
+        click.echo(line)
+    if stop.is_set():
+        click.echo(f"{stop.reason}; say the same again to go on")
+    sys.exit(code)
+
+
+def told(study: "Study") -> Iterator[str]:
+    """What came out: of a choice the scores, else whether runs have the figures that `benchmarks/study` has of them."""
+    from components.common.storage import read_json
+    from components.study.design import SCORES
+    from components.study.results import compared, read_results, read_runs
+
+    for row, seed in study.rows:
+        summary = study.out(row, seed) / SCORES / "summary.json"
+        if row.test != TEST and summary.exists():
+            yield f"{row.title}: MAE {read_json(summary)[row.test]['mae']:.4f} on {row.test}"
+    kept = KEPT / study.scale
+    if kept.exists() and (done := study.done()):
+        same, others = compared(read_results(kept), read_runs(done))
+        yield f"runs with the figures that {kept} has of them, to the digit: {len(same)}"
+        yield from (f"{row}-{seed}: other figures than {kept} has" for row, seed in others)
+    yield "`dbdflow study --page` writes up what has run"
+
+
+def report(study: "Study", seeds: int) -> None:
+    """Write up all that has run in the folder, or, where nothing has, what `benchmarks/study` has.
+
+    Raises:
+        InputError: results are there of runs that the folder does not have: they would be lost.
+    """
+    from components.common.storage import write_whole
+    from components.study.design import design
+    from components.study.page import write_page
+    from components.study.results import VERDICTS, read_results, read_runs, write_results
+    from components.study.verdicts import verdicts_table
+
+    kept = KEPT / study.scale
+    if done := study.done():
+        found = read_runs(done)
+        lost = sorted(read_results(kept).runs.keys() - found.runs.keys()) if kept.exists() else []
+        if lost:
+            raise InputError(
+                f"{kept}: has {len(lost)} runs that {study.folder} has not, the first is {lost[0][0]}-{lost[0][1]}; "
+                "they would be lost: run the study to their end, or move that folder away"
+            )
+        write_results(kept, found)
+    results = read_results(kept)
+    most = max([seeds, *(seed for _, seed in results.runs)])
+    answers = write_page(PAGE, design(), results, scale=study.scale, seeds=most)
+    write_whole(kept / VERDICTS, verdicts_table(answers))
+    for answer in answers:
+        click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {len(answer.seeds)} seeds)")
+    click.echo(f"{PAGE} and {kept} are written")
+
+
+def compare_in_mlflow(scale: str) -> None:
+    """Log the results, and say where they are compared."""
+    from components.study.results import read_results
+    from pipelines.tracking.study import log_study
+
+    click.echo(f"compared in MLflow: {log_study(read_results(KEPT / scale), scale)}")

@@ -1,0 +1,91 @@
+"""The page's figures, and the files from which anybody can write it again."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from components.common.errors import InputError
+from components.study.design import design
+from components.study.page import BEGIN, END, write_page
+from components.study.results import PHOTOGRAPHS, RUNS, read_results, write_results
+from tests.study.results_of import results
+
+BEGINS, ENDS = BEGIN.format("quick"), END.format("quick")
+BETTER = results(dffnet=(0.05, 0.0502, 0.0498), d_dffnet=(0.044, 0.0442, 0.0438), beta_0=(0.05,))
+
+
+def page(folder: Path) -> Path:
+    path = folder / "study.md"
+    path.write_text(f"before\n{BEGINS}\nwhat was\n{ENDS}\nafter\n")
+    return path
+
+
+def test_the_figures_stand_between_the_marks_and_nothing_else_moves(tmp_path: Path) -> None:
+    path = page(tmp_path)
+    found = {each.claim.name: each for each in write_page(path, design(), BETTER, scale="quick", seeds=5)}
+    text = path.read_text()
+    assert text.startswith(f"before\n{BEGINS}\n")
+    assert text.endswith(f"\n{ENDS}\nafter\n")
+    assert "what was\n" not in text
+    assert "**7 of 65 runs** (what was run is reported as what it is)" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("| C1 | depth"))
+    gain = found["C1"].gain
+    assert gain is not None
+    assert f"| 3 of 5 | {gain.mean:+.4f} ({gain.interval[0]:+.4f} to {gain.interval[1]:+.4f}) | 0.003 |" in line
+    assert line.endswith(f"| **{found['C1'].word}** |")
+    assert "| C7b | a second stage without any teacher gives as much | 1 of 5 |  |  | **cannot be told** |" in text
+    (detail,) = (line for line in text.splitlines() if line.startswith("| C1 | 0.0015 |"))
+    assert f"| {gain.detectable:.4f} | {gain.effect:+.2f} |" in detail
+    assert "| PDNet | 0 | | | | |" in text
+
+
+def test_writing_it_again_changes_nothing(tmp_path: Path) -> None:
+    path = page(tmp_path)
+    write_page(path, design(), BETTER, scale="quick", seeds=5)
+    before = path.read_bytes(), (tmp_path / "study_quick.svg").read_bytes()
+    write_page(path, design(), BETTER, scale="quick", seeds=5)
+    assert (path.read_bytes(), (tmp_path / "study_quick.svg").read_bytes()) == before
+
+
+def test_the_plot_names_every_claim_with_its_verdict(tmp_path: Path) -> None:
+    found = write_page(page(tmp_path), design(), BETTER, scale="quick", seeds=5)
+    text = [each for each in ElementTree.parse(tmp_path / "study_quick.svg").iter() if each.tag.endswith("text")]
+    texts = {"".join(each.itertext()).strip() for each in text}
+    assert {f"{each.claim.name}  {each.word}" for each in found} <= texts
+
+
+def test_a_page_without_its_marks_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "study.md"
+    path.write_text("text of somebody\n")
+    with pytest.raises(InputError, match=r"study\.md: no line <!-- quick: begin -->"):
+        write_page(path, design(), BETTER, scale="quick", seeds=5)
+    assert path.read_text() == "text of somebody\n"
+
+
+def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
+    given = results(dffnet=(0.05, 0.06), d_dffnet=(0.04,))
+    given.runs["dffnet", 1]["mae_textured"][3] = np.nan
+    write_results(tmp_path, given)
+    first = (tmp_path / PHOTOGRAPHS).read_bytes()
+    found = read_results(tmp_path)
+    assert list(found.photographs) == list(given.photographs)
+    assert found.facts == given.facts
+    for run, scores in given.runs.items():
+        for name, values in scores.items():
+            np.testing.assert_allclose(found.runs[run][name], values, atol=5e-7)
+    write_results(tmp_path, found)
+    assert (tmp_path / PHOTOGRAPHS).read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [(PHOTOGRAPHS, b"no gzip"), (RUNS, b"row,seed\ndffnet,one\n"), (RUNS, None)]
+)
+def test_damaged_results_are_told(tmp_path: Path, file: str, content: bytes | None) -> None:
+    write_results(tmp_path, BETTER)
+    (tmp_path / file).unlink()
+    if content is not None:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(InputError, match=r"no results of the study .*`dbdflow study` writes them"):
+        read_results(tmp_path)
