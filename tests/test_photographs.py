@@ -290,3 +290,21 @@ def test_a_name_as_long_as_file_systems_take_is_written(tmp_path: Path) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text("x")
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_of_links_to_one_photograph_the_photograph_is_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "shoot"
+    folder.mkdir()
+    Image.new("RGB", (8, 6)).save(folder / "orig.jpg")
+    for name in ("a.jpg", "z.jpg"):
+        (folder / name).symlink_to("orig.jpg")
+    Image.new("RGB", (8, 6)).save(tmp_path / "else.jpg")
+    for name in ("m.jpg", "n.jpg"):
+        (folder / name).symlink_to(tmp_path / "else.jpg")
+    plan = plan_maps([folder, folder / "orig.jpg"], tmp_path / "maps")
+    assert [path.name for path in plan.maps] == ["m.jpg", "orig.jpg"]
+    assert {path.name: why for path, why in plan.left_out.items()} == {
+        "a.jpg": f"the same photograph as {folder / 'orig.jpg'}",
+        "z.jpg": f"the same photograph as {folder / 'orig.jpg'}",
+        "n.jpg": f"the same photograph as {folder / 'm.jpg'}",
+    }

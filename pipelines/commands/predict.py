@@ -1,5 +1,6 @@
 """`dbdflow predict`: blur maps of a person's photographs."""
 
+import math
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -107,6 +108,8 @@ def check_options(sheet: Path | None, sharper_than: float | None, copy_to: Path 
         raise InputError(f"--sheet {sheet}: expected a name that ends in {', '.join(sorted(SHEETS))}")
     if (sharper_than is None) != (copy_to is None):
         raise InputError("--sharper-than and --copy-to go together: how much is to be in focus, and the folder")
+    if sharper_than is not None and math.isnan(sharper_than):
+        raise InputError("--sharper-than nan: expected a share from 0 to 1")
 
 
 def watch(plan: Plan, job: Job, model: str, device: str) -> None:

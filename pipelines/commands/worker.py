@@ -5,8 +5,6 @@ import os
 
 import click
 
-from pipelines.system import environment
-
 
 @click.command("worker")
 @click.argument("scheduler", metavar="ADDRESS")
@@ -24,7 +22,6 @@ def command(*, scheduler: str, parts: int, health_port: int) -> None:
     from pipelines.running.engine import work
     from pipelines.running.resources import Machine
 
-    environment.state().mkdir(parents=True, exist_ok=True)
     offer = Machine.here().share(parts)
     click.echo(f"worker {os.getpid()} of {scheduler}: {offer}; Ctrl-C ends it")
     asyncio.run(work(scheduler, offer, health_port))

@@ -76,7 +76,7 @@ def plan_maps(
     alone = len(photos) == 1 and not is_folder(photos[0])
     check_folder(out)
     plan = Plan(out, alone, (*views, *([] if alone else [THUMBNAIL])), read_ledger(out))
-    for path in {each.resolve(): each for named in photos for each in found_at(named, plan)}.values():
+    for path in once([each for named in photos for each in found_at(named, plan)], plan.left_out):
         plan.maps[path] = out / f"{path.stem}.png"
     if not plan.maps and not plan.left_out:
         raise InputError(f"{', '.join(map(str, photos))}: no picture in it; expected {READ}")
@@ -85,6 +85,17 @@ def plan_maps(
     check_names(plan)
     check_outputs(plan, sheet, overwrite)
     return plan
+
+
+def once(found: Sequence[Path], left_out: dict[Path, str]) -> list[Path]:
+    """Each photograph once: links to one that is there too are left out, of several links all but the first."""
+    kept: dict[Path, Path] = {}
+    for path in sorted(found, key=Path.is_symlink):  # what is no link comes first
+        other = kept.setdefault(path.resolve(), path)
+        if os.path.abspath(other) != os.path.abspath(path):
+            left_out[path] = f"the same photograph as {other}"
+    chosen = set(kept.values())
+    return [path for path in dict.fromkeys(found) if path in chosen]
 
 
 def check_outputs(plan: Plan, sheet: Path | None, overwrite: bool) -> None:

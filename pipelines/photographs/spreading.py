@@ -1,5 +1,6 @@
 """Many photographs on the workers of a scheduler, a chunk at a time; what a lost worker was at is made by another."""
 
+import os
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 from components.common.errors import InputError
 from pipelines.photographs.making import Job, Made, make
 from pipelines.running import engine
+from pipelines.system.environment import THREADS
 
 if TYPE_CHECKING:
     from dbdflow import Detector
 
-CHUNK = 64  # photographs: seconds, so that little is lost with a worker
+CHUNK = 8  # photographs: a second or two, so that little is lost with a worker, and few photographs are spread, too
 AHEAD = 2  # chunks handed over a core: no worker waits, and no memory grows
 
 
@@ -72,27 +74,33 @@ def resolved(model: str) -> tuple[str, Path | None]:
 def make_chunk(
     chosen: tuple[str, Path | None, str], photographs: Sequence[Path], job: Job, seen: Path | None
 ) -> list[Made]:
-    """Write the files of a chunk.
+    """Write the files of a chunk, as long as somebody waits for it.
 
     Raises:
         InputError: this machine does not see what the one sees that asked; no such device; no room.
+        Reschedule: nobody waits for it here; on another worker it is begun anew.
     """
     import socket
+
+    from distributed import Reschedule, get_worker
 
     if seen and not seen.exists():
         raise InputError(
             f"{socket.gethostname()} does not share the disk of who asked; put photographs and --out on one that all "
             "workers see, or unset DBDFLOW_SCHEDULER to work here"
         )
-    return list(make(loaded(*chosen), photographs, job, workers=1))
+    worker, found, detect = get_worker(), list[Made](), loaded(*chosen)
+    for made in make(detect, photographs, job, workers=1):
+        found.append(made)
+        if engine.orphaned(worker, worker.get_current_task()):
+            raise Reschedule
+    return found
 
 
 @cache
 def loaded(model: str, fitted: Path | None, device: str) -> "Detector":
-    """The detector, which stays with the worker; one thread of it a chunk."""
-    import torch
-
+    """The detector, which stays with the worker; one thread a chunk (a stage's process is told its own number)."""
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     from dbdflow import Detector
 
-    torch.set_num_threads(1)
     return Detector.load(model, device=device, fitted=fitted)

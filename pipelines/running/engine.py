@@ -8,19 +8,21 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from components.common.errors import InputError
 from pipelines.running.resources import Machine
 from pipelines.system import environment
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Worker
 
 HOST = "127.0.0.1"
 PATIENCE = 10.0  # seconds that a scheduler has to answer, and to have a worker
@@ -93,18 +95,44 @@ def embedded(machine: Machine, jobs: int | None) -> Iterator[Engine]:
         yield Engine(client, machine, str(machine))
 
 
+def check_answers(address: str) -> None:
+    """Make sure that something listens at a scheduler's address; Dask would try for long, and say less.
+
+    Raises:
+        InputError: nothing does, or it is no address.
+    """
+    try:
+        url = urlsplit(address)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port or url.scheme not in ("tcp", "tls"):
+        raise InputError(f"scheduler {address}: expected tcp://HOST:PORT, or tls://HOST:PORT")
+    try:
+        socket.create_connection((host, port), timeout=PATIENCE).close()
+    except OSError as error:
+        raise silent(address, error) from None
+
+
+def silent(address: str, error: BaseException) -> InputError:
+    """What is said of a scheduler that cannot be used."""
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return InputError(
+        f"scheduler {address}: does not answer ({why}); start it (`dbdflow up --workers N`, docs/cluster.md), or name "
+        "another; without DBDFLOW_SCHEDULER, all runs here"
+    )
+
+
 @contextmanager
 def connected(address: str) -> Iterator[Engine]:
     """The workers of a scheduler."""
     from distributed import Client
 
+    check_answers(address)
     try:
         client = Client(address, timeout=PATIENCE)
     except (OSError, TypeError, ValueError) as error:  # TypeError: certificates are not named
-        raise InputError(
-            f"scheduler {address}: does not answer ({error or type(error).__name__}); start it (`dbdflow up --workers "
-            "N`, docs/cluster.md), or unset DBDFLOW_SCHEDULER to run here"
-        ) from None
+        raise silent(address, error) from None
     with client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
@@ -120,6 +148,12 @@ def connected(address: str) -> Iterator[Engine]:
             yield Engine(client, machine, words, seen)
         finally:
             seen.unlink(missing_ok=True)
+
+
+def orphaned(worker: "Worker", key: str) -> bool:
+    """Whether nobody waits for a task on a worker: who asked, or the scheduler, is gone, or the worker ends."""
+    task = worker.state.tasks.get(key)
+    return task is None or task.state == "cancelled" or worker.status.name != "running"
 
 
 def variables() -> dict[str, str]:
@@ -141,7 +175,9 @@ async def work(address: str, machine: Machine, port: int) -> None:
     import dask
     from distributed import Worker
 
+    check_answers(address)
     dask.config.set(SETTINGS)
+    environment.state().mkdir(parents=True, exist_ok=True)
     worker = Worker(
         address,
         nthreads=machine.cores,
@@ -156,7 +192,5 @@ async def work(address: str, machine: Machine, port: int) -> None:
     try:
         await worker
     except (OSError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"scheduler {address}: does not answer ({error.__cause__ or error}); start it, or name another"
-        ) from None
+        raise silent(address, error.__cause__ or error) from None
     await worker.finished()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.running.done import Done
+from pipelines.running.engine import orphaned
 from pipelines.running.gpus import one_gpu
 from pipelines.running.resources import Need
 from pipelines.system.environment import THREADS
@@ -273,9 +274,8 @@ class Ends(Stop):
         return self.reason is not None
 
     def orphaned(self) -> bool:
-        """Whether nobody waits for the step here: who asked for it, or the scheduler, is gone, or this worker ends."""
-        task = self.worker.state.tasks.get(self.key)
-        return task is None or task.state == "cancelled" or self.worker.status.name != "running"
+        """Whether nobody waits for the step here."""
+        return orphaned(self.worker, self.key)
 
 
 def perform(order: Order, *before: object) -> Done | None:

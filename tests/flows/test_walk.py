@@ -1,5 +1,6 @@
 """Walking a graph on Dask: order, width, resources, failures, being stopped. No DVC."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from components.common.errors import InputError
+from pipelines.cli import main
 from pipelines.running import engine
 from pipelines.running.done import Done
 from pipelines.running.engine import Engine
@@ -277,11 +280,28 @@ def test_the_embedded_engine_listens_on_the_loopback_alone(started: Engine) -> N
     assert started.client.scheduler.address.startswith("inproc://")
 
 
-def test_a_scheduler_that_does_not_answer_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 0.5)
-    monkeypatch.setenv("DBDFLOW_SCHEDULER", "tcp://127.0.0.1:9")
-    with pytest.raises(InputError, match=r"scheduler tcp://127\.0\.0\.1:9: does not answer"), engine.started(None):
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("tcp://127.0.0.1:9", r"does not answer \(Connection refused\); start it \(`dbdflow up --workers N`"),
+        ("tcp://nowhere.invalid:8786", r"does not answer \(.*[Nn]ame"),
+        ("nonsense", r"expected tcp://HOST:PORT, or tls://HOST:PORT"),
+        ("http://127.0.0.1:8786", r"expected tcp://HOST:PORT"),
+        ("tcp://127.0.0.1", r"expected tcp://HOST:PORT"),
+        ("tcp://127.0.0.1:many", r"expected tcp://HOST:PORT"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_one_line(
+    address: str, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DBDFLOW_SCHEDULER", address)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"scheduler {address}: {told}"), engine.started(None):
         pass
+    done = CliRunner().invoke(main, ["worker", address])
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert re.search(f"error: scheduler {address}: {told}", done.stderr)
+    assert list(tmp_path.iterdir()) == [], "nothing is left"
 
 
 # ---- resources.yaml
