@@ -39,16 +39,23 @@ def command(
     1e-4, on 20 crops of photographs. docs/export.md has a program that uses it.
     """
     from pipelines.system.places import check_places
+    from pipelines.system.stopping import Terminated, signals
 
     if out.suffix not in KINDS:
         raise InputError(f"{out}: expected a name that ends in {' or '.join(KINDS)}")
     if int8 and out.suffix != ".onnx":
         raise InputError(f"--int8 {int8}: 8 bits are of ONNX alone; name a file that ends in .onnx")
     check_places([out], overwrite=overwrite)
-    checks = photographs_of("--check", check or examples())
+    path = weights_file(model)
     calibrates = photographs_of("--int8", int8) if int8 else []
-    for line in export(model, out, checks, calibrates, licence):
-        click.echo(line)
+    checks = photographs_of("--check", check or examples())
+    try:
+        with signals():
+            said = export(path, out, checks, calibrates, licence)
+    except Terminated:
+        click.echo(f"terminated; {out} was not written", err=True)
+        sys.exit(143)
+    click.echo("\n".join(said))
 
 
 def examples() -> Path:
@@ -71,28 +78,30 @@ def photographs_of(option: str, folder: Path) -> list[Path]:
     Raises:
         InputError: there is none.
     """
-    from components.catalog.images import find_images
+    from pipelines.photographs.plan import found_in
+    from pipelines.system.places import is_folder
 
-    found = list(find_images(folder).values())
+    if not is_folder(folder):
+        raise InputError(f"{option} {folder}: no such folder; name one of photographs")
+    found = found_in(folder, {})
     if not found:
         raise InputError(f"{option} {folder}: no photographs in it; name a folder of some")
     return found
 
 
-def export(model: str, out: Path, checks: Sequence[Path], calibrates: Sequence[Path], licence: str | None) -> list[str]:
-    """Write the file, whole or not at all.
+def export(path: Path, out: Path, checks: Sequence[Path], calibrates: Sequence[Path], licence: str | None) -> list[str]:
+    """Write a file of weights as a program, whole or not at all.
 
     Returns:
         what is said of it, a line each.
 
     Raises:
-        InputError: no such network, broken weights, a package is not installed, or its maps are not torch's.
+        InputError: broken weights, a package is not installed, or its maps are not torch's.
     """
     from components.export.program import SHIPPED, Program, facts
     from components.export.writing import write
     from dbdflow.detector import WEIGHTS, opened
 
-    path = weights_file(model)
     network, side, best = opened(path)
     program = Program(network, best=best)
     stated = licence or (SHIPPED if path.parent == WEIGHTS else "not stated")

@@ -1,6 +1,8 @@
 """`dbdflow export`: files whose maps are torch's at any size, or no file at all."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -25,6 +27,7 @@ from components.models import DETECTOR_NAMES
 from components.models.run_files import write_run
 from dbdflow import Detector
 from pipelines.cli import main
+from pipelines.commands.export import photographs_of
 from tests.models.tiny import build_tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -226,7 +229,7 @@ def test_what_a_person_can_do_wrong(here: Path) -> None:
         (folder, "net.pt"): "net.pt: expected a name that ends in .onnx or .torchscript",
         (folder, "there.onnx"): "there.onnx: not made by this command, or changed since, and would be replaced; name",
         (folder, "net.torchscript", "--int8", "photos"): "--int8 photos: 8 bits are of ONNX alone; name a file that",
-        (folder, "net.onnx", "--int8", "nowhere"): "nowhere: no such folder; put the images there, or name",
+        (folder, "net.onnx", "--int8", "nowhere"): "--int8 nowhere: no such folder; name one of photographs",
         (folder, "net.onnx", "--int8", "empty"): "--int8 empty: no photographs in it; name a folder of some",
         (folder, "photos/0.png/net.onnx"): "photos/0.png: cannot make this folder (",
         ("lbp", "net.onnx"): "lbp: a classical method, which is no network; name a run, or a file of weights",
@@ -241,6 +244,35 @@ def test_what_a_person_can_do_wrong(here: Path) -> None:
     code, said = export(folder, "net.onnx")
     assert (code, "photos/0.png: not a readable image" in said) == (2, True), said
     assert not Path("net.onnx").exists()
+
+
+def test_the_model_is_looked_at_first(here: Path) -> None:
+    """Where there are no photographs to check by, too."""
+    run("pdnet")
+    Path("empty").mkdir()
+    wrong = {
+        ("lbp", "net.onnx"): "lbp: a classical method",
+        ("smal", "net.onnx"): "--model smal: nothing has this name",
+        ("pdnet", "net.onnx", "--int8", "empty"): "--int8 empty: no photographs in it",
+        ("pdnet", "net.onnx"): "data/examples: no photographs to check by; name a folder of some by --check",
+    }
+    for words, message in wrong.items():
+        done = CliRunner().invoke(main, ["export", *words])
+        assert (done.exit_code, done.output.startswith(f"error: {message}")) == (2, True), done.output
+
+
+def test_two_photographs_of_one_stem_are_both_looked_at(here: Path) -> None:
+    Image.fromarray(PIXELS).save("photos/0.tif")
+    assert [path.name for path in photographs_of("--check", Path("photos"))] == ["0.png", "0.tif", "1.png", "2.png"]
+
+
+def test_terminated_it_leaves_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("pdnet")
+    monkeypatch.setattr(writing, "furthest", lambda *arguments: os.kill(os.getpid(), signal.SIGTERM))
+    before = sorted(here.rglob("*"))
+    code, said = export("pdnet", "net.onnx")
+    assert (code, said.splitlines()[-1]) == (143, "terminated; net.onnx was not written")
+    assert sorted(path for path in here.rglob("*") if ".dbdflow" not in path.parts) == before
 
 
 def test_a_detector_of_a_file_that_was_not_exported_here(here: Path) -> None:
