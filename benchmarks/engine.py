@@ -371,12 +371,12 @@ def main() -> None:
     head = f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {cores} cores, Python {platform.python_version()}"
     for part in chosen.only:
         with tempfile.TemporaryDirectory(prefix="dbdflow-engine-") as name:
-            rows = PARTS[part](Path(name), chosen.before)
+            found = PARTS[part](Path(name), chosen.before)
             shutil.rmtree(name, ignore_errors=True)
-        print("\n".join(rows), flush=True)
+        print("\n".join(found), flush=True)
         command = f"{head}, `python benchmarks/engine.py --only {part}`, load {os.getloadavg()[1]:.1f}"
-        parts[part] = "\n".join([command, "", "| | measured | bar |", "|---|---|---|", *rows])
-        body = [f"\n## {name}\n{parts[name]}\n" for name in PARTS if name in parts]
+        parts[part] = "\n".join([command, "", "| | measured | bar |", "|---|---|---|", *found])
+        body = [f"\n## {name}\n{rows}\n" for name, rows in parts.items()]
         TABLE.write_text("# The engine\n" + "".join(body), encoding="utf-8")
 
 
