@@ -16,11 +16,11 @@ import os, sys, time
 from pathlib import Path
 from pipelines.system.locks import take
 lock = take(Path(sys.argv[1]))
-if os.fork():
+if not os.fork():
     print("held", flush=True)
 time.sleep(60)
 """
-"""Takes a lock and forks; the child goes on when it is killed."""
+"""Takes a lock and forks; the child, which has let go of it, speaks, and goes on when the other is killed."""
 
 
 def free(path: Path) -> bool:
