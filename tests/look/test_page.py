@@ -33,10 +33,6 @@ class Page(browser.Browser):
         for kind in ("dragEnter", "dragOver", "drop"):
             self.call("Input.dispatchDragEvent", type=kind, x=300, y=200, data=data)
 
-    def width(self, pixels: int) -> None:
-        size = {"width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        self.call("Emulation.setDeviceMetricsOverride", **size)
-
     def choose(self, field: str, value: str) -> None:
         """Give a field of the bar a value as a person does."""
         given = f"Object.assign(document.querySelector('.bar').elements.{field}, {{ value: {json.dumps(value)} }})"
@@ -72,7 +68,7 @@ def opened(looking, tmp_path_factory):
 @pytest.fixture
 def page(opened, looking):
     """The page as it is first seen, 1400 pixels wide."""
-    opened.width(1400)
+    opened.size(1400)
     opened.visit(looking.address)
     return opened
 
@@ -226,7 +222,7 @@ def test_a_picture_is_enlarged_and_turned_by_the_keyboard(page, file) -> None:
 
 @pytest.mark.parametrize("width", [400, 1400])
 def test_nothing_runs_over_the_side_and_all_has_a_name(page, file, width: int) -> None:
-    page.width(width)
+    page.size(width)
     for second in ("lbp", ""):
         page.choose("second", second)
         for filled in (False, True):
@@ -241,9 +237,5 @@ def test_nothing_runs_over_the_side_and_all_has_a_name(page, file, width: int) -
 
 
 def test_light_and_dark(page) -> None:
-    colour = "getComputedStyle(document.body).backgroundColor"
-    found = {}
-    for scheme in ("light", "dark"):
-        page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        found[scheme] = page.js(colour)
+    found = page.in_schemes("getComputedStyle(document.body).backgroundColor")
     assert found == {"light": "rgb(251, 251, 249)", "dark": "rgb(19, 21, 23)"}

@@ -203,8 +203,7 @@ def test_one_opened(fresh: Browser) -> None:
 @chromium
 @pytest.mark.parametrize("width", [400, 1400])
 def test_nothing_is_wider_than_the_window(page: Browser, width: int) -> None:
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    page.call("Emulation.setDeviceMetricsOverride", **size)
+    page.size(width)
     page.open(index(page))
     assert page.js("document.documentElement.scrollWidth") == width
     rights = page.js("[...document.querySelectorAll('.grid li')].map((each) => each.getBoundingClientRect().right)")

@@ -43,8 +43,20 @@ class Browser:
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
-        size = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.size(1280)
+
+    def size(self, width, height=900):
+        """Show so many pixels."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
+
+    def in_schemes(self, expression):
+        """What an expression is in the light, and in the dark; the page stays there."""
+        found = {}
+        for scheme in ("light", "dark"):
+            self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+            found[scheme] = self.js(expression)
+        return found
 
     def call(self, method, **params):
         number = next(self.numbers)

@@ -188,11 +188,8 @@ def test_the_slider_moves_by_the_keyboard(gallery):
 
 
 def test_dark_light_and_print(gallery):
-    colour = "getComputedStyle(document.body).backgroundColor"
-    found = {}
-    for scheme in ("light", "dark"):
-        gallery.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        found[scheme] = sum(map(int, re.findall(r"\d+", gallery.js(colour)))) / 3
+    colours = gallery.in_schemes("getComputedStyle(document.body).backgroundColor")
+    found = {scheme: sum(map(int, re.findall(r"\d+", colour))) / 3 for scheme, colour in colours.items()}
     assert found["light"] > 240
     assert found["dark"] < 40
     gallery.js("dispatchEvent(new Event('beforeprint'))")
@@ -204,7 +201,7 @@ def test_dark_light_and_print(gallery):
 def test_a_sheet_of_a4_holds_the_page(page):
     """Landscape, 297 mm less two margins of 14 mm: 1016 pixels of 1/96 inch."""
     page.call("Emulation.setEmulatedMedia", media="print")
-    page.call("Emulation.setDeviceMetricsOverride", width=1016, height=700, deviceScaleFactor=1, mobile=False)
+    page.size(1016, 700)
     page.js("dispatchEvent(new Event('beforeprint'))")
     assert page.js("document.documentElement.scrollWidth") == 1016
     narrow = "[...document.querySelectorAll('.wide > table')].filter((each) => each.offsetWidth > 1016).length"
@@ -214,11 +211,7 @@ def test_a_sheet_of_a4_holds_the_page(page):
 
 
 def test_charts_follow_the_page_into_the_dark(page):
-    colour = "getComputedStyle(document.querySelector('.chart path.line')).stroke"
-    found = {}
-    for scheme in ("light", "dark"):
-        page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        found[scheme] = page.js(colour)
+    found = page.in_schemes("getComputedStyle(document.querySelector('.chart path.line')).stroke")
     assert found == {"light": "rgb(33, 102, 172)", "dark": "rgb(110, 168, 224)"}
     title = page.js("document.querySelector('.chart path.line title').textContent")
     assert title == "HiFST"
