@@ -116,14 +116,12 @@ def weights_file(model: str) -> Path:
     Raises:
         InputError: nothing has this name, or it is a classical method, which has none.
     """
-    from components.baselines import CLASSICAL
-    from pipelines.running.detectors import unknown, weights_of
+    from pipelines.running.detectors import resolved
 
-    if model in CLASSICAL:
+    found, _ = resolved(model)
+    if not isinstance(found, Path):
         raise InputError(f"{model}: a classical method, which is no network; name a run, or a file of weights")
-    if path := weights_of(model):
-        return path
-    raise unknown(model)
+    return found
 
 
 def shown(done: str, count: int, things: Iterable[Any]) -> Iterator[Any]:

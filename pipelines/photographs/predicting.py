@@ -19,7 +19,7 @@ from pipelines.photographs.making import Job, Made, make
 from pipelines.photographs.plan import Plan
 from pipelines.photographs.rows import Pen, Row, key, stat_of, writing
 from pipelines.photographs.spreading import spread
-from pipelines.running.detectors import find_detector, learned, weights_of
+from pipelines.running.detectors import find_detector, resolved
 from pipelines.running.engine import scheduler
 
 FORMAT = 1
@@ -32,13 +32,9 @@ def job_of(plan: Plan, model: str, bits: Literal[8, 16] = 8) -> Job:
     Raises:
         InputError: nothing has its name.
     """
-    from components.baselines import CLASSICAL
-    from pipelines.running.detectors import unknown
-
-    file = learned(model) if model in CLASSICAL else weights_of(model)
-    if file is None and model not in CLASSICAL:
-        raise unknown(model)
-    what = [FORMAT, model if model in CLASSICAL else "", file_hash(file) if file else "", bits]
+    found, fitted = resolved(model)
+    file = found if isinstance(found, Path) else fitted
+    what = [FORMAT, "" if isinstance(found, Path) else model, file_hash(file) if file else "", bits]
     return Job(plan.out, bits, plan.views, hashlib.sha256(json.dumps(what).encode()).hexdigest())
 
 

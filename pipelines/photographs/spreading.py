@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from components.common.errors import InputError
 from pipelines.photographs.making import Job, Made, make
 from pipelines.running import engine
+from pipelines.running.detectors import resolved
 from pipelines.system.environment import THREADS
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def spread(photographs: Sequence[Path], job: Job, model: str, device: str) -> Ge
     """
     from distributed import KilledWorker, as_completed
 
-    where, chosen = replace(job, out=job.out.absolute()), (*resolved(model), device)
+    found, fitted = resolved(model)
+    chosen = (found.absolute() if isinstance(found, Path) else found, fitted and fitted.absolute(), device)
+    where = replace(job, out=job.out.absolute())
     given = {each.absolute(): each for each in photographs}
     paths = list(given)
     chunks = iter([paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)])
@@ -44,8 +47,8 @@ def spread(photographs: Sequence[Path], job: Job, model: str, device: str) -> Ge
         ahead = AHEAD * sum(started.client.nthreads().values())
         waiting = as_completed(list(map(hand_over, islice(chunks, ahead))), with_results=True)
         try:
-            for _, found in waiting:
-                yield from ((given[photograph], row) for photograph, row in found)
+            for _, made in waiting:
+                yield from ((given[photograph], row) for photograph, row in made)
                 if chunk := next(chunks, None):
                     waiting.add(hand_over(chunk))
         except KilledWorker as error:
@@ -55,24 +58,11 @@ def spread(photographs: Sequence[Path], job: Job, model: str, device: str) -> Ge
             ) from error
 
 
-def resolved(model: str) -> tuple[str, Path | None]:
-    """A model as every worker finds it: a method with what it has learned, or a file of weights."""
-    from components.baselines import CLASSICAL
-    from pipelines.running.detectors import learned, unknown, weights_of
-
-    if model in CLASSICAL:
-        fitted = learned(model)
-        return model, fitted and fitted.absolute()
-    if file := weights_of(model):
-        return str(file.absolute()), None
-    raise unknown(model)
-
-
 # ---- on a worker
 
 
 def make_chunk(
-    chosen: tuple[str, Path | None, str], photographs: Sequence[Path], job: Job, seen: Path | None
+    chosen: tuple[str | Path, Path | None, str], photographs: Sequence[Path], job: Job, seen: Path | None
 ) -> list[Made]:
     """Write the files of a chunk, as long as somebody waits for it.
 
@@ -98,7 +88,7 @@ def make_chunk(
 
 
 @cache
-def loaded(model: str, fitted: Path | None, device: str) -> "Detector":
+def loaded(model: str | Path, fitted: Path | None, device: str) -> "Detector":
     """The detector, which stays with the worker; one thread a chunk (a stage's process is told its own number)."""
     os.environ.update(dict.fromkeys(THREADS, "1"))
     from dbdflow import Detector

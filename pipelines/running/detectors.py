@@ -37,10 +37,20 @@ def find_detector(name: str, device: str) -> "Detector":
         os.environ.update(dict.fromkeys(THREADS, "1"))  # before NumPy is imported: its threads slow small products down
     from dbdflow import Detector
 
+    model, fitted = resolved(name)
+    return Detector.load(model, device=device, fitted=fitted)
+
+
+def resolved(name: str) -> tuple[str | Path, Path | None]:
+    """What `name` stands for: a classical method with what it has learned, or a file of weights.
+
+    Raises:
+        InputError: nothing has the name, or a method that has not learned.
+    """
     if name in CLASSICAL:
-        return Detector.load(name, fitted=learned(name))
+        return name, learned(name)
     if path := weights_of(name):
-        return Detector.load(path, device=device)
+        return path, None
     raise unknown(name)
 
 
