@@ -16,8 +16,8 @@ Word = Literal["holds", "does not hold", "cannot be told", "not run"]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What there is to say of a claim.
+class Measured:
+    """A claim's numbers before the family is looked at.
 
     Attributes:
         claim: it.
@@ -26,24 +26,7 @@ class Answer:
         gain: of MAE; None with fewer than two seeds.
         others: gains of the second row over the first in F-beta and IoU, in that order; None likewise.
         bound: that the gain is held against: the margin, or the seeds' spread.
-        p_holds, p_fails: adjusted over the family; 1 where nothing can be told.
-        word: the verdict.
     """
-
-    claim: Claim
-    seeds: Sequence[int]
-    photographs: int
-    gain: Estimate | None
-    others: tuple[Estimate, Estimate] | None
-    bound: float
-    p_holds: float
-    p_fails: float
-    word: Word
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A claim's numbers before the family is looked at; see `Answer`."""
 
     claim: Claim
     seeds: Sequence[int]
@@ -65,6 +48,20 @@ class Measured:
         if self.claim.test == "within_seed":
             return max(below(bound), above(-bound)), min(1.0, 2 * min(above(bound), below(-bound)))
         return (above(0), below(bound)) if self.claim.test == "gain" else (below(bound), above(0))
+
+
+@dataclass(frozen=True)
+class Answer(Measured):
+    """What there is to say of a claim.
+
+    Attributes:
+        p_holds, p_fails: adjusted over the family; 1 where nothing can be told.
+        word: the verdict.
+    """
+
+    p_holds: float
+    p_fails: float
+    word: Word
 
 
 def gains_of(claim: Claim, results: Results, seeds: Sequence[int], measure: str = "mae") -> Gains:
@@ -119,5 +116,4 @@ def _answer(each: Measured, p_holds: float, p_fails: float) -> Answer:
         word = "holds"
     elif p_fails < LEVEL:
         word = "does not hold"
-    numbers = (each.claim, each.seeds, each.photographs, each.gain, each.others, each.bound)
-    return Answer(*numbers, p_holds, p_fails, word)
+    return Answer(**vars(each), p_holds=p_holds, p_fails=p_fails, word=word)
