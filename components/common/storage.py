@@ -86,8 +86,9 @@ def make_way(path: Path) -> str:
     name = os.fsencode(path.name)
     known = path.name if len(name) <= LONG_NAME else hashlib.sha256(name).hexdigest()[:32]
     ours = re.compile(rf"\.{re.escape(known)}\.(\d{{1,7}})\.\w{{8}}(\.\w+)?")
-    for entry in path.parent.iterdir():
-        if (left := ours.fullmatch(entry.name)) and not is_alive(int(left[1])):
+    for found in os.listdir(path.parent):  # before every write: there may be tens of thousands
+        if (left := ours.fullmatch(found)) and not is_alive(int(left[1])):
+            entry = path.with_name(found)
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
     return f".{known}.{os.getpid()}."
 
