@@ -204,15 +204,6 @@ def apart(folder: Path, before: str) -> list[str]:
     store = f"[core]\n  remote = store\n['remote \"store\"']\n  url = s3://outputs/store\n  endpointurl = http://{HERE}:9000\n"
     (asked / ".dvc" / "config.local").write_text(store, encoding="utf-8")
     python, own = [sys.executable, "-m"], engine.variables()
-    scheduler = (
-        "distributed.cli.dask_scheduler",
-        "--host",
-        HERE,
-        "--port",
-        "8786",
-        "--dashboard-address",
-        f"{HERE}:8787",
-    )
     empty = f'mount -t tmpfs none {asked} && exec "$@"'  # no disk in common
     hidden = ["ip", "netns", "exec", SPACE, "unshare", "--mount", "sh", "-c", empty, "sh"]
     worker = [*hidden, *python, "pipelines.cli", "worker", f"tcp://{HERE}:8786"]
@@ -220,7 +211,7 @@ def apart(folder: Path, before: str) -> list[str]:
     with (
         cable(),
         running(folder, "s3", *python, "moto.server", "--host", HERE, "--port", "9000"),
-        running(folder, "scheduler", *python, *scheduler, **own),
+        running(folder, "scheduler", *engine.scheduler_command(HERE, 8786, 8787), **own),
         running(folder, "worker", *worker, **lone),
     ):
         make = "import boto3; boto3.client('s3', endpoint_url='http://10.77.0.1:9000').create_bucket(Bucket='outputs')"
@@ -254,18 +245,13 @@ class Times:
 def cut(folder: Path, before: str) -> list[str]:
     """Two steps on two machines; the cable to one of them is cut while it works."""
     python, own = [sys.executable, "-m"], engine.variables() | {"DVC_ROOT": str(folder), "PYTHONPATH": str(PROJECT)}
-    scheduler = (
-        "distributed.cli.dask_scheduler",
-        "--host",
-        HERE,
-        "--port",
-        "8786",
-        "--dashboard-address",
-        f"{HERE}:8787",
-    )
     worker = [*python, "pipelines.cli", "worker", f"tcp://{HERE}:8786", "--parts", str(os.cpu_count())]
     inside = ["ip", "netns", "exec", SPACE]
-    with cable(), running(folder, "scheduler", *python, *scheduler, **own), running(folder, "near", *worker, **own):
+    with (
+        cable(),
+        running(folder, "scheduler", *engine.scheduler_command(HERE, 8786, 8787), **own),
+        running(folder, "near", *worker, **own),
+    ):
         far = subprocess.Popen([*inside, *worker], env=os.environ | own, stderr=subprocess.DEVNULL)
         os.environ |= {"DBDFLOW_SCHEDULER": f"tcp://{HERE}:8786", "DVC_ROOT": str(folder)}
         time.sleep(10)
@@ -304,14 +290,13 @@ def photographs(folder: Path, before: str) -> list[str]:
         )
     address, killed = "tcp://127.0.0.1:8796", 0
     python, own = [sys.executable, "-m"], engine.variables() | {"DVC_ROOT": str(folder), "PYTHONPATH": str(PROJECT)}
-    places = ["--host", "127.0.0.1", "--port", "8796", "--dashboard-address", "127.0.0.1:8797"]
     words = [*python, "pipelines.cli", "predict", str(shoot), "--model", "lbp", "--out", str(out)]
 
     def worker() -> "subprocess.Popen[bytes]":
         command = [*python, "pipelines.cli", "worker", address, "--parts", "2"]
         return subprocess.Popen(command, env=os.environ | own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    with running(folder, "scheduler", *python, "distributed.cli.dask_scheduler", *places, **own):
+    with running(folder, "scheduler", *engine.scheduler_command("127.0.0.1", 8796, 8797), **own):
         workers, begun = [worker(), worker()], time.monotonic()
         with (folder / "predict.log").open("wb") as log:
             asked = os.environ | own | {"DBDFLOW_SCHEDULER": address}

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from components.common.errors import InputError
-from components.common.storage import atomic_dir
+from components.common.storage import atomic_dir, write_whole
 from pipelines.repo.fingerprint import digest
-from pipelines.repo.lock_file import LOCK
+from pipelines.repo.lock_file import LOCK, recorded_stages
 from pipelines.repo.remote import has_remote
 from pipelines.repo.revisions import dvc, git
 from pipelines.running import entries
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Papers = Mapping[str, Any]
-"""A checkout as it is left with the scheduler: git's objects of a commit, changes, `dvc.lock`, DVC's local settings."""
+"""A checkout as it is left with the scheduler: a commit, its objects, changes, entries, DVC's local settings."""
 
 
 def papers_of(root: Path) -> Papers:
@@ -48,9 +48,13 @@ def papers_of(root: Path) -> Papers:
             archive.add(f"{folder}/git", "git")
     with Repo(str(root)) as repo:
         settings = json.loads(json.dumps(repo.config.read("local")))
-    changes = git(root, "diff", "--binary", "HEAD", "--", ".", f":!{LOCK}")
-    lock = (root / LOCK).read_text(encoding="utf-8") if (root / LOCK).exists() else ""
-    return {"git": packed.getvalue(), "changes": changes, "lock": lock, "settings": settings}
+    return {
+        "commit": git(root, "rev-parse", "HEAD").strip(),
+        "git": packed.getvalue(),
+        "changes": git(root, "diff", "--binary", "HEAD", "--", ".", f":!{LOCK}"),
+        "entries": recorded_stages(root),
+        "settings": settings,
+    }
 
 
 def leave(client: "Client", key: str, root: Path) -> None:
@@ -98,7 +102,7 @@ class Anywhere:
                 f"does not see {self.stage.root}, and that has no DVC remote to share outputs by; name one "
                 "(docs/sharing.md), or put the checkout on a disk that both see"
             )
-        folder = clone_of(papers)
+        folder = clone_of(papers, self.seen.name)
         tell(f"runs on {socket.gethostname()} in {folder}")
         entries.fetch(folder, made_apart(client, self.seen.name), self.needed)
         own = {**self.stage.environment, "DVC_ROOT": str(folder)}
@@ -110,14 +114,21 @@ class Anywhere:
         return done
 
 
-def clone_of(papers: Papers) -> Path:
-    """This machine's clone of a checkout that was left with the scheduler; it stays, with its cache."""
-    folder = environment.state() / "apart" / digest([digest(papers["git"].hex()), papers["changes"]])[:12]
+def clone_of(papers: Papers, key: str) -> Path:
+    """This machine's clone of a checkout that was left with the scheduler; it stays, with its cache and checkpoints.
+
+    What `dvc.lock` has there is taken over once for each `key`, before anything runs for it.
+    """
+    folder = environment.state() / "apart" / digest([papers["commit"], papers["changes"]])[:12]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             with atomic_dir(folder) as new:
                 unpack(papers, new)
+        asked = folder / ".dvc" / "tmp" / "asked"
+        if not asked.exists() or asked.read_text(encoding="utf-8") != key:
+            entries.add_entries(folder, papers["entries"])
+            write_whole(asked, key)
     return folder
 
 
@@ -131,8 +142,6 @@ def unpack(papers: Papers, new: Path) -> None:
         git(new, "clone", "--quiet", f"{folder}/git", ".")
     if papers["changes"]:
         git(new, "apply", "--whitespace=nowarn", "-", given=papers["changes"])
-    if papers["lock"]:
-        (new / LOCK).write_text(papers["lock"], encoding="utf-8")
     with Repo(str(new)) as repo, repo.config.edit("local") as local:
         local.update(papers["settings"])
         local["cache"]["dir"] = str(environment.state() / "apart" / "cache")

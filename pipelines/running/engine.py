@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from pipelines.system import environment
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
+
+log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 PATIENCE = 10.0  # seconds that a scheduler has to answer, and to have a worker
@@ -53,8 +56,16 @@ class Engine:
 
 
 def scheduler() -> str | None:
-    """Address of the scheduler that this checkout uses, if any."""
-    return os.environ.get("DBDFLOW_SCHEDULER") or environment.left("scheduler")
+    """Address of the scheduler that is named, else of the one that `dbdflow up` left, if it answers; None: neither."""
+    if address := os.environ.get("DBDFLOW_SCHEDULER"):
+        return address
+    if (left := environment.left("scheduler")) is not None:
+        try:
+            check_answers(left)
+        except InputError:
+            log.warning("no scheduler answers at %s: going on without one", left)
+            return None
+    return left
 
 
 @contextmanager
@@ -154,6 +165,12 @@ def orphaned(worker: "Worker", key: str) -> bool:
     """Whether nobody waits for a task on a worker: who asked, or the scheduler, is gone, or the worker ends."""
     task = worker.state.tasks.get(key)
     return task is None or task.state == "cancelled" or worker.status.name != "running"
+
+
+def scheduler_command(host: str, port: int, page: int) -> list[str]:
+    """A scheduler in a process of its own, on two ports; it wants `variables` in its environment."""
+    places = ["--host", host, "--port", str(port), "--dashboard-address", f"{host}:{page}"]
+    return [sys.executable, "-m", "distributed.cli.dask_scheduler", *places, "--no-jupyter"]
 
 
 def variables() -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from components.common.errors import InputError
-from pipelines.running.engine import variables
+from pipelines.running.engine import scheduler_command, variables
 from pipelines.system import environment, processes
 from pipelines.system.probe import TIMEOUT, answers
 from pipelines.tracking.client import EXPERIMENT, database, page
@@ -183,8 +183,7 @@ def prefect_worker(api: str, port: int) -> Service:
 def scheduler(ports: Sequence[int]) -> Service:
     """Dask's scheduler, and its page, on two ports."""
     address, page = f"tcp://{HOST}:{ports[0]}", f"http://{HOST}:{ports[1]}"
-    places = ["--host", HOST, "--port", str(ports[0]), "--dashboard-address", f"{HOST}:{ports[1]}"]
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *places, "--no-jupyter"]
+    command = scheduler_command(HOST, *ports)
     return Service(
         "Scheduler", command, variables(), f"{page}/health", address, lambda _: f"{page}/info/main/workers.html"
     )

@@ -46,26 +46,23 @@ class Cluster:
     def address(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
-    def start(self, *words: str, before: Sequence[str] = (), **more: str) -> "subprocess.Popen[bytes]":
+    def start(self, *words: str, **more: str) -> "subprocess.Popen[bytes]":
         path = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
         own = {"DVC_ROOT": str(self.folder), "PYTHONPATH": path, **engine.variables(), **more}
         with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [*before, sys.executable, "-m", *words], env=os.environ | own, stdout=log, stderr=log
-            )
+            process = subprocess.Popen(words, env=os.environ | own, stdout=log, stderr=log)
         self.processes.append(process)
         return process
 
     def scheduler(self) -> "subprocess.Popen[bytes]":
-        places = ["--host", "127.0.0.1", "--port", str(self.port), "--dashboard-address", f"127.0.0.1:{self.page}"]
-        process = self.start("distributed.cli.dask_scheduler", *places)
+        process = self.start(*engine.scheduler_command("127.0.0.1", self.port, self.page))
         until(lambda: answers(f"http://127.0.0.1:{self.page}/health"))
         return process
 
     def worker(self, before: Sequence[str] = (), **more: str) -> "subprocess.Popen[bytes]":
         port = free_port()
         words = ["worker", self.address, "--parts", str(psutil.cpu_count()), "--health-port", str(port)]
-        process = self.start("pipelines.cli", *words, before=before, **more)
+        process = self.start(*before, sys.executable, "-m", "pipelines.cli", *words, **more)
         until(lambda: answers(f"http://127.0.0.1:{port}/health"))
         return process
 
@@ -186,6 +183,20 @@ def test_a_scheduler_that_stays_away_is_one_line_a_step(
     assert worker.wait(30) == 0, "the worker ends what it does, and itself"
 
 
+def test_what_a_killed_up_left_is_warned_of_and_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("DBDFLOW_SCHEDULER", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    address = f"tcp://127.0.0.1:{free_port()}"
+    (tmp_path / ".dbdflow").mkdir()
+    (tmp_path / ".dbdflow" / "scheduler").write_text(address)
+    assert engine.scheduler() is None
+    assert f"no scheduler answers at {address}: going on without one" in caplog.text
+    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))):
+        assert engine.scheduler() == address
+
+
 def test_a_scheduler_without_workers_is_one_message(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.scheduler()
     monkeypatch.setattr(engine, "PATIENCE", 1.0)
@@ -269,6 +280,13 @@ def test_a_machine_with_a_dvc_remote_alone_ends_with_the_same_lock(
     assert (dag.root / "dvc.lock").read_bytes() == (other.root / "dvc.lock").read_bytes()
     assert (dag.root / "data/total").read_text() == "weights of firstweights of second"
     assert reproduced(dag, cluster).stdout == "nothing to do: all 3 stages are up to date\n"
+
+    (dag.root / "dvc.lock").unlink()
+    again = reproduced(dag, cluster)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "3 found up to date" in again.stdout, "in the clone that is there"
+    assert len(list(tmp_path.glob("elsewhere/.dbdflow/apart/*/dvc.lock"))) == 1
+    assert (dag.root / "dvc.lock").read_bytes() == (other.root / "dvc.lock").read_bytes()
 
 
 def test_a_machine_that_can_share_nothing_is_one_line(dag: Checkout, cluster: Cluster, tmp_path: Path) -> None:
