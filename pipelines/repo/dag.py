@@ -19,7 +19,7 @@ class Dag:
     """The stages of one checkout as they are now.
 
     Attributes:
-        upstream: stage -> the stages that it depends on directly; every stage after those.
+        upstream: stage -> the stages that it depends on directly; every stage after those, as `dvc repro` runs them.
         why: stage that is out of date by itself -> reasons in words.
     """
 
@@ -140,14 +140,13 @@ def named(addressing: str) -> str:
 
 
 def ordered(repo: Any) -> dict[str, frozenset[str]]:  # noqa: ANN401 (DVC is untyped)
-    """Each stage's direct dependencies; an order in which they could run, else that of dvc.yaml."""
+    """Each stage's direct dependencies, in the order in which `dvc repro` runs the stages."""
     import networkx
 
     graph = repo.index.graph  # its edges point upstream
-    listed = {stage: number for number, stage in enumerate(repo.index.stages)}
     return {
         named(stage.addressing): frozenset(named(before.addressing) for before in graph.successors(stage))
-        for stage in networkx.lexicographical_topological_sort(graph.reverse(), key=listed.__getitem__)
+        for stage in networkx.dfs_postorder_nodes(graph)
     }
 
 

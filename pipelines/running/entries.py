@@ -1,7 +1,8 @@
 """Stages that another checkout made: their entries of `dvc.lock`, and their outputs, brought to this one."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,27 @@ def entry_of(folder: Path, stage: str) -> Any:  # noqa: ANN401 (YAML)
 
 
 def add_entries(folder: Path, entries: Mapping[str, Any]) -> None:
-    """Put stages' entries into a checkout's `dvc.lock`, as DVC writes them, while no DVC process writes it."""
+    """Put stages' entries into a checkout's `dvc.lock`."""
+    with rewritten(folder) as lock:
+        lock.setdefault("schema", "2.0")
+        lock.setdefault("stages", {}).update(entries)
+
+
+def put_in_order(folder: Path, stages: Sequence[str]) -> None:
+    """Sort entries of `dvc.lock`, which came as stages ended, as `dvc repro` writes them; others keep their places."""
+    has = list(recorded_stages(folder))
+    known = set(stages) & set(has)
+    ordered = iter([stage for stage in stages if stage in known])
+    wanted = [next(ordered) if stage in known else stage for stage in has]
+    if wanted != has:
+        with rewritten(folder) as lock:
+            for stage in wanted:
+                lock["stages"].move_to_end(stage)
+
+
+@contextmanager
+def rewritten(folder: Path) -> Iterator[Any]:
+    """A checkout's `dvc.lock`, to be changed, as DVC writes it, while no DVC process does."""
     from dvc.utils.serialize import modify_yaml
 
     path = folder / LOCK
@@ -58,5 +79,4 @@ def add_entries(folder: Path, entries: Mapping[str, Any]) -> None:
         if path.exists():
             shutil.copyfile(path, staged)
         with modify_yaml(staged) as lock:
-            lock.setdefault("schema", "2.0")
-            lock.setdefault("stages", {}).update(entries)
+            yield lock

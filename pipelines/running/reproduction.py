@@ -130,6 +130,7 @@ def reproduce(
             done = walk(root, found, logs, jobs, stop=stop, submit=submit)
         finally:
             recovery.repair(root, say)
+            entries.put_in_order(root, list(found.upstream))
         costs.keep(root, [stage for stage, each in done.items() if each.status == "ran"])
         return Summary(done, len(found.upstream), time.monotonic() - begun, logs, stop)
 

@@ -19,6 +19,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipelines.repo import recovery
+from pipelines.running.entries import put_in_order
 from tests.flows.conftest import PROJECT, Checkout, ask, until
 
 DBDFLOW = str(Path(sys.executable).with_name("dbdflow"))
@@ -78,15 +79,27 @@ def choose(checkout: Checkout, old: str, new: str) -> None:
     checkout.write("params.yaml", text.replace(old, new))
 
 
-def test_it_ends_with_the_entries_of_dvc_repro(dag: Checkout, tmp_path: Path) -> None:
+def test_entries_stand_as_dvc_repro_runs_the_stages(tmp_path: Path) -> None:
+    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    lines = {name: f"  {name}:\n    cmd: make {name}\n" for name in ("b", "left by another", "a")}
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n" + "".join(lines.values()))
+    put_in_order(tmp_path, ["a", "b", "not made yet"])
+    wanted = "schema: '2.0'\nstages:\n" + lines["a"] + lines["left by another"] + lines["b"]
+    assert (tmp_path / "dvc.lock").read_text() == wanted
+    before = (tmp_path / "dvc.lock").stat().st_mtime_ns
+    put_in_order(tmp_path, ["a", "b"])
+    assert (tmp_path / "dvc.lock").stat().st_mtime_ns == before, "nothing to do, nothing written"
+
+
+def test_it_ends_with_the_lock_of_dvc_repro(dag: Checkout, tmp_path: Path) -> None:
     other = Checkout(tmp_path / "other")
     shutil.copytree(dag.root, other.root)
     done = dag.run(DBDFLOW, "reproduce", "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("3 stages, 3 out of date: 3 ran, in ")
     assert other.run("dvc", "repro").returncode == 0
-    assert lock(dag) == lock(other)
-    assert set(lock(dag)) == {"toy@first", "toy@second", "total"}
+    assert (dag.root / "dvc.lock").read_bytes() == (other.root / "dvc.lock").read_bytes()
+    assert list(lock(dag)) == ["toy@first", "toy@second", "total"]
 
     assert dag.run(DBDFLOW, "reproduce").stdout == "nothing to do: all 3 stages are up to date\n"
     choose(dag, "rate: 0.1", "rate: 0.2")
