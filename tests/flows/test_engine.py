@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,6 +79,53 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     yield found
     found.end()
+
+
+CLOCK = """
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static time_t off(void) { return atol(getenv("CLOCK_OFF")); }
+int clock_gettime(clockid_t which, struct timespec *now) {
+    int code = syscall(SYS_clock_gettime, which, now);
+    if (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE) now->tv_sec += off();
+    return code;
+}
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    int code = syscall(SYS_gettimeofday, now, zone);
+    now->tv_sec += off();
+    return code;
+}
+time_t time(time_t *kept) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (kept) *kept = now.tv_sec;
+    return now.tv_sec;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def skewed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, str]]:
+    """An environment for processes whose clock is so many seconds off; without a C compiler it is right."""
+    folder = tmp_path_factory.mktemp("clock")
+    compiler, library = shutil.which("cc"), folder / "clock.so"
+    if compiler is None:
+        return lambda _: {}
+    (folder / "clock.c").write_text(CLOCK)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, folder / "clock.c"], check=True)
+
+    def environment(seconds: int) -> dict[str, str]:
+        own = {"LD_PRELOAD": str(library), "CLOCK_OFF": str(seconds)}
+        says = [sys.executable, "-c", "import time; print(time.time())"]
+        told = subprocess.run(says, env=os.environ | own, capture_output=True, check=True)
+        assert abs(float(told.stdout) - time.time() - seconds) < 60
+        return own
+
+    return environment
 
 
 def sleeping(folder: Path, names: str, seconds: float) -> list[Step]:
@@ -216,11 +263,13 @@ sys.exit(flow(return_state=True).type != "COMPLETED")
 """
 
 
-def test_workers_do_what_prefect_begins(dag: Checkout, cluster: Cluster, prefect_api: str) -> None:
+def test_workers_do_what_prefect_begins(
+    dag: Checkout, cluster: Cluster, prefect_api: str, skewed: Callable[[int], dict[str, str]]
+) -> None:
     cluster.scheduler()
     path = os.pathsep.join([str(dag.root), str(PROJECT)])
-    for _ in range(2):
-        cluster.worker(PYTHONPATH=path, PREFECT_API_URL=prefect_api)
+    for hours in (0, 1):  # one is wrong about the time
+        cluster.worker(PYTHONPATH=path, PREFECT_API_URL=prefect_api, **skewed(3600 * hours))
     told = {"DBDFLOW_SCHEDULER": cluster.address, "DVC_ROOT": str(dag.root), "PREFECT_API_URL": prefect_api}
     done = dag.run(sys.executable, "-c", DEPLOYED, **told)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -266,13 +315,14 @@ def reproduced(dag: Checkout, cluster: Cluster) -> "subprocess.CompletedProcess[
 
 
 def test_a_machine_with_a_dvc_remote_alone_ends_with_the_same_lock(
-    dag: Checkout, cluster: Cluster, tmp_path: Path
+    dag: Checkout, cluster: Cluster, tmp_path: Path, skewed: Callable[[int], dict[str, str]]
 ) -> None:
     other = Checkout(tmp_path / "other")
     shutil.copytree(dag.root, other.root)
     name_store(dag, tmp_path / "store")
     cluster.scheduler()
-    cluster.worker(hidden(dag.root), DVC_ROOT=str(tmp_path / "elsewhere"), PYTHONPATH=str(PROJECT))
+    late = skewed(-3600)
+    cluster.worker(hidden(dag.root), DVC_ROOT=str(tmp_path / "elsewhere"), PYTHONPATH=str(PROJECT), **late)
     done = reproduced(dag, cluster)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(rf"toy@first: runs on .* in {tmp_path}/elsewhere/\.dbdflow/apart/\w+$", done.stdout, re.MULTILINE)
