@@ -68,18 +68,21 @@ def exported(folder: Path) -> dict[str, Path]:
     """The small one as ONNX, and in 8 bits, made anew."""
     path = WEIGHTS / f"{SMALL}.safetensors"
     network, side, best = opened(path)
-    program, photographs = Program(network, best=best), others(folder)
-    about = facts(path, program, side=side, licence="Apache-2.0")
+    photographs = others(folder)
     files = {
-        f"{SMALL}, ONNX": (KEPT / "small.onnx", []),
-        f"{SMALL}, ONNX in 8 bits": (KEPT / "small8.onnx", photographs),
+        f"{SMALL}, ONNX": (KEPT / "small.onnx", [], True),
+        f"{SMALL}, ONNX, one pass": (KEPT / "small1.onnx", [], False),
+        f"{SMALL}, ONNX in 8 bits": (KEPT / "small8.onnx", photographs, True),
+        f"{SMALL}, ONNX in 8 bits, one pass": (KEPT / "small81.onnx", photographs, False),
     }
-    for out, calibrates in files.values():
+    for out, calibrates, mirror in files.values():
+        program = Program(network, best=best, mirror=mirror)
+        about = facts(path, program, side=side, licence="Apache-2.0")
         said = write(
             out, program, about, checks=photographs, calibrates=calibrates, watch=lambda _, count, things: things
         )
         print(out, *said, sep="\n  ", flush=True)
-    return {name: out for name, (out, _) in files.items()}
+    return {name: out for name, (out, *_) in files.items()}
 
 
 def seen(photographs: Photographs, methods: Mapping[str, Detect]) -> dict[str, list[tuple[MapCounts, float]]]:

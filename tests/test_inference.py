@@ -50,6 +50,8 @@ def test_maps_of_the_recipe_best_by_hand() -> None:
     logits = torch.tensor([[[[0.0, np.log(3)]]]])
     found = probability(Says(logits), torch.zeros(1, 3, 1, 2), best=True)
     assert found[0, 0, 0].tolist() == pytest.approx([3**1.5 / (1 + 3**1.5)] * 2)
+    single = probability(Says(logits), torch.zeros(1, 3, 1, 2), best=True, mirror=False)
+    assert single[0, 0, 0].tolist() == pytest.approx([0.5, 3**3 / (1 + 3**3)])
 
 
 def test_a_photograph_and_its_mirror_image_have_mirrored_maps() -> None:

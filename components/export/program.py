@@ -53,21 +53,27 @@ def tracing() -> Iterator[None]:
 
 
 class Program(nn.Module):
-    """Normalisation, network, and how its recipe makes maps of logits, in one."""
+    """Normalisation, network, and how its recipe makes maps of logits, in one.
+
+    Args:
+        network: what is exported.
+        best, mirror: see `probability`.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: Network, *, best: bool) -> None:
+    def __init__(self, network: Network, *, best: bool, mirror: bool = True) -> None:
         super().__init__()
-        self.network, self.best = network, best
+        self.network, self.best, self.mirror = network, best, mirror
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
         self.eval()
 
     def forward(self, photographs: Tensor) -> Tensor:
         """Photographs to maps, see above."""
-        maps = probability(self.network, (photographs - self.mean) / self.std, best=self.best)
+        inputs = (photographs - self.mean) / self.std
+        maps = probability(self.network, inputs, best=self.best, mirror=self.mirror)
         return maps.clamp(0, 1)  # onnxruntime's sigmoid reaches 1.0000001
 
     @property
@@ -99,6 +105,7 @@ def facts(path: Path, program: Program, *, side: int, licence: str) -> dict[str,
         "input": f"{INPUT}: float32 (batch, 3, height, width), RGB in [0, 1], height and width multiples of "
         f"{program.step}; resize a photograph to {side} x {side}, antialiased bilinear",
         "output": f"{OUTPUT}: float32 (batch, 1, height, width) in [0, 1]",
+        "passes": "2, of the photograph and its mirror image" if program.best and program.mirror else "1",
         "polarity": "1 = in focus, 0 = out of focus",
         "normalisation": "inside: (photographs - mean) / std",
         "mean": ", ".join(map(str, IMAGENET_MEAN)),

@@ -80,7 +80,9 @@ def in_8_bits(path: Path, whole: Run, calibrates: Sequence[Path], checks: Sequen
     chosen = evenly(calibrates, CALIBRATED)
     write_int8(path, path, chosen, watch)
     small = OnnxProgram(path)
-    inputs = (as_input(read_photograph(path), small.side, small.side) for path in checks)
+    inputs = (
+        as_input(read_photograph(path), small.side, small.side) for path in watch("compared", len(checks), checks)
+    )
     apart = float(np.mean([np.abs(small(each) - whole(each)).mean() for each in inputs]))
     return (
         f"8 bits, calibrated by {len(chosen)} photographs: MAE {apart:.4f} against the maps in float32, on the "

@@ -29,18 +29,19 @@ def by_best(card: Mapping[str, Any]) -> bool:
     return bool(card["params"].get("model", {}).get("training") == "best1")
 
 
-def probability(model: nn.Module, inputs: Tensor, *, best: bool) -> Tensor:
+def probability(model: nn.Module, inputs: Tensor, *, best: bool, mirror: bool = True) -> Tensor:
     """Probability of being in focus, float32 (B, 1, H, W) in [0, 1].
 
     Args:
         model: in eval mode.
         inputs: float32 (B, 3, H, W), normalised, on its device.
-        best: of the mean of the logits with those of the images mirrored left and right, `SHARPNESS` times.
+        best: of the logits' mean with those of the images mirrored left and right, `SHARPNESS` times.
+        mirror: whether that second pass is taken, which is half of the work.
     """
     logits = model(inputs).logits.float()
-    if best:
-        logits = SHARPNESS * (logits + model(inputs.flip(-1)).logits.float().flip(-1)) / 2
-    return torch.sigmoid(logits)
+    if best and mirror:
+        logits = (logits + model(inputs.flip(-1)).logits.float().flip(-1)) / 2
+    return torch.sigmoid(SHARPNESS * logits if best else logits)
 
 
 def predict_maps(

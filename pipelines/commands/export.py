@@ -1,5 +1,6 @@
 """`dbdflow export`: a network as a file that runs without this project."""
 
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,10 +28,22 @@ EXAMPLES = Path("data/examples")
     type=click.Path(path_type=Path),
     help="Folder of photographs like yours, 20 or more: ONNX with 8-bit convolutions, calibrated by them.",
 )
+@click.option(
+    "--one-pass",
+    is_flag=True,
+    help="Where a map is the mean of two passes, of a photograph and its mirror image: the first alone, half the time.",
+)
 @click.option("--licence", help="Of the weights, as the file states it. As it is: that of the weights that ship.")
 @click.option("--overwrite", is_flag=True, help="Write over a file.")
 def command(
-    *, model: str, out: Path, check: Path | None, int8: Path | None, licence: str | None, overwrite: bool
+    *,
+    model: str,
+    out: Path,
+    check: Path | None,
+    int8: Path | None,
+    one_pass: bool,
+    licence: str | None,
+    overwrite: bool,
 ) -> None:
     """Write MODEL (a network that predict takes) to OUT, a name that ends in .onnx or .torchscript.
 
@@ -49,9 +62,10 @@ def command(
     path = weights_file(model)
     calibrates = photographs_of("--int8", int8) if int8 else []
     checks = photographs_of("--check", check or examples())
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:
         with signals():
-            said = export(path, out, checks, calibrates, licence)
+            said = export(path, out, checks, calibrates, licence, mirror=not one_pass)
     except Terminated:
         click.echo(f"terminated; {out} was not written", err=True)
         sys.exit(143)
@@ -89,21 +103,32 @@ def photographs_of(option: str, folder: Path) -> list[Path]:
     return found
 
 
-def export(path: Path, out: Path, checks: Sequence[Path], calibrates: Sequence[Path], licence: str | None) -> list[str]:
+def export(
+    path: Path, out: Path, checks: Sequence[Path], calibrates: Sequence[Path], licence: str | None, *, mirror: bool
+) -> list[str]:
     """Write a file of weights as a program, whole or not at all.
+
+    Args:
+        path: the weights.
+        out: where to.
+        checks, calibrates: photographs.
+        licence: of the weights, if it is not that of the weights that ship.
+        mirror: see `probability`; False where there is one pass anyway is an error.
 
     Returns:
         what is said of it, a line each.
 
     Raises:
-        InputError: broken weights, a package is not installed, or its maps are not torch's.
+        InputError: broken weights, a package is not installed, its maps are not torch's, or nothing to leave out.
     """
     from components.export.program import SHIPPED, Program, facts
     from components.export.writing import write
     from dbdflow.detector import WEIGHTS, opened
 
     network, side, best = opened(path)
-    program = Program(network, best=best)
+    if not (mirror or best):
+        raise InputError(f"--one-pass: {path} makes its maps in one pass as it is; leave the option out")
+    program = Program(network, best=best, mirror=mirror)
     stated = licence or (SHIPPED if path.parent == WEIGHTS else "not stated")
     about = facts(path, program, side=side, licence=stated)
     said = write(out, program, about, checks=checks, calibrates=calibrates, watch=shown)
@@ -125,6 +150,11 @@ def weights_file(model: str) -> Path:
 
 
 def shown(done: str, count: int, things: Iterable[Any]) -> Iterator[Any]:
-    """Pass things on, with a bar on standard error."""
-    with click.progressbar(things, length=count, label=done, file=sys.stderr) as bar:
-        yield from bar
+    """Pass things on, and say on standard error how far it is."""
+    from pipelines.system.progress import Progress
+
+    progress = Progress("export")
+    for number, thing in enumerate(things):
+        progress.show(number, count, done)
+        yield thing
+    progress.show(count, count, done)

@@ -69,6 +69,11 @@ def onnx_run(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return lambda inputs: session.run(["maps"], {"photographs": inputs})[0]
 
 
+def onnx_facts(path: str) -> dict[str, str]:
+    """What a file says of itself."""
+    return {each.key: each.value for each in onnx.load(path).metadata_props}
+
+
 @pytest.mark.parametrize("model", DETECTOR_NAMES)
 @pytest.mark.parametrize("suffix", [".onnx", ".torchscript"])
 def test_every_detector_at_sizes_that_it_was_not_traced_at(here: Path, model: str, suffix: str) -> None:
@@ -92,6 +97,17 @@ def test_maps_by_the_recipe_best_are_the_detectors(here: Path) -> None:
     expected = Detector.load(folder).map(PIXELS)
     np.testing.assert_allclose(Detector.load("net.onnx").map(PIXELS), expected, atol=1e-4)
     assert np.abs(plain - expected).max() > 0.01
+    assert onnx_facts("net.onnx")["passes"] == "2, of the photograph and its mirror image"
+
+
+def test_one_pass_is_the_photographs_own(here: Path) -> None:
+    """Probabilities p become p^3 : (1 - p)^3, and no mirror image has a say."""
+    inputs = np.random.default_rng(1).random((1, 3, 64, 64), np.float32)
+    single = by_hand("pdnet", inputs)
+    assert export(run("pdnet", best=True), "one.onnx", "--one-pass")[0] == 0
+    expected = single**3 / (single**3 + (1 - single) ** 3)
+    np.testing.assert_allclose(onnx_run(Path("one.onnx"))(inputs), expected, atol=1e-4)
+    assert onnx_facts("one.onnx")["passes"] == "1"
 
 
 def test_maps_end_at_1(here: Path) -> None:
@@ -116,14 +132,13 @@ def test_maps_end_at_1(here: Path) -> None:
 def test_a_file_says_what_it_is(here: Path) -> None:
     folder = run("pdnet")
     code, said = export(folder, "net.onnx", "--licence", "CC0")
-    assert (code, said.splitlines()[0]) == (0, "checked"), said
-    assert "licence of the weights: CC0" in said
-    model = onnx.load("net.onnx")
-    facts = {each.key: each.value for each in model.metadata_props}
+    assert (code, "MB; 1 = in focus; licence of the weights: CC0" in said) == (0, True), said
+    model, facts = onnx.load("net.onnx"), onnx_facts("net.onnx")
     assert facts["opset"] == str(model.opset_import[0].version) == "17"
     assert facts["weights_sha256"] == file_hash(folder / "model.safetensors")
     assert (facts["run"], facts["train"], facts["licence"]) == ("mine", "CUHK-TR-1", "CC0")
     assert facts["network"] == "pdnet on resnet10t"
+    assert facts["passes"] == "1"
     assert facts["polarity"] == "1 = in focus, 0 = out of focus"
     assert (facts["mean"], facts["std"]) == ("0.485, 0.456, 0.406", "0.229, 0.224, 0.225")
     dims = [[dim.dim_param or dim.dim_value for dim in each.type.tensor_type.shape.dim] for each in model.graph.output]
@@ -232,6 +247,7 @@ def test_what_a_person_can_do_wrong(here: Path) -> None:
         (folder, "net.onnx", "--int8", "nowhere"): "--int8 nowhere: no such folder; name one of photographs",
         (folder, "net.onnx", "--int8", "empty"): "--int8 empty: no photographs in it; name a folder of some",
         (folder, "photos/0.png/net.onnx"): "photos/0.png: cannot make this folder (",
+        (folder, "net.onnx", "--one-pass"): "--one-pass: pdnet/model.safetensors makes its maps in one pass as it is",
         ("lbp", "net.onnx"): "lbp: a classical method, which is no network; name a run, or a file of weights",
         ("smal", "net.onnx"): "--model smal: nothing has this name. Methods: ",
         ("midas", "net.onnx"): "midas/model.safetensors: holds a depth teacher; name a network",
