@@ -8,6 +8,7 @@ dvc.lock, which DVC writes as each stage ends; every other dependency by its con
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from typing import Any
 from components.common.errors import InputError
 from components.common.names import data_below
 from components.common.yaml_files import read_yaml
-from pipelines.repo.lock_file import recorded_stages
+from pipelines.repo.lock_file import PAUSES, recorded_stages
 
 EXPRESSION = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 
@@ -43,6 +44,8 @@ def fingerprint(dvc_stage: str | None, module: str, arguments: list[str], folder
     definition = pipeline.stages().get(name) if name else None
     if definition is None:
         return Fingerprint(dvc_stage, digest([module, arguments, everything(folder)]))
+    if dvc_stage:  # what it needs is made
+        pipeline.wait_for_deps(definition)
     return Fingerprint(name, pipeline.digest(definition))
 
 
@@ -75,9 +78,7 @@ class Pipeline:
         self.scope = load(folder / "params.yaml")
         for values in self.definition.get("vars", ()):
             self.scope = self.scope | (values if isinstance(values, dict) else load(folder / values))
-        lock = recorded_stages(folder)
-        outs = (out for stage in lock.values() for out in stage.get("outs", ()))
-        self.outs: dict[str, str] = {out["path"]: out["md5"] for out in outs if "md5" in out}
+        self.outs = recorded_outs(folder)
 
     def stages(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         """Every stage's definition, templates unresolved, with what its templates may name."""
@@ -89,6 +90,19 @@ class Pipeline:
             for key, item in items(resolve(definition["foreach"], self.scope)):
                 found[f"{name}@{key}"] = (definition["do"], self.scope | {"key": key, "item": item})
         return found
+
+    def wait_for_deps(self, definition: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        """Read dvc.lock again while it lacks what stages made of the dependencies: DVC, which writes it in place, may
+        be at it, and its beginning looks like a whole one."""
+        deps = [str(path) for path in resolve(*definition).get("deps", ())]
+        outs = (out for stage, scope in self.stages().values() for out in resolve(stage.get("outs", []), scope))
+        paths = {next(iter(out)) if isinstance(out, dict) else str(out) for out in outs}
+        made = {path for path in paths if any(overlap(path, dep) for dep in deps)}
+        for pause in PAUSES:
+            if made <= self.outs.keys():
+                return
+            time.sleep(pause)
+            self.outs = recorded_outs(self.folder)
 
     def digest(self, definition: tuple[dict[str, Any], dict[str, Any]]) -> str:
         """Hash of what a stage depends on, 64 hex digits; `definition` is as `stages` gives it."""
@@ -125,6 +139,12 @@ class Pipeline:
                 if not keys:
                     found[file] = values
         return found
+
+
+def recorded_outs(folder: Path) -> dict[str, str]:
+    """Hash of each output that dvc.lock records, by its path."""
+    outs = (out for stage in recorded_stages(folder).values() for out in stage.get("outs", ()))
+    return {out["path"]: out["md5"] for out in outs if "md5" in out}
 
 
 def overlap(one: str, other: str) -> bool:

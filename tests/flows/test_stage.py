@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Literal
 
@@ -196,6 +197,22 @@ def test_a_folder_of_outputs_counts_by_their_hashes_whether_they_are_here_or_not
     assert found(checkout) == away
     checkout.write("dvc.lock", entry % ("2" * 32))
     assert found(checkout) != away
+
+
+def test_the_key_waits_until_dvc_has_written_the_lock_file(checkout: Checkout) -> None:
+    """DVC writes in place: for a moment there is a beginning, which ends with another stage's entry."""
+    text = (checkout.root / "dvc.yaml").read_text().replace("data/in.txt", "data/made")
+    checkout.write("dvc.yaml", text + "  made: {cmd: x, outs: [data/made: {cache: false}]}\n")
+    checkout.write("data/made/a.txt", "1")
+    beginning = "schema: '2.0'\nstages:\n  other: {cmd: y}\n"
+    whole = beginning + "  made: {cmd: x, outs: [{path: data/made, md5: %s.dir}]}\n" % ("1" * 32)
+    checkout.write("dvc.lock", whole)
+    expected = found(checkout)
+    checkout.write("dvc.lock", beginning)
+    later = threading.Timer(0.2, checkout.write, ("dvc.lock", whole))
+    later.start()
+    assert found(checkout) == expected
+    later.join()
 
 
 LOCK = """
