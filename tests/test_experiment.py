@@ -3,9 +3,11 @@
 import hashlib
 import logging
 import multiprocessing
+import os
 import re
 import secrets
 import signal
+import threading
 import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -199,8 +201,11 @@ def test_a_run_starts_from_a_file_of_its_backbone_s_weights(params: Params, tmp_
         experiment.new_model(params, "dffnet", named, CPU, INBOX)
 
 
-def course(folder: Path) -> None:
-    """Both stages as the pipeline runs them, stage 1 left out once it is done; says every epoch."""
+def course(folder: Path, dies: tuple[str, int, float] | None) -> None:
+    """Both stages as the pipeline runs them, stage 1 left out once it is done; says every epoch.
+
+    It kills itself, if it is told of which training, after which of its epochs, and after what part of an epoch's time.
+    """
     said = (folder / "output.txt").open("a", buffering=1)
     logging.basicConfig(stream=said, level=logging.INFO, format="%(message)s")
     params, data = small_params(), toy(4)
@@ -214,7 +219,9 @@ def course(folder: Path) -> None:
     first, second = params.stage1_runs["dffnet"], params.stage2_runs["d_dffnet"]
     if not (folder / "dffnet").exists():
         model = experiment.new_model(params, "dffnet", first, device, INBOX)
-        train(folder / "dffnet", model, experiment.stage1_objective(params, first, None), data, device)
+        train(
+            folder / "dffnet", model, experiment.stage1_objective(params, first, None), data, device=device, dies=dies
+        )
     student = experiment.new_model(params, "d_dffnet", first, device, INBOX)
     defocus = {"weights": folder / "dffnet" / WEIGHTS, "cache": cache / "defocus", "device": device}
     depth = {"weights": weights, "cache": cache, "device": device, "names": teachers.LEVELS}
@@ -223,37 +230,41 @@ def course(folder: Path) -> None:
         "defocus": teachers.defocus_teacher_of(params, data, **defocus),
         "depth": teachers.depth_teacher_of(params, data, **depth),
     }
-    train(folder / "d_dffnet", student, experiment.stage2_objective(params, second, student, both), data, device)
+    train(
+        folder / "d_dffnet",
+        student,
+        experiment.stage2_objective(params, second, student, both),
+        data,
+        device=device,
+        dies=dies,
+    )
 
 
-def train(out: Path, model: nn.Module, objective, data: TrainingSet, device: Device) -> None:
-    records = []
+def train(
+    out: Path, model: nn.Module, objective, data: TrainingSet, *, device: Device, dies: tuple[str, int, float] | None
+) -> None:
+    records, before = [], time.monotonic()
     course = schedule(epochs=5, batch_size=2)
     for record in fit(model, objective, data, course, device=device, checkpoint=out.with_suffix(".pt")):
         records.append(record)
         logging.info("%s %d", out.name, record.epoch)
+        seconds, before = time.monotonic() - before, time.monotonic()
+        if dies and (out.name, record.epoch) == dies[:2]:
+            threading.Timer(dies[2] * seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
     write_run(out, model, records, {"run": out.name})
 
 
-def start(folder: Path) -> ForkServerProcess:
+def start(folder: Path, dies: tuple[str, int, float] | None = None) -> ForkServerProcess:
     """A process that trains; its imports were done once for all."""
     folder.mkdir(exist_ok=True)
-    process = FORKS.Process(target=course, args=(folder,))
+    process = FORKS.Process(target=course, args=(folder, dies))
     process.start()
     return process
 
 
 def kill_in_the_middle(folder: Path, name: str, epoch: int, part: float) -> None:
-    """kill -9 a part of an epoch's time after the end of `epoch`, the second or a later one."""
-    process = start(folder)
-    ends = []
-    for end in (epoch - 1, epoch):
-        while f"{name} {end}\n" not in output(folder):
-            assert process.is_alive()
-            time.sleep(0.002)
-        ends.append(time.monotonic())
-    time.sleep(part * (ends[1] - ends[0]))
-    process.kill()
+    """kill -9 a part of an epoch's time after the end of `epoch`."""
+    process = start(folder, (name, epoch, part))
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert (folder / f"{name}.pt").exists()
