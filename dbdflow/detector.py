@@ -88,6 +88,8 @@ class Detector:
             InputError: nothing has this name, the file is broken or holds a depth teacher, no such device, or a package
                 is not installed that .onnx needs.
         """
+        if not isinstance(model, str | os.PathLike):
+            raise InputError(f"model: found {type(model).__name__}, expected a name or a path")
         name = os.fspath(model)
         if name in CLASSICAL:
             return cls(name, whole, classical(name, fitted or WEIGHTS / f"{name}.npz"))
@@ -118,10 +120,14 @@ class Detector:
             batch: photographs that a network sees at once.
 
         Raises:
-            InputError: see `map`; or a batch of none.
+            InputError: see `map`; or one photograph instead of several, or a batch of none.
         """
         if batch < 1:
             raise InputError(f"batch: {batch}, expected at least 1")
+        if isinstance(photos, str | os.PathLike | Image.Image) or getattr(photos, "ndim", 0) == 3:
+            raise InputError(f"photos: found one ({type(photos).__name__}), expected several; use map, or a list of it")
+        if not isinstance(photos, Iterable):
+            raise InputError(f"photos: found {type(photos).__name__}, expected several photographs")
         waiting = iter(photos)
         while chunk := [self._seen(photo) for photo in islice(waiting, batch)]:
             for found in self._find(chunk):

@@ -99,6 +99,25 @@ def test_what_is_no_photograph(run: Path, photo: object, message: str) -> None:
         Detector.load(run).map(photo)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("deep", [np.float32, np.int32])
+def test_pixels_of_other_depths(run: Path, tmp_path: Path, deep: type) -> None:
+    Image.fromarray((PIXELS[..., 0] * 1000.0).astype(deep)).save(tmp_path / "deep.tif")
+    with pytest.raises(InputError, match=r"deep\.tif: .*, expected .*16 bits.*; save it with 8 bits a channel$"):
+        Detector.load(run).map(tmp_path / "deep.tif")
+
+
+@pytest.mark.parametrize("photos", ["one.jpg", Path("one.jpg"), PIXELS, Image.fromarray(PIXELS), None, 3])
+def test_what_is_not_several_photographs(run: Path, photos: object) -> None:
+    with pytest.raises(InputError, match=r"^photos: found (one \(\w+\)|NoneType|int), expected several"):
+        next(Detector.load(run).maps(photos))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", [None, 3, b"lbp"])
+def test_what_is_no_name(model: object) -> None:
+    with pytest.raises(InputError, match=rf"^model: found {type(model).__name__}, expected a name or a path$"):
+        Detector.load(model)  # type: ignore[arg-type]
+
+
 def test_what_is_no_detector(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^smal: nothing has this name; expected small, dbdf, lbp, hifst, a folder"):
         Detector.load("smal")

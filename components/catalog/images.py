@@ -166,10 +166,13 @@ def rgb_of(path: Path, image: Image.Image) -> Image.Image:
     """The photograph `image` of the file at `path` (or, if none is there, of memory), RGB, 8 bits, alpha dropped.
 
     Raises:
-        InputError: it fills the lowest 12 bits of 16 alone, so that it would be taken for black.
-        ValueError: see `to_eight_bits`.
+        InputError: it has more than 16 bits or floating-point values, or fills the lowest 12 bits of 16 alone, so that
+            it would be taken for black.
     """
-    found, grey = to_eight_bits(image).convert("RGB"), image.mode.startswith("I")
+    try:
+        found, grey = to_eight_bits(image).convert("RGB"), image.mode.startswith("I")
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; save it with 8 bits a channel") from error
     brightest = int(np.asarray(image).max()) if grey else 257 * int(np.asarray(found).max())
     if 0 < brightest < DARK and (grey or (path.is_file() and is_deep(path))):
         raise InputError(
