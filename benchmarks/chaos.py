@@ -147,7 +147,7 @@ def play(checkout: Checkout, number: int, dice: random.Random, length: float, re
     up = start_up(checkout) if served else None
     found = Round(number, dice.uniform(0.5, length * (1.7 if served else 1.0)))
     begun = start(checkout, served)
-    until(lambda: False, found.moment)
+    until(lambda: not served and begun.poll() is not None, found.moment)  # it may have ended by itself
     kill(checkout, dice, found)
     stops = found.victim not in (*GO_ON, *(() if served else ("worker",)))
     killed = time.monotonic()
