@@ -63,10 +63,10 @@ def predict_maps(
     for start in range(0, len(images), batch_size):
         coming = _begun(model, images[start : start + batch_size], device, best)
         if previous:
-            yield np.array(previous())
+            yield np.array(previous().numpy())
         previous = coming
     if previous:
-        yield np.array(previous())
+        yield np.array(previous().numpy())
 
 
 @torch.inference_mode()
