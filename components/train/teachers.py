@@ -4,16 +4,16 @@
 on a GPU a teacher is as fast as its cache is read, and sees fresh jitter in every epoch; on a CPU it is cached.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from components.common.availability import require
 from components.common.storage import file_hash
 from components.datasets.loader import Jitter, TrainingSet, load_rows
+from components.datasets.placing import fits, sent
 from components.datasets.prepared import PreparedSet, require_photographs
 from components.models.checkpoints import load_model
 from components.models.network import Network
@@ -96,9 +96,13 @@ def fill_cache(
     See `write_cache`.
     """
     plan, budget = plan_of(params, weights), params.teacher.cache_gb * 1e9
-    views = views_that_fit(encode, data.images, plan, budget=budget, most=most) if most else 0
+
+    def there(images: Tensor) -> Mapping[str, Tensor]:
+        return encode(sent(images, data.device))
+
+    views = views_that_fit(there, data.images, plan, budget=budget, most=most) if most else 0
     batch_size = params.predict.batch_size
-    return write_cache(encode, data.images, data.ids, folder, plan, views=views, batch_size=batch_size)
+    return write_cache(there, data.images, data.ids, folder, plan, views=views, batch_size=batch_size)
 
 
 def cache_depth_teacher(
@@ -115,13 +119,12 @@ def read_caches(
 ) -> TeacherFeatures:
     """What a teacher said of the training images; an error when the cache is not of these weights and parameters.
 
-    The features are held on the GPU where they take at most half of its free memory.
+    On a GPU the features are held where they fit it; else they are read ahead, and sent beside the step before.
     """
     require(weights.parent)
-    plan, device = plan_of(params, weights), data.images.device
+    plan, device = plan_of(params, weights), data.device
     cached = CachedFeatures([open_cache(folder, plan) for folder in folders], data.ids, names)
-    fits = device.type == "cuda" and cached.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
-    return HeldFeatures(cached, device) if fits else cached
+    return HeldFeatures(cached, device) if device.type == "cuda" and fits(cached.nbytes, device) else cached
 
 
 def run_online(
