@@ -147,7 +147,9 @@ def play(checkout: Checkout, number: int, dice: random.Random, length: float, re
     up = start_up(checkout) if served else None
     found = Round(number, dice.uniform(0.5, length * (1.7 if served else 1.0)))
     begun = start(checkout, served)
-    until(lambda: not served and begun.poll() is not None, found.moment)  # it may have ended by itself
+    started = time.monotonic()
+    if until(lambda: not served and begun.poll() is not None, found.moment):  # it ended by itself
+        found.moment = time.monotonic() - started
     kill(checkout, dice, found)
     stops = found.victim not in (*GO_ON, *(() if served else ("worker",)))
     killed = time.monotonic()
@@ -227,6 +229,8 @@ def main() -> None:
         for number in range(chosen.rounds):
             rounds.append(play(checkout, number, dice, length, reference))
             print(rounds[-1], flush=True)
+            if rounds[-1].victim == "nothing":  # the machine was slower when it was measured
+                length = min(length, rounds[-1].moment)
             if rounds[-1].wrong:
                 kept = Path(tempfile.mkdtemp(prefix="chaos-"))
                 shutil.copytree(name, kept / "kept", symlinks=True)
