@@ -15,6 +15,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,20 @@ OUT = ROOT / "benchmarks" / "READY.md"
 TE1 = (PACKAGED_LISTS / "cuhk_te1.txt").read_text().split()
 RGBA = (56, 144, 305, 425, 441, 447, 464, 489, 490, 491, 502, 535, 547, 553)
 """Labels of CUHK with an alpha channel."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Photographs of each set; the defaults are those that are published."""
+
+    te1: int = 100
+    tr1: int = 604
+    motion: int = 296
+    te2: int = 100
+    dut_test: int = 500
+    dut_train: int = 600
+    ctcug: int = 150
+    ebd: int = 1605
 
 
 class Pictures:
@@ -69,28 +84,29 @@ class Pictures:
         self.label(label, height, width, mode)
 
 
-def build(root: Path) -> None:
-    """Every set in its archive's layout, at its published count."""
+def build(root: Path, counts: Counts) -> None:
+    """Every set in its archive's layout."""
     pictures = Pictures(0)
-    rest = [f"out_of_focus{number:04d}" for number in range(1, 1001) if f"out_of_focus{number:04d}" not in TE1][:604]
-    for stem in (*TE1, *rest, *(f"motion{number:04d}" for number in range(1, 297))):
+    rest = [stem for number in range(1, 1001) if (stem := f"out_of_focus{number:04d}") not in TE1][: counts.tr1]
+    motion = (f"motion{number:04d}" for number in range(1, counts.motion + 1))
+    for stem in (*TE1[: counts.te1], *rest, *motion):
         suffix = ".JPG" if stem in TE1[::20] else ".jpg"
         mode = "RGBA" if stem.removeprefix("out_of_focus") in {f"{number:04d}" for number in RGBA} else "L"
         pictures.pair(root / f"cuhk/image/{stem}{suffix}", root / f"cuhk/gt/{stem}.png", 427, 640, mode)
-    for number in range(1, 501):
+    for number in range(1, counts.dut_test + 1):
         folders = [f"dut/DUT-DBD_Dataset/{name}-Testing" for name in ("DUT500S", "DUT500GT")]
         pictures.pair(root / folders[0] / f"{number}.jpg", root / folders[1] / f"{number}.bmp", 320, 320)
-    for stem in (*rest, *(str(number) for number in range(1, 601))):
+    for stem in (*rest, *(str(number) for number in range(1, counts.dut_train + 1))):
         pictures.pair(
             root / f"bundle/train_data/1204source/{stem}.jpg", root / f"bundle/train_data/1204gt/{stem}.bmp", 320, 320
         )
-    for number in range(1, 151):
+    for number in range(1, counts.ctcug + 1):
         pictures.pair(
             root / f"ctcug/CTCUG/CTCUG_images/{number}.jpg", root / f"ctcug/CTCUG/CTCUG_gt/{number}.png", 360, 480
         )
-    for number in range(1, 1606):
+    for number in range(1, counts.ebd + 1):
         pictures.pair(root / f"ebd/EBD/image/{number}.jpg", root / f"ebd/EBD/gt/{number}.png", 1024, 1600)
-    for stem in rest[:100]:
+    for stem in rest[: counts.te2]:
         (root / "maps/result/CUHK").mkdir(parents=True, exist_ok=True)
         pictures.label(root / f"maps/result/CUHK/{stem}.png", 427, 640)
 
@@ -134,7 +150,7 @@ def main() -> None:
     """Build, serve, run, report."""
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
         root, clone = Path(folder), Path(folder) / "clone"
-        build(root)
+        build(root, Counts())
         sizes = publish(root, server)
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
         shutil.copy(clone / "presets/paper.yaml", clone / "params.yaml")
