@@ -34,6 +34,8 @@ SCORED = 9.3 / 1605
 """Seconds to score a map of EBD's size: benchmarks/SCORING.md. The other sets' are smaller."""
 BASELINES = {"dbdf": 0.53, "lbp": 0.40, "hifst": 2.15}
 """CPU seconds a photograph of 640x480: benchmarks/BASELINES.md."""
+CHECKPOINT = 600_000_000
+"""Bytes of one: ResNeSt101's DFFNet, and Adam's two moments of each weight."""
 SMALL = 640 * 480
 PIXELS = {"cuhk": 427 * 640, "dut": 320 * 320, "ctcug": 360 * 480, "ebd": 1024 * 1600}
 
@@ -190,9 +192,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def page(measured: Measured, counts: Counts) -> str:
     """REHEARSAL.md."""
     params = load_params(ROOT / "presets" / "paper.yaml")
-    weights = max((each.stat().st_size for each in ROOT.glob(".dbdflow/rehearsal/clone/data/models/*/*.safetensors")),
-                  default=200_000_000)  # fmt: skip
-    checkpoint = checkpoint_seconds(ROOT, 3 * weights)
+    checkpoint = checkpoint_seconds(ROOT, CHECKPOINT)
     hours = projected_time(measured, params, checkpoint)
     serial = sum(seconds for what, seconds, _ in hours if what != "classical methods")
     disk = projected_disk(measured, counts)
@@ -203,47 +203,50 @@ def page(measured: Measured, counts: Counts) -> str:
         group: max((peak for stage, peak in measured.peaks.items() if stage.partition("@")[0] == group), default=0)
         for group in groups
     }
+    ended = (
+        f"Ended green: {len(measured.stages)} stages in **{measured.seconds / 60:.0f} minutes** of wall time, "
+        f"{measured.cpu_seconds / 60:.0f} CPU minutes; mean load of the machine {measured.load:.1f} (others too)."
+    )
+    assumed = (
+        f"Assumed: a stage-1 step {STEP} s (measured on an H100, 2026-11-28, before any captured step); a forward pass "
+        "is a third of a step; in stage 2 both teachers' come on top "
+        f"({STEP * (1 + 2 * FORWARD):.2f} s), for R-DFFNet one; authors' servers give {NETWORK / 1e6:.0f} MB/s; "
+        f"{params.stage1.epochs} epochs."
+    )
+    memory = (
+        f"Main memory: {max(most.values(), default=0) / 1e9:.1f} GB for the largest stage, with its activations, which "
+        "lie on the GPU there. GPU memory is not measured here; on the CPU, in bfloat16, a step holds 2.8 GiB "
+        "in stage 1 and 3.1 in stage 2 (RESULTS.md), and teachers that see every batch add 0.6 GB of weights and a "
+        "forward pass."
+    )
+    stages = [
+        [name, str(len(each)), f"{statistics.median(each):.0f}", f"{sum(each):.0f}", f"{most[name] / 1e9:.1f} GB"]
+        for name, each in groups.items()
+    ]
+    times = [[what, f"{seconds / 3600:.2f}", how] for what, seconds, how in hours]
+    times.append(["**in all, without the classical methods**", f"**{serial / 3600:.1f}**", "they run on other cores"])
+    space = [[name, f"{here / 1e9:.2f} GB", f"{there / 1e9:.2f} GB"] for name, here, there in disk]
+    sums = (sum(float(row[which]) for row in disk) / 1e9 for which in (1, 2))
+    space.append(["**in all**", *(f"**{each:.1f} GB**" for each in sums)])
     lines = [
         "# The paper's preset at its full size, rehearsed",
         "",
         f"{time.strftime('%Y-%m-%d')}, commit {measured.commit}, `make rehearsal`, {os.cpu_count()} CPU cores. "
         "presets/paper.yaml with one epoch of two steps and `prepare.partial: true`; all else as it is.",
         "",
-        f"Ended green: {len(measured.stages)} stages in **{measured.seconds / 60:.0f} minutes** of wall time, "
-        f"{measured.cpu_seconds / 60:.0f} CPU minutes, mean load of the machine {measured.load:.1f} (others' work in it).",
+        ended,
         "",
-        *table(
-            ["stage", "how many", "seconds each, median", "in all", "main memory, at most"],
-            [
-                [
-                    group,
-                    str(len(each)),
-                    f"{statistics.median(each):.0f}",
-                    f"{sum(each):.0f}",
-                    f"{most[group] / 1e9:.1f} GB",
-                ]
-                for group, each in groups.items()
-            ],
-        ),
+        *table(["stage", "how many", "seconds each, median", "in all", "main memory, at most"], stages),
         "",
         "## Projected: the published counts on one H100, not measured",
         "",
-        f"Assumed: a stage-1 step {STEP} s (measured on an H100, 2026-11-28, before any captured step); a forward pass "
-        f"is a third of a step; in stage 2 both teachers' forward passes come on top ({STEP * (1 + 2 * FORWARD):.2f} s), "
-        f"for R-DFFNet one; authors' servers give {NETWORK / 1e6:.0f} MB/s; {params.stage1.epochs} epochs.",
+        assumed,
         "",
-        *table(["what", "hours", "how"], [[what, f"{seconds / 3600:.2f}", how] for what, seconds, how in hours]),
-        f"| **in all, one after another, without the classical methods** | **{serial / 3600:.1f}** | they run beside, on the other cores |",
+        *table(["what, one after another", "hours", "how"], times),
         "",
-        *table(
-            ["disk", "here", "projected"],
-            [[name, f"{here / 1e9:.2f} GB", f"{there / 1e9:.2f} GB"] for name, here, there in disk],
-        ),
-        f"| **in all** | **{sum(each for _, each, _ in disk) / 1e9:.1f} GB** | **{sum(each for _, _, each in disk) / 1e9:.1f} GB** |",
+        *table(["disk", "here", "projected"], space),
         "",
-        f"Main memory: {max(most.values()) / 1e9:.1f} GB for the largest stage, its activations in it, which lie on the GPU "
-        "there. GPU memory is not measured here; on the CPU, in bfloat16, a step's process holds 2.8 GiB in stage 1 and "
-        "3.1 in stage 2 (RESULTS.md), and teachers that see every batch add 0.6 GB of weights and a forward pass.",
+        memory,
         "",
     ]
     return "\n".join(lines)

@@ -23,6 +23,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
+import timm
+import torch
+import torchvision
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +35,8 @@ from benchmarks.parallel import environment  # noqa: E402
 from benchmarks.projection import Measured, page  # noqa: E402
 from benchmarks.ready import Counts, build, publish, zipped  # noqa: E402
 from components.acquire.sources import CHECKPOINTS, MIDAS  # noqa: E402
+from components.models.published import to_published  # noqa: E402
+from components.models.registry import build_model  # noqa: E402
 from tests.data.webserver import Server, serving  # noqa: E402
 
 OUT = ROOT / "benchmarks" / "REHEARSAL.md"
@@ -90,11 +95,6 @@ def stage_of(command: Sequence[str]) -> str:
 
 def published_weights(path: Path, name: str, backbone: str) -> bytes:
     """A published file of a network, its weights random."""
-    import torch
-
-    from components.models.published import to_published
-    from components.models.registry import build_model
-
     if not path.exists():
         torch.manual_seed(0)
         torch.save(to_published(name, build_model(name, backbone).state_dict()), path.with_suffix(".part"))
@@ -104,10 +104,6 @@ def published_weights(path: Path, name: str, backbone: str) -> bytes:
 
 def backbone_weights(folder: Path) -> dict[str, Path]:
     """The files that a person downloads for both backbones, by the names that they have, their weights random."""
-    import timm
-    import torch
-    import torchvision
-
     makers = {"resnest101e": lambda: timm.create_model("resnest101e"), "vgg16": torchvision.models.vgg16}
     for name, file in BACKBONES.items():
         if not (folder / file).exists():
