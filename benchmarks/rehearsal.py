@@ -37,6 +37,7 @@ from benchmarks.ready import Counts, build, publish, zipped  # noqa: E402
 from components.acquire.sources import CHECKPOINTS, MIDAS  # noqa: E402
 from components.models.published import to_published  # noqa: E402
 from components.models.registry import build_model  # noqa: E402
+from pipelines.system import processes  # noqa: E402
 from tests.data.webserver import Server, serving  # noqa: E402
 
 OUT = ROOT / "benchmarks" / "REHEARSAL.md"
@@ -151,9 +152,9 @@ def checkout(folder: Path) -> Path:
 def run(clone: Path, server: Mapping[str, str], *words: str) -> None:
     """A command of the clone's, to its end; it prints for itself."""
     command = [sys.executable, "-m", "pipelines.cli", *words]
-    done = subprocess.run(command, cwd=clone, env=environment(clone, **server), check=False)
-    if done.returncode:
-        sys.exit(f"error: {' '.join(words)}: ended with {done.returncode}; the same command goes on where it was")
+    process = processes.start_tied(command, cwd=clone, env=environment(clone, **server))  # ends with this one
+    if code := process.wait():
+        sys.exit(f"error: {' '.join(words)}: ended with {code}; the same command goes on where it was")
 
 
 def rehearse(folder: Path, only: Sequence[str]) -> Measured:
