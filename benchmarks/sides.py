@@ -6,7 +6,6 @@ imports once, while each side has its own memory and its own context on the GPU.
 
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.clock import timed
+from benchmarks.clock import Memory, timed
 from benchmarks.published import PublishedStep
 from components.datasets.loader import Batch, Flips, Jitter, TrainingSet, Views, batches
 from components.models.network import Network
@@ -101,49 +100,6 @@ class Side:
     def seconds(self) -> float:
         """Median of a step."""
         return statistics.median(second for turn in self.turns for second in turn.seconds)
-
-
-class Memory(threading.Thread):
-    """Looks fifty times a second how much memory of its own the process has; `peak` is the most that it saw."""
-
-    def __init__(self, device: torch.device) -> None:
-        super().__init__(daemon=True)
-        self.device, self.seen = device, 0
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        self.start()
-
-    def run(self) -> None:
-        while True:
-            self.seen = max(self.seen, own_memory())
-            time.sleep(0.02)
-
-    @property
-    def peak(self) -> int:
-        return torch.cuda.max_memory_allocated() if self.device.type == "cuda" else self.seen
-
-
-def own_memory() -> int:
-    """Bytes of this process's memory, without the files that it maps."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return 1024 * int(status.split("RssAnon:")[1].split()[0])
-
-
-def measured_rates(device: torch.device, precision: str) -> dict[str, float]:
-    """The best of several large matrix products (FLOP/s) and copies (bytes/s, read and written)."""
-    dtype = getattr(torch, precision)
-    side = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    source = torch.empty(2**27, device=device)
-    target = torch.empty_like(source)
-
-    def best(work: Callable[[], object]) -> float:
-        return min(timed(work, device) for _ in range(6))
-
-    return {
-        "flops": 2 * side**3 / best(lambda: torch.mm(a, b)),
-        "bytes": 2 * source.nbytes / best(lambda: target.copy_(source)),
-    }
 
 
 def saved_bytes(work: Callable[[], object]) -> int:

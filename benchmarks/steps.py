@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import torch
 
 from benchmarks import sides
-from benchmarks.clock import machine, timed
-from benchmarks.sides import NAMES, Side, Turn, detector, measured_rates, sized
+from benchmarks.clock import machine, measured_rates, timed
+from benchmarks.sides import NAMES, Side, Turn, detector, sized
 from components.models.runtime import Device, set_up
 from components.params import Params
 

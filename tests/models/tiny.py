@@ -55,10 +55,10 @@ def images() -> torch.Tensor:
     return torch.from_numpy(wave.transpose(2, 0, 1)[None]).float()
 
 
-def outputs(name: str) -> dict[str, np.ndarray]:
-    """Maps (every second pixel of the large ones) and channel means of the features."""
+def outputs(name: str, device: torch.device | None = None) -> dict[str, np.ndarray]:
+    """Maps (every second pixel of the large ones) and channel means of the features; by default on the CPU."""
     with torch.no_grad():
-        tensors = named_tensors(build_tiny(name)(images()))
+        tensors = named_tensors(build_tiny(name).to(device)(images().to(device)))
     kept = {key: value for key, value in tensors.items() if not key.endswith(("_std", "_corner"))}
     return {f"{name}/{key}": value[..., ::2, ::2] if value.size == 64 * 64 else value for key, value in kept.items()}
 

@@ -1,0 +1,248 @@
+"""A GPU's day in one command, at most 8 minutes on an H100: what it does, part by part; writes benchmarks/GPU.md.
+
+    python benchmarks/gpu_day.py [--dry] [--full] [--out FOLDER] [--photographs FOLDER] [--encoder FILE]
+        [--only PART ...]
+    python benchmarks/gpu_day.py --pack FOLDER [--wheels FOLDER] [--photographs FOLDER] [--encoder FILE]
+
+Each part runs in a process of its own with a share of the time, and each of its rows is written as soon as it is there.
+A part that fails or runs out of time is a line of the table with the reason. `--dry` runs every line on the CPU at
+tiny sizes. `--pack` makes the folder that travels to a machine without a network; docs/gpu_day.md says how.
+"""
+
+# ruff: noqa: PLC0415 (what travels as wheels is imported after they are unpacked)
+
+import argparse
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import gpu_pack  # noqa: E402 (standard library alone, as all that is imported before the wheels are)
+
+if TYPE_CHECKING:
+    from benchmarks.gpu_rows import Day, Row
+
+TABLE = ROOT / "benchmarks" / "GPU.md"
+SHARES = {
+    "environment": 20,
+    "goldens": 45,
+    "steps stage 1": 50,
+    "steps stage 2": 65,
+    "recipe stage 1": 50,
+    "recipe stage 2": 60,
+    "candidates": 70,
+    "features": 20,
+    "CUHK": 60,
+    "DVC": 40,
+}
+"""Seconds that each part may take, 480 in all; less where the day is over before."""
+FULL = 900
+"""Seconds of each part of the recipe where it is run to its end."""
+SLOWER, DRY_SECONDS = 3, 290
+"""A dry run's parts may take so many times as long, all of them together this."""
+HEAD = "| part | what | value | |"
+DRY = "Dry run on the CPU, no figures."
+
+
+@dataclass
+class Report:
+    """What is known so far: written after every row."""
+
+    out: Path
+    dry: bool
+    command: str
+    parts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
+    """Part -> `done`, or why not."""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, part: str, row: "Row") -> None:
+        self.parts.setdefault(part, []).append(asdict(row))
+        value = "" if row.value is None else f"{number(row.value)} {row.unit}"
+        print(f"{part}: {row.what}: {value} {row.note}", flush=True)
+        self.write()
+
+    def end(self, part: str, how: str, seconds: float) -> None:
+        self.parts.setdefault(part, [])
+        self.ended[part], self.seconds[part] = how, round(seconds, 1)
+        print(f"{part}: {how} after {seconds:.1f} s", flush=True)
+        self.write()
+
+    def write(self) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+        whole(self.out / "day.json", json.dumps(asdict(self), indent=1, default=str))
+        whole(self.out / "GPU.md", self.page())
+
+    def page(self) -> str:
+        """GPU.md: a line a row, and one a part."""
+        lines = [
+            "# A GPU's day",
+            "",
+            f"{time.strftime('%Y-%m-%d')}, `{self.command}`, commit {gpu_pack.commit()}. "
+            + (DRY if self.dry else f"{sum(self.seconds.values()):.0f} s in all."),
+            "",
+            HEAD,
+            "|---|---|---|---|",
+        ]
+        for part, rows in self.parts.items():
+            for row in rows:
+                told = "" if row["value"] is None or self.dry else f"{number(row['value'])} {row['unit']}".strip()
+                note = row["note"] if not self.dry or row["value"] is None else ""
+                lines.append(f"| {part} | {row['what']} | {told} | {note} |")
+            lines.append(f"| {part} | | {self.seconds.get(part, '')} s | {self.ended.get(part, 'runs')} |")
+        candidates = self.out / "candidates.md"
+        more = ["", candidates.read_text(encoding="utf-8")] if candidates.exists() and not self.dry else []
+        return "\n".join([*lines, *more]) + "\n"
+
+
+def number(value: float) -> str:
+    """A value for people: four digits.
+
+    >>> number(0.12345), number(12345.6), number(3)
+    ('0.1235', '12346', '3')
+    """
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def whole(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def work(told: Connection, part: str, day: "Day") -> None:
+    """A part's process: its rows, one after the other, then how it ended; what it prints goes to a file."""
+    from benchmarks.gpu_parts import run_part
+
+    os.setsid()  # what it starts can be ended with it
+    log = (Path(day.out) / f"{part.replace(' ', '_')}.log").open("w", encoding="utf-8")
+    for stream in (1, 2):
+        os.dup2(log.fileno(), stream)
+    try:
+        for row in run_part(part)(day):
+            told.send(row)
+        told.send("done")
+    except Exception as error:
+        traceback.print_exc()
+        told.send(f"failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+def heard(here: Connection, deadline: float) -> Iterator["Row"]:
+    """The rows of a part as they come; the last word is what the generator returns."""
+    while True:
+        if not here.poll(max(0.0, deadline - time.monotonic())):
+            return "out of time"
+        try:
+            word = here.recv()
+        except EOFError:
+            return "failed: its process ended; its log says more"
+        if isinstance(word, str):
+            return word
+        yield word
+
+
+def run(part: str, day: "Day", report: Report, share: float) -> None:
+    """One part, in its share of the time."""
+    begun = time.monotonic()
+    here, there = multiprocessing.Pipe()
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=work, args=(there, part, day))
+    process.start()
+    there.close()
+    rows = heard(here, begun + share)
+    while True:
+        try:
+            report.add(part, next(rows))
+        except StopIteration as last:
+            how = str(last.value)
+            break
+    if how != "done":
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+    process.join()
+    report.end(part, f"{how} ({share:.0f} s)" if how == "out of time" else how, time.monotonic() - begun)
+
+
+def spend(day: "Day", report: Report, parts: Sequence[str]) -> None:
+    """All parts, until the day is over."""
+    shares = SHARES | ({f"recipe stage {stage}": FULL for stage in (1, 2)} if day.full else {})
+    if day.dry:
+        shares = {part: SLOWER * share for part, share in shares.items()}
+    whole_day = sum(shares[part] for part in parts)
+    over = time.monotonic() + (min(whole_day, DRY_SECONDS) if day.dry else whole_day)
+    for part in parts:
+        left = over - time.monotonic()
+        if left < 1:
+            report.end(part, "not begun: the day was over", 0.0)
+            continue
+        run(part, day, report, min(left, shares[part]))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--dry", action="store_true", help="on the CPU, tiny: does every line run?")
+    parser.add_argument("--full", action="store_true", help="the recipe to its end: at most 30 minutes more")
+    parser.add_argument("--out", type=Path, default=os.environ.get("OUT") or ROOT / ".dbdflow" / "gpu_day")
+    parser.add_argument("--photographs", type=Path, help="CUHK: a folder with image/ and gt/")
+    parser.add_argument("--encoder", type=Path, help="ImageNet weights of mobilenetv2_100, safetensors")
+    parser.add_argument("--parity", type=Path, help="the reference's golden tensors")
+    parser.add_argument("--only", nargs="+", choices=SHARES, default=list(SHARES), metavar="PART")
+    parser.add_argument("--pack", type=Path, metavar="FOLDER", help="make the folder that travels, and no more")
+    parser.add_argument("--wheels", type=Path, help="wheels that travel, or that are used where they are lacking")
+    chosen = parser.parse_args()
+    for name in ("photographs", "encoder", "parity", "wheels"):
+        if (path := getattr(chosen, name)) is not None and not path.exists():
+            parser.error(f"--{name} {path}: not there")
+    return chosen
+
+
+def main() -> None:
+    chosen = arguments()
+    if chosen.pack:
+        sys.exit(gpu_pack.pack(chosen.pack, chosen.wheels, chosen.photographs, chosen.encoder))
+    out = Path(chosen.out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    beside = gpu_pack.Beside.of(ROOT)
+    gpu_pack.use_wheels(chosen.wheels or beside.wheels, out / "wheels")
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["benchmarks.gpu_parts"])
+    try:
+        import torch
+
+        from benchmarks.gpu_rows import Day
+    except ImportError as error:
+        sys.exit(f"error: {error}; docs/gpu_day.md says what has to be there, and how it travels")
+    if not chosen.dry and not torch.cuda.is_available():
+        sys.exit("error: torch finds no CUDA device here; `--dry` runs every line on the CPU")
+    parity = chosen.parity or beside.parity
+    day = Day(
+        device="cpu" if chosen.dry else "cuda",
+        out=str(out),
+        full=chosen.full,
+        photographs=str(chosen.photographs or beside.photographs or ""),
+        parity=str(parity or ""),
+        encoder=str(chosen.encoder or beside.encoder or ""),
+    )
+    report = Report(out, chosen.dry, f"python benchmarks/gpu_day.py {' '.join(sys.argv[1:])}".strip())
+    spend(day, report, chosen.only)
+    if not chosen.dry:
+        whole(TABLE, report.page())
+    print(f"{out / 'GPU.md'}: {sum(how == 'done' for how in report.ended.values())} of {len(report.ended)} parts done")
+    sys.exit(any(how != "done" for how in report.ended.values()))
+
+
+if __name__ == "__main__":
+    main()
