@@ -1,4 +1,4 @@
-"""What the benchmarks of torch share: a clock that waits for the device, memory, rates, the name of what they ran on."""
+"""What the benchmarks of torch share: a clock that waits for the device, memory, rates, the name of the machine."""
 
 import os
 import platform

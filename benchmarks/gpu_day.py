@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
@@ -123,16 +123,16 @@ def whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def work(told: Connection, part: str, day: "Day") -> None:
+def work(told: Connection, part: str, day: Mapping[str, Any]) -> None:
     """A part's process: its rows, one after the other, then how it ended; what it prints goes to a file."""
-    from benchmarks.gpu_parts import run_part
-
     os.setsid()  # what it starts can be ended with it
-    log = (Path(day.out) / f"{part.replace(' ', '_')}.log").open("w", encoding="utf-8")
+    log = (Path(day["out"]) / f"{part.replace(' ', '_')}.log").open("w", encoding="utf-8")
     for stream in (1, 2):
         os.dup2(log.fileno(), stream)
     try:
-        for row in run_part(part)(day):
+        from benchmarks.gpu_parts import Day, run_part
+
+        for row in run_part(part)(Day(**day)):
             told.send(row)
         told.send("done")
     except Exception as error:
@@ -159,7 +159,7 @@ def run(part: str, day: "Day", report: Report, share: float) -> None:
     begun = time.monotonic()
     here, there = multiprocessing.Pipe()
     context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=work, args=(there, part, day))
+    process = context.Process(target=work, args=(there, part, asdict(day)))
     process.start()
     there.close()
     rows = heard(here, begun + share)

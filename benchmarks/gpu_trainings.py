@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.archives import TE1, Pictures
 from benchmarks.clock import Memory, synchronise
 from benchmarks.gpu_rows import Day, Row
-from benchmarks.ready import TE1, Pictures
 from benchmarks.sides import depth_network, detector, random_set, sized
 from components.common.ledger import BACKBONES_FOLDER
 from components.datasets.loader import TrainingSet

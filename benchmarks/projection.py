@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.ready import Counts
+from benchmarks.archives import Counts
 from components.common.storage import write_whole
 from components.params import Params, load_params
 

@@ -13,12 +13,13 @@ Interrupted, the same command goes on where it was. `--only` makes a part, and w
 import argparse
 import json
 import os
-import resource
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -31,10 +32,12 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.archives import Counts, build, zipped  # noqa: E402
 from benchmarks.parallel import environment  # noqa: E402
 from benchmarks.projection import Measured, page  # noqa: E402
-from benchmarks.ready import Counts, build, publish, zipped  # noqa: E402
+from benchmarks.ready import publish  # noqa: E402
 from components.acquire.sources import CHECKPOINTS, MIDAS  # noqa: E402
+from components.common.storage import write_json  # noqa: E402
 from components.models.published import to_published  # noqa: E402
 from components.models.registry import build_model  # noqa: E402
 from pipelines.system import processes  # noqa: E402
@@ -55,29 +58,56 @@ class Spent:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     loads: list[float] = field(default_factory=list)
-    """Of the machine, others' work included, once a second."""
+    """Of the machine, others' work included, every two seconds."""
     peaks: dict[str, int] = field(default_factory=dict)
     """Stage -> the most memory of its own that its process was seen to have, bytes."""
 
 
 class Watch(threading.Thread):
-    """Looks once a second at the load, and at the memory of every stage below this process."""
+    """Keeps the books in a file: time, and every two seconds the load and the memory of the stages below this process.
 
-    def __init__(self, spent: Spent) -> None:
+    They are right to two seconds also where this process is killed.
+    """
+
+    def __init__(self, kept: Path) -> None:
         super().__init__(daemon=True)
-        self.spent, self.over = spent, threading.Event()
+        self.kept, self.over = kept, threading.Event()
+        self.spent = Spent(**json.loads(kept.read_text())) if kept.exists() else Spent()
+        self.before, self.begun = (self.spent.seconds, self.spent.cpu_seconds), (time.monotonic(), cpu_seconds())
+        self.start()
 
     def run(self) -> None:
-        while not self.over.wait(1.0):
-            self.spent.loads.append(os.getloadavg()[0])
-            for process in psutil.Process().children(recursive=True):
-                try:
-                    name, memory = stage_of(process.cmdline()), process.memory_info()
-                except psutil.Error:
-                    continue
-                if name:
+        while not self.over.wait(2.0):
+            self.look()
+
+    def look(self) -> None:
+        self.spent.seconds = self.before[0] + time.monotonic() - self.begun[0]
+        self.spent.cpu_seconds = self.before[1] + cpu_seconds() - self.begun[1]
+        self.spent.loads.append(os.getloadavg()[0])
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                if name := stage_of(process.cmdline()):
+                    memory = process.memory_info()
                     own = memory.rss - memory.shared  # without files that are mapped
                     self.spent.peaks[name] = max(self.spent.peaks.get(name, 0), own)
+        write_json(self.kept, asdict(self.spent))
+
+    def end(self) -> Spent:
+        self.over.set()
+        self.join()
+        self.look()
+        return self.spent
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of all below it, also of those that have ended and were waited for."""
+    total = 0.0
+    me = psutil.Process()
+    for process in [me, *me.children(recursive=True)]:
+        with suppress(psutil.Error):
+            used = process.cpu_times()
+            total += used.user + used.system + used.children_user + used.children_system
+    return total
 
 
 def stage_of(command: Sequence[str]) -> str:
@@ -152,18 +182,21 @@ def checkout(folder: Path) -> Path:
 def run(clone: Path, server: Mapping[str, str], *words: str) -> None:
     """A command of the clone's, to its end; it prints for itself."""
     command = [sys.executable, "-m", "pipelines.cli", *words]
-    process = processes.start_tied(command, cwd=clone, env=environment(clone, **server))  # ends with this one
-    if code := process.wait():
+    quiet = {"OMP_WAIT_POLICY": "passive"}  # threads that wait leave the cores to others' work
+    process = processes.start_tied(command, cwd=clone, env=environment(clone, **server, **quiet))
+    try:
+        code = process.wait()
+    finally:
+        process.terminate()
+        process.wait()  # its stages end before the server does
+    if code:
         sys.exit(f"error: {' '.join(words)}: ended with {code}; the same command goes on where it was")
 
 
 def rehearse(folder: Path, only: Sequence[str]) -> Measured:
     """Run what is left to run; what it took, with what earlier sessions did."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "spent.json"
-    spent = Spent(**json.loads(kept.read_text())) if kept.exists() else Spent()
-    before, begun, watch = cpu_seconds(), time.monotonic(), Watch(spent)
-    watch.start()
+    watch = Watch(folder / "spent.json")
     try:
         with serving(folder) as server:
             serve_all(folder, server)
@@ -171,18 +204,8 @@ def rehearse(folder: Path, only: Sequence[str]) -> Measured:
             words = [word for stage in only for word in ("--only", stage)]
             run(clone, server.environment, "reproduce", *words)
     finally:
-        watch.over.set()
-        watch.join()
-        spent.seconds += time.monotonic() - begun
-        spent.cpu_seconds += cpu_seconds() - before
-        kept.write_text(json.dumps(asdict(spent)))
+        spent = watch.end()
     return Measured.of(clone, spent.seconds, spent.cpu_seconds, spent.loads, spent.peaks)
-
-
-def cpu_seconds() -> float:
-    """CPU seconds of all processes below this one that have ended, and of this one."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def main() -> None:
@@ -190,6 +213,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / ".dbdflow" / "rehearsal", help="20 GB; kept")
     parser.add_argument("--only", nargs="+", default=[], metavar="STAGE")
     chosen = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where it was started in the background
+        signal.signal(number, signal.default_int_handler)
     try:
         measured = rehearse(chosen.folder.resolve(), chosen.only)
     except KeyboardInterrupt:
