@@ -57,12 +57,15 @@ def own_memory() -> int:
     return 1024 * int(status.split("RssAnon:")[1].split()[0])
 
 
-def measured_rates(device: torch.device, precision: str) -> dict[str, float]:
-    """The best of several large matrix products (FLOP/s) and copies (bytes/s, read and written)."""
+def measured_rates(device: torch.device, precision: str, *, side: int = 0, numbers: int = 2**27) -> dict[str, float]:
+    """The best of several large matrix products (FLOP/s) and copies of float32 numbers (bytes/s, read and written).
+
+    `side` of the matrices: 8192 on a GPU, else 2048, unless it is said.
+    """
     dtype = getattr(torch, precision)
-    side = 8192 if device.type == "cuda" else 2048
+    side = side or (8192 if device.type == "cuda" else 2048)
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    source = torch.empty(2**27, device=device)
+    source = torch.empty(numbers, device=device)
     target = torch.empty_like(source)
 
     def best(work: Callable[[], object]) -> float:

@@ -19,21 +19,20 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import gpu_pack  # noqa: E402 (standard library alone, as all that is imported before the wheels are)
 
-if TYPE_CHECKING:
-    from benchmarks.gpu_rows import Day, Row
-
+Row = Mapping[str, Any]
+"""A `gpu_rows.Row` as it comes from a part's process; this one imports nothing heavy."""
 TABLE = ROOT / "benchmarks" / "GPU.md"
 SHARES = {
     "environment": 20,
@@ -63,15 +62,15 @@ class Report:
     out: Path
     dry: bool
     command: str
-    parts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    parts: dict[str, list[Row]] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     """Part -> `done`, or why not."""
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def add(self, part: str, row: "Row") -> None:
-        self.parts.setdefault(part, []).append(asdict(row))
-        value = "" if row.value is None else f"{number(row.value)} {row.unit}"
-        print(f"{part}: {row.what}: {value} {row.note}", flush=True)
+    def add(self, part: str, row: Row) -> None:
+        self.parts.setdefault(part, []).append(row)
+        value = "" if row["value"] is None else f"{number(row['value'])} {row['unit']}"
+        print(f"{part}: {row['what']}: {value} {row['note']}", flush=True)
         self.write()
 
     def end(self, part: str, how: str, seconds: float) -> None:
@@ -133,14 +132,14 @@ def work(told: Connection, part: str, day: Mapping[str, Any]) -> None:
         from benchmarks.gpu_parts import Day, run_part
 
         for row in run_part(part)(Day(**day)):
-            told.send(row)
+            told.send(asdict(row))
         told.send("done")
     except Exception as error:
         traceback.print_exc()
         told.send(f"failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
-def heard(here: Connection, deadline: float) -> Iterator["Row"]:
+def heard(here: Connection, deadline: float) -> Generator[Row, None, str]:
     """The rows of a part as they come; the last word is what the generator returns."""
     while True:
         if not here.poll(max(0.0, deadline - time.monotonic())):
@@ -154,12 +153,12 @@ def heard(here: Connection, deadline: float) -> Iterator["Row"]:
         yield word
 
 
-def run(part: str, day: "Day", report: Report, share: float) -> None:
+def run(part: str, day: Mapping[str, Any], report: Report, share: float) -> None:
     """One part, in its share of the time."""
     begun = time.monotonic()
     here, there = multiprocessing.Pipe()
     context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=work, args=(there, part, asdict(day)))
+    process = context.Process(target=work, args=(there, part, day))
     process.start()
     there.close()
     rows = heard(here, begun + share)
@@ -177,19 +176,29 @@ def run(part: str, day: "Day", report: Report, share: float) -> None:
     report.end(part, f"{how} ({share:.0f} s)" if how == "out of time" else how, time.monotonic() - begun)
 
 
-def spend(day: "Day", report: Report, parts: Sequence[str]) -> None:
+def spend(day: Mapping[str, Any], report: Report, parts: Sequence[str]) -> None:
     """All parts, until the day is over."""
-    shares = SHARES | ({f"recipe stage {stage}": FULL for stage in (1, 2)} if day.full else {})
-    if day.dry:
+    shares = SHARES | ({f"recipe stage {stage}": FULL for stage in (1, 2)} if day["full"] else {})
+    if report.dry:
         shares = {part: SLOWER * share for part, share in shares.items()}
     whole_day = sum(shares[part] for part in parts)
-    over = time.monotonic() + (min(whole_day, DRY_SECONDS) if day.dry else whole_day)
+    over = time.monotonic() + (min(whole_day, DRY_SECONDS) if report.dry else whole_day)
     for part in parts:
         left = over - time.monotonic()
         if left < 1:
             report.end(part, "not begun: the day was over", 0.0)
             continue
         run(part, day, report, min(left, shares[part]))
+
+
+def check_gpu() -> None:
+    """End where there is no torch, or no GPU that it finds."""
+    try:
+        import torch
+    except ImportError as error:
+        sys.exit(f"error: {error}; docs/gpu_day.md says what has to be there")
+    if not torch.cuda.is_available():
+        sys.exit("error: torch finds no CUDA device here; `--dry` runs every line on the CPU")
 
 
 def arguments() -> argparse.Namespace:
@@ -219,23 +228,17 @@ def main() -> None:
     beside = gpu_pack.Beside.of(ROOT)
     gpu_pack.use_wheels(chosen.wheels or beside.wheels, out / "wheels")
     multiprocessing.get_context("forkserver").set_forkserver_preload(["benchmarks.gpu_parts"])
-    try:
-        import torch
-
-        from benchmarks.gpu_rows import Day
-    except ImportError as error:
-        sys.exit(f"error: {error}; docs/gpu_day.md says what has to be there, and how it travels")
-    if not chosen.dry and not torch.cuda.is_available():
-        sys.exit("error: torch finds no CUDA device here; `--dry` runs every line on the CPU")
+    if not chosen.dry:
+        check_gpu()
     parity = chosen.parity or beside.parity
-    day = Day(
-        device="cpu" if chosen.dry else "cuda",
-        out=str(out),
-        full=chosen.full,
-        photographs=str(chosen.photographs or beside.photographs or ""),
-        parity=str(parity or ""),
-        encoder=str(chosen.encoder or beside.encoder or ""),
-    )
+    day = {
+        "device": "cpu" if chosen.dry else "cuda",
+        "out": str(out),
+        "full": chosen.full,
+        "photographs": str(chosen.photographs or beside.photographs or ""),
+        "parity": str(parity or ""),
+        "encoder": str(chosen.encoder or beside.encoder or ""),
+    }
     report = Report(out, chosen.dry, f"python benchmarks/gpu_day.py {' '.join(sys.argv[1:])}".strip())
     spend(day, report, chosen.only)
     if not chosen.dry:

@@ -3,6 +3,7 @@
 The standard library alone: nothing else may be there before the wheels are unpacked.
 """
 
+import io
 import os
 import platform
 import shutil
@@ -148,11 +149,9 @@ def pack(folder: Path, wheels: Path | None, photographs: Path | None, encoder: P
 def source(folder: Path) -> None:
     """This source at its commit; what is not committed stays."""
     (folder / COMMIT).write_text(f"{commit().removesuffix('-dirty')}\n", encoding="ascii")
-    archive = subprocess.Popen(["git", "-C", str(ROOT), "archive", "HEAD"], stdout=subprocess.PIPE)
-    assert archive.stdout is not None
-    with tarfile.open(fileobj=archive.stdout, mode="r|") as members:
+    archive = subprocess.run(["git", "-C", str(ROOT), "archive", "HEAD"], stdout=subprocess.PIPE, check=True)
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as members:
         members.extractall(folder / "source", filter="data")
-    archive.wait()
 
 
 def photographed(photographs: Path, into: Path, quality: int) -> int:

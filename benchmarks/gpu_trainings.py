@@ -107,7 +107,7 @@ def teacher_weights(params: Params, folder: Path) -> dict[str, Path]:
 def cached_rows(day: Day) -> Iterator[Row]:
     """The depth teacher's features: how fast they are cached, one view with both flips, and read again."""
     params = sized(tiny=day.dry)
-    settings = params.teacher.model_copy(update={"mode": "cached", "cache_gb": 1e-6})  # one view, however large
+    settings = params.teacher.model_copy(update={"mode": "cached", "cache_gb": 1e-6})  # a view, however large
     params = params.model_copy(update={"teacher": settings})
     device, folder = day.set_up(params.runtime.precision), Path(day.out) / "scratch"
     data = random_set(params.image_size, 2 if day.dry else 96, device.device)

@@ -175,9 +175,9 @@ def projected_disk(measured: Measured, counts: Counts) -> list[tuple[str, int, f
         for name, size in measured.disk.items()
         if name not in ("archives", ".dvc/cache", ".dbdflow")
     ]
+    outputs = sum(size for _, size, _ in rows), sum(size for _, _, size in rows)
     inbox = measured.disk.get("archives", 0)
     rows.append(("archives", inbox, inbox + ARCHIVES))
-    outputs = sum(size for _, size, _ in rows), sum(size for _, _, size in rows)
     here = measured.disk[".dvc/cache"]
     rows.append((".dvc/cache", here, here * outputs[1] / outputs[0]))
     rows.append((".dbdflow", measured.disk[".dbdflow"], measured.disk[".dbdflow"]))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo  # before anything is forked: torch.optim imports it
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import Memory, timed
@@ -23,6 +24,7 @@ from components.datasets.loader import Batch, Flips, Jitter, TrainingSet, Views,
 from components.models.network import Network
 from components.models.registry import build_model
 from components.models.runtime import Device, set_up
+from components.models.timm_import import import_timm
 from components.params import Params, load_params
 from components.train import experiment
 from components.train.objectives import Projectors
@@ -31,6 +33,7 @@ from components.train.teacher_cache import CachedFeatures, HeldFeatures, Plan, o
 from components.train.teachers import FEATURE_DTYPE, LEVELS
 from components.train.training import announced, laid_out, step
 
+import_timm()  # before anything is forked: it would be imported by each
 ROOT = Path(__file__).parent.parent
 NAMES = ("published", "ours")
 STRIDES = (32, 16, 8, 4)
@@ -56,6 +59,7 @@ def sized(*, tiny: bool) -> Params:
             "stage1": params.stage1.model_copy(update={"batch_size": 2}),
             "stage2": params.stage2.model_copy(update={"batch_size": 2}),
             "stage1_runs": runs,
+            "teacher": params.teacher.model_copy(update={"cache_gb": 1e-6}),  # a view, however large
             "depth_teacher": params.depth_teacher.model_copy(update=depth),
         }
     )
