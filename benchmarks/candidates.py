@@ -3,6 +3,9 @@
 Whole steps of stage 1 (batch 6, 320x320, ResNeSt101) and parts of one; the variants of an idea in turns, in one run.
 
     python benchmarks/candidates.py [--rounds 5] [--device cpu]
+
+On a GPU another table comes first, of the ways to run a whole step there: benchmarks/CANDIDATES_GPU.md. Its rehearsal,
+in under a minute and on any machine: --quick.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 
 from benchmarks.clock import machine, timed
+from benchmarks.gpu_candidates import gpu_table
 from benchmarks.published import box_difference as convolved
 from benchmarks.published import pairwise as normalised_copies
 from components.models.network import Network
@@ -31,6 +35,7 @@ from components.train.objectives import Supervision
 from components.train.optimizer import BETAS, EPSILON
 
 OUT = Path(__file__).parent / "CANDIDATES.md"
+GPU = OUT.with_name("CANDIDATES_GPU.md")
 BATCH, SIZE = 6, 320
 LEVELS = ((2048, 10), (1024, 20), (512, 40), (256, 80))
 """Channels and side of a teacher's features."""
@@ -200,8 +205,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--quick", action="store_true", help="the GPU's table alone, rehearsed")
     chosen = parser.parse_args()
+    if chosen.quick:
+        print(gpu_table(chosen.device, quick=True))
+        return
     device = set_up(device=chosen.device, precision="float32", deterministic=False, threads=0).device
+    if device.type == "cuda":
+        GPU.write_text(f"# Ways to run a step on a GPU\n\n{gpu_table('cuda', quick=False)}\n", encoding="utf-8")
     lines = [
         "# What was tried to make a step faster",
         "",

@@ -88,40 +88,40 @@ def test_cached_teachers_say_what_online_ones_say_of_the_students_images(
 ) -> None:
     plan = replace(PLAN, flip_axis=axis)
     list(writing(encode, images, tmp_path, plan))
-    read, online = CachedFeatures([open_cache(tmp_path, plan)], IDS, LEVELS), OnlineFeatures(encode, LEVELS, CHANNELS)
+    known, online = CachedFeatures([open_cache(tmp_path, plan)], IDS, LEVELS), OnlineFeatures(encode, LEVELS, CHANNELS)
     batch = batch_of(images, [3, 0, 4, 1], epoch=epoch, plan=plan)
     assert 0 < int(batch.flipped.sum()) < 4
-    assert list(read.channels) == list(online.channels)
-    assert [tuple(each.shape) for each in read(batch)] == [
+    assert list(known.channels) == list(online.channels)
+    assert [tuple(each.shape) for each in known.read(batch)] == [
         (4, channels, side, side) for channels, side in zip(CHANNELS, (2, 4, 8, 16), strict=True)
     ]
-    assert apart(read(batch), online(batch)) < 1e-4
+    assert apart(known.read(batch), online.said(batch.images, ())) < 1e-4
     unlike = replace(batch, view=3 - batch.view)
-    assert apart(read(unlike), online(batch)) > 0.01  # the other view has another jitter
+    assert apart(known.read(unlike), online.said(batch.images, ())) > 0.01  # the other view has another jitter
 
 
 def test_features_lie_channels_last(cached: Path, images) -> None:
-    read = CachedFeatures([open_cache(cached, PLAN)], IDS, LEVELS)
-    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in read(batch_of(images, [0, 1])))
+    known = CachedFeatures([open_cache(cached, PLAN)], IDS, LEVELS)
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in known.read(batch_of(images, [0, 1])))
 
 
 def test_held_features_are_the_cached_ones(cached: Path, images) -> None:
     order = [4, 1, 0, 3]
-    read = CachedFeatures([open_cache(cached, PLAN)], [IDS[i] for i in order], ("level3", "level0"))
-    held = HeldFeatures(read, torch.device("cpu"))
-    assert held.channels == read.channels
-    assert read.nbytes == 4 * 2 * 2 * 4 * (8 * 16**2 + 64 * 2**2)
+    known = CachedFeatures([open_cache(cached, PLAN)], [IDS[i] for i in order], ("level3", "level0"))
+    held = HeldFeatures(known, torch.device("cpu"))
+    assert held.channels == known.channels
+    assert known.nbytes == 4 * 2 * 2 * 4 * (8 * 16**2 + 64 * 2**2)
     for epoch in (1, 2):
         batch = batch_of(images[order], [2, 0, 3], epoch=epoch, ids=[IDS[i] for i in order])
         batch.flipped[:2] = torch.tensor([True, False])
-        assert apart(held(batch), read(batch)) == 0
+        assert apart(held.read(batch), known.read(batch)) == 0
 
 
 def test_reading_ahead_changes_nothing(cached: Path, images) -> None:
-    read, batch = CachedFeatures([open_cache(cached, PLAN)], IDS, LEVELS), batch_of(images, [4, 0, 2], epoch=2)
-    before = [each.clone() for each in read(batch)]
-    read.expect(batch)
-    assert apart(read(batch), before) == 0
+    known, batch = CachedFeatures([open_cache(cached, PLAN)], IDS, LEVELS), batch_of(images, [4, 0, 2], epoch=2)
+    before = [each.clone() for each in known.read(batch)]
+    known.expect(batch)
+    assert apart(known.read(batch), before) == 0
 
 
 @pytest.mark.parametrize("stops", range(1, 6))
@@ -149,7 +149,7 @@ def test_half_precision_changes_the_loss_by_less_than_a_thousandth(
     list(writing(encode, images, tmp_path / "half", half))
     batch = batch_of(images, [0, 1, 2, 3, 4])
     exact, rounded = (
-        CachedFeatures([open_cache(folder, plan)], IDS, LEVELS)(batch)
+        CachedFeatures([open_cache(folder, plan)], IDS, LEVELS).read(batch)
         for folder, plan in ((cached, PLAN), (tmp_path / "half", half))
     )
     assert all(each.dtype == torch.float16 for each in rounded)
@@ -216,10 +216,10 @@ def test_features_come_from_the_cache_that_holds_the_image(encode, images, tmp_p
     list(writing(encode, images[3:], tmp_path / "dut", ids=["dut/a", "dut/b"]))
     caches = [open_cache(tmp_path / name, PLAN) for name in ("cuhk", "dut")]
     order, ids = [4, 1, 0, 3], ["dut/b", "cuhk/b", "cuhk/a", "dut/a"]  # neither cache's order, and without cuhk/c
-    read = CachedFeatures(caches, ids, LEVELS)
-    assert read.views == 2
+    known = CachedFeatures(caches, ids, LEVELS)
+    assert known.views == 2
     batch = batch_of(images[order], [0, 1, 2, 3], ids=ids)
-    assert apart(read(batch), OnlineFeatures(encode, LEVELS, CHANNELS)(batch)) < 1e-4
+    assert apart(known.read(batch), OnlineFeatures(encode, LEVELS, CHANNELS).said(batch.images, ())) < 1e-4
 
 
 def test_a_run_shows_the_views_that_all_its_caches_have(encode, images, tmp_path: Path) -> None:

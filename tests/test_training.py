@@ -89,12 +89,17 @@ class Slope:
         self.bad, self.bad_epoch = bad, bad_epoch
         self.beside = Line()
 
-    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, torch.Tensor]:
-        loss = model(batch.images) + self.beside(batch.images)
-        return {"loss": loss * self.bad if epoch == self.bad_epoch else loss}
+    def losses(self, model: nn.Module, batch: Batch, weight: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"loss": weight * (model(batch.images) + self.beside(batch.images))}
+
+    def weight_of(self, epoch: int) -> float:
+        return self.bad if epoch == self.bad_epoch else 1.0
 
     def expect(self, batch: Batch) -> None:
         pass
+
+    def read(self, batch: Batch) -> Batch:
+        return batch
 
     def extras(self) -> dict[str, nn.Module]:
         return {"beside": self.beside}
@@ -214,7 +219,7 @@ def one_batch(count: int = 2) -> Batch:
 )
 def test_gradients_are_clipped_by_value(clip: float, gradients: list[float]) -> None:
     class Slopes(StageOne):
-        def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, torch.Tensor]:
+        def losses(self, model: nn.Module, batch: Batch, weight: torch.Tensor) -> dict[str, torch.Tensor]:
             return {"loss": (model.weight * torch.tensor([3.0, -1.0, 0.25])).sum()}
 
     model = nn.Linear(3, 1)
@@ -252,7 +257,8 @@ def maps(value: float, side: int = 64) -> torch.Tensor:
 
 
 def losses_of(objective, output: DefocusOutput | DepthOutput, epoch: int = 1) -> dict[str, float]:
-    return {name: float(value) for name, value in objective.losses(Says(output), one_batch(), epoch).items()}
+    found = objective.losses(Says(output), objective.read(one_batch()), torch.tensor(objective.weight_of(epoch)))
+    return {name: float(value) for name, value in found.items()}
 
 
 def test_supervision_by_hand() -> None:
@@ -277,8 +283,11 @@ class Teacher:
         self.features = features
         self.channels = [each.shape[1] for each in features]
 
-    def __call__(self, batch: Batch) -> list[torch.Tensor]:
-        return self.features
+    def read(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+        return tuple(self.features)
+
+    def said(self, images: torch.Tensor, read: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return read
 
     def expect(self, batch: Batch) -> None:
         self.expected = batch

@@ -1,4 +1,7 @@
-"""Training batches: images held decoded in memory, flipped and jittered in batches on the device.
+"""Training batches: images held decoded on the device, flipped and jittered there in batches.
+
+A GPU holds them where they take half of its free memory at most; else the host does, and sends what a batch needs. The
+draws are made on the host and sent: nothing here waits for the device.
 
 Every random draw comes from (seed, epoch, index of the image), so that any step can be repeated alone and an
 interrupted run goes on as if nothing had happened. Where teachers are cached, colour jitter comes from (seed, view, id
@@ -19,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from components.datasets.placing import fits, sent
 from components.datasets.prepared import PreparedSet
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -39,14 +43,26 @@ class TrainingSet:
         images: uint8 (N, 3, S, S), RGB.
         labels: uint8 (N, 1, S, S) in {0, 1}, 1 = in focus (for the depth teacher: float32, inverse depth).
         ids: `set/id` of each image, in order.
+        place: where batches are made; None = where the images lie.
     """
 
     images: Tensor
     labels: Tensor
     ids: list[str]
+    place: torch.device | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are made."""
+        return self.place or self.images.device
+
+    def rows(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Images and labels of some places, on the device."""
+        rows = sent(torch.from_numpy(index), self.images.device)
+        return sent(self.images[rows], self.device), sent(self.labels[rows], self.device)
 
     def digest(self) -> str:
         """sha256 of images and labels, hexadecimal."""
@@ -58,11 +74,11 @@ class TrainingSet:
 def load_rows(
     parts: Sequence[tuple[PreparedSet, NDArray[np.int64]]], device: torch.device, *, large: bool = False
 ) -> TrainingSet:
-    """Gather images, from one or several prepared sets, onto the device.
+    """Gather images, from one or several prepared sets, onto the device where they fit it.
 
     Args:
         parts: (prepared set, rows of it).
-        device: where the uint8 arrays are held.
+        device: where batches are made, and the uint8 arrays are held if they fit.
         large: as they are held for crops, instead of at network size.
 
     Raises:
@@ -74,7 +90,13 @@ def load_rows(
         images.append(torch.from_numpy(np.ascontiguousarray(pictures[rows].transpose(0, 3, 1, 2))))
         labels.append(torch.from_numpy(np.ascontiguousarray(truth[rows][:, None])))
         ids += [f"{prepared.name}/{prepared.ids[row]}" for row in rows]
-    return TrainingSet(torch.cat(images).to(device), torch.cat(labels).to(device), ids)
+    return held(torch.cat(images), torch.cat(labels), ids, device)
+
+
+def held(images: Tensor, labels: Tensor, ids: list[str], device: torch.device) -> TrainingSet:
+    """Images and labels on the device where they fit it, else on the host, for batches on the device."""
+    place = device if fits(images.nbytes + labels.nbytes, device) else torch.device("cpu")
+    return TrainingSet(images.to(place), labels.to(place), ids, device)
 
 
 @dataclass(frozen=True)
@@ -88,7 +110,7 @@ class Jitter:
     def __call__(self, images: Tensor, uniform: NDArray[np.float64]) -> Tensor:
         """Jitter float32 (B, 3, S, S) images in [0, 1] by uniform numbers in [0, 1), (B, 4): `factors` and order."""
         order = ORDERS[(len(ORDERS) * uniform[:, 3]).astype(np.int64)]
-        return jitter_colours(images, self.factors(uniform[:, :3]).to(images.device), order.to(images.device))
+        return jitter_colours(images, sent(self.factors(uniform[:, :3]), images.device), sent(order, images.device))
 
     def factors(self, uniform: NDArray[np.float64]) -> Tensor:
         """Uniform numbers in [0, 1), (B, 3), to factors of brightness, contrast and saturation, float32 (B, 3)."""
@@ -133,9 +155,10 @@ class Batch:
     Attributes:
         images: float32 (B, 3, S, S), ImageNet-normalised, flipped and jittered.
         labels: float32 (B, 1, S, S) in {0, 1}, 1 = in focus, flipped alike.
-        index: int64 (B,), places in the training set.
-        flipped: bool (B,), whether each image is flipped.
+        index: int64 (B,), places in the training set; on the host.
+        flipped: bool (B,), whether each image is flipped; on the host.
         view: which view of them this is, from 1; 0 where the jitter is this epoch's own.
+        read: what was read for its step, a teacher a place: see `components.train.teacher_cache`.
     """
 
     images: Tensor
@@ -143,14 +166,18 @@ class Batch:
     index: Tensor
     flipped: Tensor
     view: int
+    read: tuple[tuple[Tensor, ...], ...] = ()
 
 
 def normalise(images: Tensor) -> Tensor:
     """uint8 (B, 3, S, S) RGB, or float in [0, 1], to ImageNet-normalised float32."""
     scaled = images.float() / 255 if images.dtype == torch.uint8 else images
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1)
-    return (scaled - mean) / std
+    return (scaled - colour(IMAGENET_MEAN, images.device)) / colour(IMAGENET_STD, images.device)
+
+
+def colour(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    """A number for each of red, green and blue, float32 (1, 3, 1, 1)."""
+    return sent(torch.tensor(values).view(1, 3, 1, 1), device)
 
 
 def flip(maps: Tensor, flipped: Tensor, axis: FlipAxis) -> Tensor:
@@ -169,7 +196,7 @@ def jitter_colours(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
         factors: float32 (B, 3): brightness, contrast, saturation; 1 = unchanged.
         order: int64 (B, 3), rows of `ORDERS`: what is changed first, second and third.
     """
-    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
+    weights = colour(LUMA, images.device)
     for turn, factor in zip(order.T, factors.gather(1, order).T, strict=True):
         changed = turn.view(-1, 1, 1, 1)
         luma = (images * weights).sum(1, keepdim=True)
@@ -203,14 +230,14 @@ def make_batch(data: TrainingSet, index: NDArray[np.int64], *, seed: int, epoch:
 
     The draws come from `seed` and `epoch`.
     """
-    device, views = data.images.device, flips.views
+    views = flips.views
     view, random = view_of(epoch, views), draws(seed, epoch, index.tolist())
     uniform = view_draws([data.ids[i] for i in index], view, views.seed) if views else random[:, 1:]
-    flipped = torch.from_numpy(random[:, 0] < flips.probability).to(device)
-    rows = torch.from_numpy(index).to(device)
-    images = flip(data.images[rows], flipped, flips.axis)
-    labels = flip(data.labels[rows], flipped, flips.axis)
-    return Batch(normalise(flips.jitter(images.float() / 255, uniform)), labels.float(), rows, flipped, view)
+    flipped = torch.from_numpy(random[:, 0] < flips.probability)
+    chosen = sent(flipped, data.device)
+    images, labels = (flip(each, chosen, flips.axis) for each in data.rows(index))
+    jittered = flips.jitter(images.float() / 255, uniform)
+    return Batch(normalise(jittered), labels.float(), torch.from_numpy(index), flipped, view)
 
 
 def batches(data: TrainingSet, batch_size: int, *, seed: int, epoch: int, flips: Flips) -> Iterator[Batch]:

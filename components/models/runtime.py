@@ -28,8 +28,12 @@ class Device:
     precision: Literal["float32", "bfloat16"]
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision for a forward pass; does nothing in float32."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
+        """Mixed precision for a forward pass; does nothing in float32.
+
+        On a GPU no cast weights are kept: within a recorded step they would be of the recording.
+        """
+        mixed, kept = self.precision == "bfloat16", self.device.type == "cpu"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed, cache_enabled=kept)
 
 
 def set_up(*, device: str, precision: Literal["float32", "bfloat16"], deterministic: bool, threads: int) -> Device:

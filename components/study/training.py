@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from components.common.storage import file_hash
@@ -129,6 +130,6 @@ def first_batches(params: Params, places: Places, device: Device, steps: int) ->
     course = experiment.course_of(params, "stage1", params.stage1_runs[row.run], views=0)
     objective = stage_one(row, params, places, device)
     for _, batch in zip(range(steps), course.batches(data, 1), strict=False):
-        loss = objective.losses(model, batch, 1)["loss"]
+        loss = objective.losses(model, objective.read(batch), torch.zeros(()))["loss"]
         loss.backward()  # type: ignore[no-untyped-call]
         yield loss.detach()

@@ -9,6 +9,7 @@ docs/cuhk.md says how each choice was made, and what was tried. Legend: B batch,
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -18,11 +19,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from components.datasets.loader import Batch, Jitter, TrainingSet, epoch_order, normalise
+from components.datasets.placing import sent
 from components.models.network import DefocusOutput, Network
 from components.train.losses import at_size_of
 from components.train.optimizer import Adam
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
 SHAPE = 0.15
 """Natural logarithm of the largest change of a crop's sides against each other."""
 SMALLEST_RATE = 1e-4
@@ -76,24 +77,24 @@ def cropped_batch(data: TrainingSet, index: NDArray[np.int64], *, seed: int, epo
     uniform = np.stack([np.random.default_rng([seed, epoch, 1 + int(i)]).random(9) for i in index])
     windows = [window(each[5:], data.images.shape[-1], crops.smallest) for each in uniform]
     mirrored = (uniform[:, 0] < crops.flip_probability).tolist()
-    images = _cut(data.images, index.tolist(), windows, mirrored, crops.size) / 255
-    labels = _cut(data.labels, index.tolist(), windows, mirrored, crops.size)
-    rows = torch.from_numpy(index).to(data.images.device)
-    return Batch(
-        normalise(crops.jitter(images, uniform[:, 1:5])), labels, rows, torch.zeros_like(rows, dtype=torch.bool), 0
+    images, labels = (
+        torch.cat(
+            [
+                _cut(sent(held[i : i + 1, :, down, across], data.device), mirror, crops.size)
+                for i, (down, across), mirror in zip(index.tolist(), windows, mirrored, strict=True)
+            ]
+        )
+        for held in (data.images, data.labels)
     )
+    jittered = crops.jitter(images / 255, uniform[:, 1:5])
+    unflipped = torch.zeros(len(index), dtype=torch.bool)
+    return Batch(normalise(jittered), labels, torch.from_numpy(index), unflipped, 0)
 
 
-def _cut(
-    held: Tensor, index: Sequence[int], windows: Sequence[tuple[slice, slice]], mirrored: Sequence[bool], size: int
-) -> Tensor:
-    """Windows of uint8 (N, C, L, L), resized to float32 (B, C, S, S), antialiased bilinear."""
-    cut = []
-    for i, (down, across), mirror in zip(index, windows, mirrored, strict=True):
-        part = held[i : i + 1, :, down, across].float()
-        resized = F.interpolate(part, (size, size), mode="bilinear", antialias=True)
-        cut.append(resized.flip(-1) if mirror else resized)
-    return torch.cat(cut)
+def _cut(window: Tensor, mirror: bool, size: int) -> Tensor:
+    """A window, uint8 (1, C, h, w), resized to float32 (1, C, S, S), antialiased bilinear."""
+    resized = F.interpolate(window.float(), (size, size), mode="bilinear", antialias=True)
+    return resized.flip(-1) if mirror else resized
 
 
 @dataclass(frozen=True)
@@ -154,16 +155,37 @@ class Best:
 
     def average(self, model: nn.Module) -> AveragedModel:
         """Exponential, over weights and BatchNorm statistics; it keeps less of the first steps."""
+        return Average(model, self.averaging)
 
-        @torch.no_grad()
-        def move(average: Tensors, weights: Tensors, count: Tensor | int) -> None:
-            keep = min(self.averaging, (1 + int(count)) / (10 + int(count)))
-            if average[0].is_floating_point():
-                torch._foreach_lerp_(average, weights, 1 - keep)
-            else:  # BatchNorm's count of batches
-                torch._foreach_copy_(average, weights)
 
-        return AveragedModel(model, multi_avg_fn=move, use_buffers=True)
+class Average(AveragedModel):
+    """The running average of a model's weights and buffers; torch's own would wait for the device at every step.
+
+    Args:
+        model: what is averaged.
+        averaging: see `Best`.
+    """
+
+    def __init__(self, model: nn.Module, averaging: float) -> None:
+        super().__init__(model, use_buffers=True)
+        self.averaging = averaging
+        self.taken: int | None = None
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take a step's weights in; the first are copied."""
+        self.taken = int(self.n_averaged) if self.taken is None else self.taken
+        ours, theirs = (chain(each.parameters(), each.buffers()) for each in (self.module, model))
+        pairs = list(zip(ours, theirs, strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point() and self.taken]
+        counts = [pair for pair in pairs if not (pair[0].is_floating_point() and self.taken)]
+        keep = min(self.averaging, (1 + self.taken) / (10 + self.taken))
+        if floats:
+            torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - keep)
+        if counts:
+            torch._foreach_copy_([a for a, _ in counts], [b for _, b in counts])
+        self.taken += 1
+        self.n_averaged += 1
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from components.datasets.loader import TrainingSet, normalise
+from components.datasets.placing import device_of, sent
 from components.models.network import Network
 from components.train.objectives import standardise
 
@@ -26,7 +27,8 @@ RANGE = 3.0
 def predictions(model: Network, images: Tensor, batch_size: int) -> Tensor:
     """Inverse depth, float32 (N, S, S) on the CPU, of uint8 images (N, 3, S, S); the model is left in `eval()`."""
     model.eval()
-    parts = [model(normalise(each)).depth.float().cpu() for each in torch.split(images, batch_size)]
+    device = device_of(model)
+    parts = [model(normalise(sent(each, device))).depth.float().cpu() for each in torch.split(images, batch_size)]
     return torch.cat(parts)
 
 

@@ -15,7 +15,7 @@ import torch
 from components.common import ledger
 from components.common.errors import InputError
 from components.common.storage import file_hash
-from components.datasets.loader import Flips, Jitter, TrainingSet, Views, load_rows
+from components.datasets.loader import Flips, Jitter, TrainingSet, Views, held, load_rows
 from components.datasets.prepared import PreparedSet, require_photographs
 from components.models.checkpoints import check_start, load_published
 from components.models.network import Network
@@ -205,7 +205,7 @@ def depth_training_set(prepared: PreparedSet, split: str, device: Device) -> Tra
         )
     data = load_rows([(prepared, rows)], device.device)
     inverse = torch.from_numpy(prepared.depth[rows].astype(np.float32))[:, None]
-    return TrainingSet(data.images, inverse.to(device.device), data.ids)
+    return held(data.images, inverse, data.ids, device.device)
 
 
 def depth_schedule(settings: DepthTeacher) -> Schedule:

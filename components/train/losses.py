@@ -107,7 +107,8 @@ def pairwise_loss(student: Tensor, teacher: Tensor) -> Tensor:
     if student.shape != teacher.shape:
         resized = at_size_of(unit(teacher), student)
         return (unit(student) - resized).square().sum(1).mean()
-    return _Pairwise.apply(pixels(student), pixels(teacher))  # type: ignore[no-any-return]
+    with torch.autocast(student.device.type, enabled=False):  # else its products would be made in half precision
+        return _Pairwise.apply(pixels(student), pixels(teacher))  # type: ignore[no-any-return]
 
 
 def unit(features: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -26,11 +26,23 @@ class Objective(ABC):
     """What a stage minimises."""
 
     @abstractmethod
-    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        """`loss`, the total to minimise, and its parts: scalar tensors."""
+    def losses(self, model: nn.Module, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
+        """`loss`, the total to minimise, and its parts: scalar tensors.
+
+        It is of tensors alone, so that a GPU can record it: the batch's images, labels and what was `read` for it, on
+        the device, and `weight`, that of the epoch, float32 ().
+        """
+
+    def weight_of(self, epoch: int) -> float:
+        """What an epoch, from 1, weighs of the loss; 0 where all epochs are alike."""
+        return 0.0
 
     def expect(self, batch: Batch) -> None:  # noqa: B027 (most have nothing to read)
         """This batch comes next: time to read ahead what it needs."""
+
+    def read(self, batch: Batch) -> Batch:
+        """The batch, with what has to be read for its step."""
+        return batch
 
     def extras(self) -> dict[str, nn.Module]:
         """Trained modules beside the model, by name (the projectors of stage 2)."""
@@ -77,7 +89,7 @@ class StageOne(Objective):
     def __init__(self, supervision: Supervised) -> None:
         self.supervision = supervision
 
-    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
         loss = self.supervision.loss(model(batch.images), batch.labels)
         return {"loss": loss, "dbd_loss": loss}
 
@@ -96,16 +108,19 @@ class StageOneWithDepth(StageOne):
         self.depth = depth
         self.weight = weight
 
-    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
         output = model(batch.images)
         dbd = self.supervision.loss(output, batch.labels)
         final = [] if output.depth is None else [output.depth]
-        (target,) = self.depth(batch)
+        (target,) = self.depth.said(batch.images, *batch.read)
         depth = depth_loss([each.float() for each in (*final, *output.depth_sides)], target.float())
         return {"loss": dbd + self.weight * depth, "dbd_loss": dbd, "depth_loss": depth}
 
     def expect(self, batch: Batch) -> None:
         self.depth.expect(batch)
+
+    def read(self, batch: Batch) -> Batch:
+        return replace(batch, read=(self.depth.read(batch),))
 
 
 class RelativeDepth(Objective):
@@ -115,7 +130,7 @@ class RelativeDepth(Objective):
     deviation per image before they are compared, so that only relative depth counts.
     """
 
-    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
         predicted = model(batch.images).depth.float()
         return {"loss": (standardise(predicted) - standardise(batch.labels[:, 0])).abs().mean()}
 
@@ -184,25 +199,27 @@ class StageTwo(Objective):
     projector_learning_rate: float
     projector_weight_decay: float
 
-    def losses(self, model: nn.Module, batch: Batch, epoch: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
         output = model(batch.images)
         dbd = self.supervision.loss(output, batch.labels)
-        weight = self.weight(epoch)
         parts = {
-            f"{each.name}_feature_loss": feature_loss(each.projector(output.features), each.teacher(batch))
-            for each in self.distilled
+            f"{each.name}_feature_loss": feature_loss(
+                each.projector(output.features), each.teacher.said(batch.images, read)
+            )
+            for each, read in zip(self.distilled, batch.read, strict=True)
         }
         features = torch.stack(list(parts.values())).sum()
-        return {
-            "loss": dbd + weight * features,
-            "dbd_loss": dbd,
-            **parts,
-            "distill_weight": torch.tensor(weight, device=dbd.device),
-        }
+        return {"loss": dbd + weight * features, "dbd_loss": dbd, **parts, "distill_weight": weight}
+
+    def weight_of(self, epoch: int) -> float:
+        return self.weight(epoch)
 
     def expect(self, batch: Batch) -> None:
         for each in self.distilled:
             each.teacher.expect(batch)
+
+    def read(self, batch: Batch) -> Batch:
+        return replace(batch, read=tuple(each.teacher.read(batch) for each in self.distilled))
 
     def extras(self) -> dict[str, nn.Module]:
         return {each.name: each.projector for each in self.distilled}

@@ -13,6 +13,8 @@ from torch.optim.adam import adam
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
+RATE = {"cpu": torch.float64, "cuda": torch.float32}
+"""Of the learning rate as a tensor, as torch's kernels take it; in float64 it gives the bits of a number."""
 
 
 class Adam:
@@ -34,6 +36,8 @@ class Adam:
         decoupled: bool = False,
     ) -> None:
         self.parameters = list(parameters)
+        device = self.parameters[0].device
+        self.rate = torch.zeros((), dtype=RATE[device.type], device=device)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.decoupled = decoupled
@@ -42,6 +46,16 @@ class Adam:
             "square": [torch.zeros_like(each, memory_format=torch.preserve_format) for each in self.parameters],
             "step": [torch.zeros((), device=each.device) for each in self.parameters],
         }
+
+    @property
+    def learning_rate(self) -> float:
+        """As last set. It lies on the device, so that a step that a GPU has recorded follows it."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate = value
+        self.rate.fill_(value)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -63,7 +77,7 @@ class Adam:
             amsgrad=False,
             beta1=BETAS[0],
             beta2=BETAS[1],
-            lr=self.learning_rate,
+            lr=self.rate,
             weight_decay=self.weight_decay,
             eps=EPSILON,
             maximize=False,

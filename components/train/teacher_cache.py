@@ -20,7 +20,7 @@ import hashlib
 import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,23 @@ from components.common.availability import require
 from components.common.errors import InputError
 from components.common.storage import atomic_path, file_hash, read_json, write_json
 from components.datasets.loader import Batch, FlipAxis, Jitter, flip, normalise, view_draws
+from components.datasets.placing import host_memory, sent
 from components.datasets.prepared import npy_head
 
 MANIFEST = "manifest.json"
 NORMALISATION = "ImageNet mean and standard deviation"
 SHARD_BYTES = 2**30
+CHUNK = 32
+"""Images whose features go to a device at a time."""
 Encoder = Callable[[Tensor], Mapping[str, Tensor]]
 Records = NDArray[np.void]
 
 
 class TeacherFeatures(ABC):
     """What a teacher says of a training batch: tensors (B, C, h, w), features deepest first, of so many channels.
+
+    What lies in a cache is read before a step, as it is another memory for each batch; a teacher that runs does so
+    within the step. `said` is what either says, and asks nothing of the host.
 
     `views`: colour-jittered views that it saw of each image; 0 = it sees every batch itself.
     """
@@ -52,8 +58,12 @@ class TeacherFeatures(ABC):
     views: int
 
     @abstractmethod
-    def __call__(self, batch: Batch) -> Sequence[Tensor]:
-        """The tensors of a batch."""
+    def read(self, batch: Batch) -> tuple[Tensor, ...]:
+        """What is read for a batch, before its step, onto the device."""
+
+    def said(self, images: Tensor, read: tuple[Tensor, ...]) -> Sequence[Tensor]:
+        """The tensors of a batch, from its images and what was read for it."""
+        return read
 
     def expect(self, batch: Batch) -> None:  # noqa: B027 (most have nothing to read)
         """This batch comes next: time to read ahead."""
@@ -75,9 +85,13 @@ class OnlineFeatures(TeacherFeatures):
         self.names = names
         self.channels = channels
 
-    def __call__(self, batch: Batch) -> Sequence[Tensor]:
+    def read(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Nothing."""
+        return ()
+
+    def said(self, images: Tensor, read: tuple[Tensor, ...]) -> Sequence[Tensor]:
         with torch.no_grad():
-            values = self.encode(batch.images)
+            values = self.encode(images)
         return [values[name] for name in self.names]
 
 
@@ -190,10 +204,17 @@ class CachedFeatures(TeacherFeatures):
         self.views = min(len(cache.shards) for cache in caches)
         self.nbytes = len(ids) * self.views * 2 * sum(caches[0].record[name].itemsize for name in names)
 
-    def __call__(self, batch: Batch) -> Sequence[Tensor]:
+    def read(self, batch: Batch) -> tuple[Tensor, ...]:
+        return tuple(level.permute(0, 3, 1, 2) for level in self.levels(batch, batch.images.device))
+
+    def levels(self, batch: Batch, device: torch.device) -> Iterator[Tensor]:
+        """The features of a batch on the device, (B, h, w, C) each."""
         found = [shard.records[row, flipped] for shard, row, flipped in self._found(batch)]
-        levels = [torch.from_numpy(np.stack([each[name] for each in found])) for name in self.names]
-        return [level.to(batch.images.device).permute(0, 3, 1, 2) for level in levels]
+        for name in self.names:
+            each = [record[name] for record in found]
+            level = host_memory((len(each), *each[0].shape), getattr(torch, each[0].dtype.name), device)
+            np.stack(each, out=level.numpy())
+            yield sent(level, device)
 
     def expect(self, batch: Batch) -> None:
         """Read the batch's records ahead, in the background."""
@@ -212,21 +233,31 @@ class HeldFeatures(TeacherFeatures):
     Args:
         cached: where they are read from.
         device: where they are held.
+
+    Attributes:
+        held: of each view: a level a tensor (images and then flipped images, h, w, C).
     """
 
     def __init__(self, cached: CachedFeatures, device: torch.device) -> None:
         self.channels, self.views = cached.channels, cached.views
-        self.images = len(cached.places)
-        rows = torch.arange(self.images)
-        flipped = torch.arange(2 * self.images) >= self.images
-        both = Batch(torch.empty(0), torch.empty(0), rows.repeat(2), flipped, view=0)
-        self.held = [
-            [level.to(device) for level in cached(replace(both, view=view))] for view in range(1, cached.views + 1)
-        ]
+        self.images, self.device = len(cached.places), device
+        self.held = [self._view(cached, view) for view in range(1, cached.views + 1)]
 
-    def __call__(self, batch: Batch) -> Sequence[Tensor]:
-        rows = batch.index + self.images * batch.flipped
-        return [level[rows] for level in self.held[batch.view - 1]]
+    def _view(self, cached: CachedFeatures, view: int) -> list[Tensor]:
+        rows, flipped = torch.arange(self.images).repeat(2), torch.arange(2 * self.images) >= self.images
+        held: list[Tensor] = []
+        for start in range(0, len(rows), CHUNK):
+            chosen = slice(start, start + CHUNK)
+            part = Batch(torch.empty(0), torch.empty(0), rows[chosen], flipped[chosen], view)
+            levels = list(cached.levels(part, self.device))
+            held = held or [level.new_empty((len(rows), *level.shape[1:])) for level in levels]
+            for whole, level in zip(held, levels, strict=True):
+                whole[chosen] = level
+        return held
+
+    def read(self, batch: Batch) -> tuple[Tensor, ...]:
+        rows = sent(batch.index + self.images * batch.flipped, self.device)
+        return tuple(level[rows].permute(0, 3, 1, 2) for level in self.held[batch.view - 1])
 
 
 def named(features: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from components.common.availability import require
 from components.common.storage import file_hash
 from components.datasets.loader import Jitter, TrainingSet, load_rows
+from components.datasets.placing import device_of, fits, sent
 from components.datasets.prepared import PreparedSet, require_photographs
 from components.models.checkpoints import load_model
 from components.models.network import Network
@@ -42,9 +42,10 @@ DEPTH = ("depth",)
 
 def encode_depth(model: Network) -> Encoder:
     """What is asked of the depth teacher: its encoder's features and its relative inverse depth."""
+    device = device_of(model)
 
     def encode(images: Tensor) -> dict[str, Tensor]:
-        output = model(images)
+        output = model(sent(images, device))
         return named(output.features) | {"depth": relative_depth(output.depth)}
 
     return encode
@@ -52,7 +53,8 @@ def encode_depth(model: Network) -> Encoder:
 
 def encode_features(model: Network) -> Encoder:
     """What is asked of a teacher whose decoder need not run: its encoder's features."""
-    return lambda images: named(model.encode(images))
+    device = device_of(model)
+    return lambda images: named(model.encode(sent(images, device)))
 
 
 def frozen(weights: Path, *, batchnorm: str, device: Device) -> Network:
@@ -115,13 +117,12 @@ def read_caches(
 ) -> TeacherFeatures:
     """What a teacher said of the training images; an error when the cache is not of these weights and parameters.
 
-    The features are held on the GPU where they take at most half of its free memory.
+    On a GPU the features are held where they fit it; else they are read ahead, and sent beside the step before.
     """
     require(weights.parent)
-    plan, device = plan_of(params, weights), data.images.device
+    plan, device = plan_of(params, weights), data.device
     cached = CachedFeatures([open_cache(folder, plan) for folder in folders], data.ids, names)
-    fits = device.type == "cuda" and cached.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
-    return HeldFeatures(cached, device) if fits else cached
+    return HeldFeatures(cached, device) if device.type == "cuda" and fits(cached.nbytes, device) else cached
 
 
 def run_online(

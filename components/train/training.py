@@ -23,6 +23,7 @@ from components.common.storage import write_whole
 from components.datasets.loader import Batch, Flips, TrainingSet, batches
 from components.models.run_files import EpochRecord
 from components.models.runtime import Device, memory_format
+from components.train.capture import Step, as_it_is, runner
 from components.train.objectives import Objective
 from components.train.optimizer import Adam
 from components.train.schedules import Rule, epochs_to_run, poly_learning_rate
@@ -114,17 +115,9 @@ def step(
     gradient_clip: float,
     device: Device,
 ) -> dict[str, Tensor]:
-    """One optimisation step; returns the detached losses."""
-    for optimizer in optimizers:
-        optimizer.zero_grad()
-    with device.autocast():
-        losses = objective.losses(model, batch, epoch)
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
-    if gradient_clip:
-        nn.utils.clip_grad_value_(model.parameters(), gradient_clip)
-    for optimizer in optimizers:
-        optimizer.step()
-    return {name: value.detach() for name, value in losses.items()}
+    """One optimisation step by itself, of an epoch from 1; returns the detached losses."""
+    run = as_it_is(Step(model, objective, optimizers, gradient_clip, device))
+    return run(objective.read(batch), objective.weight_of(epoch))
 
 
 def fit(
@@ -155,15 +148,13 @@ def fit(
     state = nn.ModuleDict({"model": model, **objective.extras()} | ({"average": average} if average else {}))
     records = _resume(checkpoint, state, optimizers)
     yield from records
+    run = runner(Step(model, objective, optimizers, course.gradient_clip, device))
     for epoch in range(len(records) + 1, course.epochs_run + 1):
         state.train()
         taken, rate, totals = 0, 0.0, Totals(epoch)
         for batch in announced(laid_out(course.batches(data, epoch), model), objective):
             rate = course.set_rates(ours, epoch, taken / len(data))
-            clip = course.gradient_clip
-            totals.add(
-                step(model, objective, batch, epoch=epoch, optimizers=optimizers, gradient_clip=clip, device=device)
-            )
+            totals.add(run(objective.read(batch), objective.weight_of(epoch)))
             if average is not None:
                 average.update_parameters(model)
             taken += len(batch.index)
