@@ -31,8 +31,8 @@ class Day:
         return self.device == "cpu"
 
     def set_up(self, precision: Literal["float32", "bfloat16"] = "float32") -> Device:
-        """Torch, for this process; the CPU's tiny sizes want one thread."""
-        return set_up(device=self.device, precision=precision, deterministic=False, threads=int(self.dry))
+        """Torch, for this process."""
+        return set_up(device=self.device, precision=precision, deterministic=False, threads=0)
 
 
 @dataclass(frozen=True)

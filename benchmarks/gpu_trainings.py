@@ -1,5 +1,6 @@
 """The trainings of a GPU's day: the paper's recipe, the cache of its teacher, the CUHK preset, on the shipped path."""
 
+import logging
 import shutil
 import time
 from collections.abc import Iterator
@@ -34,6 +35,24 @@ EPOCHS_TIMED = 2
 """Of 100 steps each: the first warms up, the second is what all others take."""
 
 
+class Heard(logging.Handler):
+    """What a module says while it works."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__()
+        self.said = list[str]()
+        logging.getLogger(module).setLevel(logging.INFO)
+        logging.getLogger(module).addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+    @property
+    def told(self) -> str:
+        """All of it, for the end of a note."""
+        return "".join(f"; {each}" for each in self.said)
+
+
 def recipe_rows(day: Day, stage: int) -> Iterator[Row]:
     """The paper's recipe on the shipped path: 75 epochs of 604 photographs, with a checkpoint each."""
     params = sized(tiny=day.dry)
@@ -41,6 +60,7 @@ def recipe_rows(day: Day, stage: int) -> Iterator[Row]:
     epochs = params.stage1.epochs if day.full and not day.dry else EPOCHS_TIMED
     count = 2 * params.stage1.batch_size if day.dry else PHOTOGRAPHS
     data, folder = random_set(params.image_size, count, device.device), Path(day.out) / "scratch"
+    heard = Heard("components.train.capture")
     seconds, memory = epoch_seconds(params, stage, data, device, folder=folder, epochs=epochs)
     whole = sum(seconds) + (params.stage1.epochs - len(seconds)) * seconds[-1]
     how = (

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import Memory, timed
 from benchmarks.published import PublishedStep
-from components.datasets.loader import Batch, Flips, Jitter, TrainingSet, Views, batches
+from components.datasets.loader import Batch, Flips, Jitter, TrainingSet, Views, batches, held
 from components.models.network import Network
 from components.models.registry import build_model
 from components.models.runtime import Device, set_up
 from components.models.timm_import import import_timm
 from components.params import Params, load_params
 from components.train import experiment
+from components.train.capture import Recorded, Step, as_it_is, runner
 from components.train.objectives import Projectors
 from components.train.optimizer import Adam
 from components.train.teacher_cache import CachedFeatures, HeldFeatures, Plan, open_cache, write_cache
 from components.train.teachers import FEATURE_DTYPE, LEVELS
-from components.train.training import announced, laid_out, step
+from components.train.training import announced, laid_out
 
 import_timm()  # before anything is forked: it would be imported by each
 ROOT = Path(__file__).parent.parent
@@ -86,6 +88,8 @@ class Turn:
     """Of these, for the batch to be there."""
     peak: int
     """Bytes of memory, the largest so far: of the process without the files it maps on the CPU, of tensors on CUDA."""
+    replayed: bool
+    """Whether steps are replayed from a recording."""
 
 
 @dataclass
@@ -119,11 +123,11 @@ def saved_bytes(work: Callable[[], object]) -> int:
     return sum(seen.values())
 
 
-def facts(work: Callable[[], object], parameters: int, read: int, precision: str) -> Side:
+def facts(side: "Built", precision: str) -> Side:
     """Run one step to count what it does. The optimizer reads weight, gradient and two moments, and writes three."""
     with FlopCounterMode(display=False) as counter:
-        saved = saved_bytes(work)
-    return Side(counter.get_total_flops(), 2 * saved + 7 * 4 * parameters, read, precision)
+        saved = saved_bytes(side.counted)
+    return Side(counter.get_total_flops(), 2 * saved + 7 * 4 * side.parameters, side.read, precision)
 
 
 def random_set(size: int, count: int, device: torch.device) -> TrainingSet:
@@ -132,7 +136,7 @@ def random_set(size: int, count: int, device: torch.device) -> TrainingSet:
     images = random.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
     labels = random.integers(0, 2, (count, 1, size, size), dtype=np.uint8)
     ids = [f"cuhk/{i}" for i in range(count)]
-    return TrainingSet(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device), ids)
+    return held(torch.from_numpy(images), torch.from_numpy(labels), ids, device)
 
 
 def endless(params: Params, data: TrainingSet, views: Views | None) -> Iterator[Batch]:
@@ -145,8 +149,23 @@ def endless(params: Params, data: TrainingSet, views: Views | None) -> Iterator[
         yield from batches(data, params.stage2.batch_size, seed=0, epoch=epoch, flips=flips)
 
 
-Built = tuple[Callable[[], float], int, int]
-"""Does a step and returns the seconds it waited; numbers that are trained; bytes of features a step reads."""
+@dataclass(frozen=True)
+class Built:
+    """A side that is ready.
+
+    Attributes:
+        one: does a step and returns the seconds that it waited for its batch.
+        counted: the same, every kernel by itself, for the facts.
+        parameters: numbers that are trained.
+        read: bytes of teachers' features that a step reads.
+        replayed: whether steps are replayed from a recording by now.
+    """
+
+    one: Callable[[], float]
+    counted: Callable[[], float]
+    parameters: int
+    read: int
+    replayed: Callable[[], bool] = lambda: False
 
 
 def ours(stage: int, device: Device, params: Params, folder: Path) -> Built:
@@ -172,15 +191,27 @@ def ours(stage: int, device: Device, params: Params, folder: Path) -> Built:
     views = None if stage == 1 else Views(1, seed=0)
     coming = announced(laid_out(endless(params, data, views), model), objective)
 
-    def one() -> float:
+    step = Step(model, objective, optimizers, params.resolved.gradient_clip, device)
+    run, weight = runner(step), objective.weight_of(1)
+
+    def alone(batch: Batch, weight: float) -> object:
+        work = lambda: as_it_is(step)(batch, weight)  # noqa: E731
+        return run.recorder.run(work) if isinstance(run, Recorded) else work()
+
+    def one(run: Callable[[Batch, float], object]) -> float:
         begun = time.perf_counter()
-        batch = next(coming)
+        batch = objective.read(next(coming))
         waited = time.perf_counter() - begun
-        clip = params.resolved.gradient_clip
-        step(model, objective, batch, epoch=1, optimizers=optimizers, gradient_clip=clip, device=device)
+        run(batch, weight)
         return waited
 
-    return one, sum(each.numel() for optimizer in optimizers for each in optimizer.parameters), read
+    return Built(
+        one=partial(one, run),
+        counted=partial(one, alone),
+        parameters=sum(each.numel() for optimizer in optimizers for each in optimizer.parameters),
+        read=read,
+        replayed=lambda: isinstance(run, Recorded) and run.replayed is not None,
+    )
 
 
 def record_bytes(plan: Plan, teachers: Iterator[tuple[int, ...]]) -> int:
@@ -200,7 +231,7 @@ def cached(plan: Plan, data: TrainingSet, channels: tuple[int, ...], folder: Pat
 
     list(write_cache(encode, data.images.cpu(), data.ids, folder, plan, views=1, batch_size=6))
     read = CachedFeatures([open_cache(folder, plan)], data.ids, LEVELS)
-    return HeldFeatures(read, data.images.device) if data.images.is_cuda else read
+    return HeldFeatures(read, data.device) if data.device.type == "cuda" else read
 
 
 def published(stage: int, device: Device, params: Params, _: Path) -> Built:
@@ -221,7 +252,7 @@ def published(stage: int, device: Device, params: Params, _: Path) -> Built:
         return 0.0
 
     groups = [group["params"] for optimizer in training.optimizers for group in optimizer.param_groups]
-    return one, sum(each.numel() for group in groups for each in group), 0
+    return Built(one, one, parameters=sum(each.numel() for group in groups for each in group), read=0)
 
 
 def serve(asked: Connection, name: str, stage: int, chosen: str, tiny: bool) -> None:
@@ -229,20 +260,20 @@ def serve(asked: Connection, name: str, stage: int, chosen: str, tiny: bool) -> 
     params = sized(tiny=tiny)
     precision = "float32" if name == "published" else params.runtime.precision
     with tempfile.TemporaryDirectory() as folder:
-        device = set_up(device=chosen, precision=precision, deterministic=False, threads=int(tiny))
+        device = set_up(device=chosen, precision=precision, deterministic=False, threads=0)
         build = {"published": published, "ours": ours}[name]
-        one, parameters, read = build(stage, device, params, Path(folder))
-        asked.send("built")
+        side = build(stage, device, params, Path(folder))
+        asked.send(device.device.type)
         try:
             asked.recv()
-            asked.send(facts(one, parameters, read, precision))
+            asked.send(facts(side, precision))
             memory = Memory(device.device)
             while True:
                 waited: list[float] = []
                 seconds = [
-                    timed(lambda: waited.append(one()), device.device)  # noqa: B023 (called at once)
+                    timed(lambda: waited.append(side.one()), device.device)  # noqa: B023 (called at once)
                     for _ in range(asked.recv())
                 ]
-                asked.send(Turn(seconds, sum(waited), memory.peak))
+                asked.send(Turn(seconds, sum(waited), memory.peak, side.replayed()))
         except EOFError:  # who asked has all, or has gone
             return

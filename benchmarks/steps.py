@@ -3,7 +3,7 @@
 Each side lives in a process of its own, which sets itself up and then waits; they take turns of a few steps, so that
 whatever else the machine does meets both. The paper's sizes: batch 6, 320x320, ResNeSt101. Ours is what the paper
 preset configures, on the shipped code path: batches from `components.datasets.loader`, teachers' features from a
-cache on disk, `components.train.training.step`. Also printed: memory, what a step reads, and the floor that the
+cache on disk, `components.train.capture`. Also printed: memory, what a step reads, and the floor that the
 machine's measured matrix rate and bandwidth set. Rates and imports are paid for once in a run, not in each process.
 
     python benchmarks/steps.py [--rounds 5] [--steps 2] [--stages 1 2] [--device cpu]
@@ -28,6 +28,7 @@ from benchmarks.clock import machine, measured_rates, timed
 from benchmarks.sides import NAMES, Side, Turn, detector, sized
 from components.models.runtime import Device, set_up
 from components.params import Params
+from components.train.capture import WARM_UP
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "RESULTS.md"
@@ -75,13 +76,12 @@ def compare(stage: int, rounds: int, steps: int, device: str, *, tiny: bool = Fa
         process.start()
         there.close()  # so that its end is seen here
         processes.append(process)
-    for each in asked.values():
-        each.recv()
+    kinds = [each.recv() for each in asked.values()]
     found = {}
     for name, each in asked.items():
         each.send("facts")
         found[name] = each.recv()
-    turn(stage, asked, 1)  # warms up
+    turn(stage, asked, WARM_UP + 2 if "cuda" in kinds else 1)  # warms up, and records
     print(f"stage {stage}: set up in {time.perf_counter() - begun:.1f} s", flush=True)
     for _ in range(rounds):
         for name, taken in turn(stage, asked, steps).items():
@@ -134,7 +134,8 @@ def rows(stage: int, found: dict[str, Side], batch: int, rates: Rates) -> list[s
         flops, moved = rates[side.precision].values()
         floor = max(side.flops / flops, side.traffic / moved)
         lines.append(
-            f"| {name} | {side.seconds:.3f} | {1 / side.seconds:.3f} | {batch / side.seconds:.2f} "
+            f"| {name}{' (a CUDA graph)' * side.turns[-1].replayed} "
+            f"| {side.seconds:.3f} | {1 / side.seconds:.3f} | {batch / side.seconds:.2f} "
             f"| {side.turns[-1].peak / 2**30:.2f} GiB | {side.read / 2**20:.0f} MiB | {waiting:.2%} "
             f"| {side.flops / 1e9:.0f} | {side.traffic / 2**30:.2f} GiB "
             f"| {floor:.3f} s ({flops / 1e9:.0f} GFLOP/s, {moved / 1e9:.1f} GB/s) |"
