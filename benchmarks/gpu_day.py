@@ -49,7 +49,7 @@ SHARES = {
 """Seconds that each part may take, 480 in all; less where the day is over before."""
 FULL = 900
 """Seconds of each part of the recipe where it is run to its end."""
-SLOWER = 3
+SLOWER = 10
 """A dry run's parts may take so many times as long: it may have little of a CPU."""
 HEAD = "| part | what | value | |"
 DRY = "Dry run on the CPU, no figures."

@@ -71,7 +71,10 @@ def recipe_rows(day: Day, stage: int) -> Iterator[Row]:
     steps = count // params.stage1.batch_size
     yield Row(f"recipe, stage {stage}: 75 epochs", whole, "s", f"{how}: {seconds[0]:.1f} s, then {seconds[-1]:.1f}")
     yield Row(
-        f"recipe, stage {stage}: a step, all in", 1000 * seconds[-1] / steps, "ms", f"{steps} steps, a checkpoint"
+        f"recipe, stage {stage}: a step, all in",
+        1000 * seconds[-1] / steps,
+        "ms",
+        f"{steps} steps, a checkpoint{heard.told}",
     )
     yield Row(f"recipe, stage {stage}: peak memory", memory / 2**30, "GiB", "tensors" if not day.dry else "process")
 
