@@ -41,10 +41,10 @@ SHARES = {
     "steps stage 2": 65,
     "recipe stage 1": 50,
     "recipe stage 2": 60,
-    "candidates": 105,
+    "candidates": 95,
     "features": 20,
     "CUHK": 45,
-    "DVC": 30,
+    "DVC": 40,
 }
 """Seconds that each part may take, 480 in all; less where the day is over before."""
 FULL = 900
@@ -225,7 +225,7 @@ def main() -> None:
     out = Path(chosen.out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     beside = gpu_pack.Beside.of(ROOT)
-    gpu_pack.use_wheels(chosen.wheels or beside.wheels, out / "wheels")
+    gpu_pack.use_wheels(chosen.wheels or beside.wheels, out / ".gpu_day" / "wheels")
     multiprocessing.get_context("forkserver").set_forkserver_preload(["benchmarks.gpu_parts"])
     if chosen.dry:
         os.environ["DBDFLOW_CORES"] = "1"  # for tiny tensors; threads would wait for each other

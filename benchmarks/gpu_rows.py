@@ -1,6 +1,7 @@
 """What the parts of a GPU's day are given, and what they say."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from components.models.runtime import Device, set_up
@@ -25,6 +26,11 @@ class Day:
     photographs: str = ""
     parity: str = ""
     encoder: str = ""
+
+    @property
+    def work(self) -> Path:
+        """Where parts keep what nobody wants afterwards."""
+        return Path(self.out) / ".gpu_day"
 
     @property
     def dry(self) -> bool:

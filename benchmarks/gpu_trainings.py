@@ -59,7 +59,7 @@ def recipe_rows(day: Day, stage: int) -> Iterator[Row]:
     device = day.set_up(params.runtime.precision)
     epochs = params.stage1.epochs if day.full and not day.dry else EPOCHS_TIMED
     count = 2 * params.stage1.batch_size if day.dry else PHOTOGRAPHS
-    data, folder = random_set(params.image_size, count, device.device), Path(day.out) / "scratch"
+    data, folder = random_set(params.image_size, count, device.device), day.work / "scratch"
     heard = Heard("components.train.capture")
     seconds, memory = epoch_seconds(params, stage, data, device, folder=folder, epochs=epochs)
     whole = sum(seconds) + (params.stage1.epochs - len(seconds)) * seconds[-1]
@@ -132,7 +132,7 @@ def cached_rows(day: Day) -> Iterator[Row]:
     params = sized(tiny=day.dry)
     settings = params.teacher.model_copy(update={"mode": "cached", "cache_gb": 1e-6})  # a view, however large
     params = params.model_copy(update={"teacher": settings})
-    device, folder = day.set_up(params.runtime.precision), Path(day.out) / "scratch"
+    device, folder = day.set_up(params.runtime.precision), day.work / "scratch"
     data = random_set(params.image_size, 2 if day.dry else 96, device.device)
     weights = teacher_weights(params, folder)["depth"]
     begun = time.perf_counter()
@@ -148,7 +148,8 @@ def cached_rows(day: Day) -> Iterator[Row]:
 
 def cuhk_rows(day: Day) -> Iterator[Row]:
     """The CUHK preset's trainings of stage 1, as many as there is time for, scored on CUHK-TE-1 at network size."""
-    params, folder = load_params(ROOT / "presets" / "cuhk.yaml"), Path(day.out) / "cuhk"
+    params, folder = load_params(ROOT / "presets" / "cuhk.yaml"), day.work / "cuhk"
+    shutil.rmtree(folder, ignore_errors=True)  # a training of another day would be gone on with
     photographs = Path(day.photographs) if day.photographs else None
     if day.dry:
         params = shrunk(params)
@@ -174,9 +175,9 @@ def cuhk_rows(day: Day) -> Iterator[Row]:
         objective = experiment.stage1_objective(params, settings, None)
         course = experiment.course_of(params, name, settings, views=0)
         checkpoint = folder / f"{name}.pt"
-        records = list(fit(model, objective, data, course, device=device, checkpoint=checkpoint))
-        taken = time.perf_counter() - begun
-        yield Row(f"CUHK: {name}", taken, "s", f"{len(records)} epochs of {len(data)}, from {start}")
+        for record in fit(model, objective, data, course, device=device, checkpoint=checkpoint):
+            taken, told = time.perf_counter() - begun, f"of {record.epochs} epochs of {len(data)}, from {start}"
+            yield Row(f"CUHK: {name}, epoch {record.epoch}", taken, "s since its start", told)
         error = mean_error(model.eval(), prepared, params, device.device, best=best)
         yield Row(f"CUHK: {name}, MAE", error, "", f"CUHK-TE-1 at {params.image_size}x{params.image_size}")
 

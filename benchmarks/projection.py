@@ -173,7 +173,7 @@ def projected_disk(measured: Measured, counts: Counts) -> list[tuple[str, int, f
     rows = [
         (name, size, size * times.get(name, 1.0))
         for name, size in measured.disk.items()
-        if name not in ("archives", ".dvc/cache", ".dbdflow")
+        if name not in ("archives", ".dvc/cache", ".dbdflow", "examples", "external")
     ]
     outputs = sum(size for _, size, _ in rows), sum(size for _, _, size in rows)
     inbox = measured.disk.get("archives", 0)
