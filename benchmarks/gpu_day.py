@@ -23,6 +23,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess as Process
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ SHARES = {
 """Seconds that each part may take, 480 in all; less where the day is over before."""
 FULL = 900
 """Seconds of each part of the recipe where it is run to its end."""
+PATIENCE = 10.0
+"""Seconds that the process of a part that is done has to end."""
 SLOWER = 10
 """A dry run's parts may take so many times as long: it may have little of a CPU."""
 HEAD = "| part | what | value | |"
@@ -161,19 +164,26 @@ def run(part: str, day: Mapping[str, Any], report: Report, share: float) -> None
     process = context.Process(target=work, args=(there, part, day))
     process.start()
     there.close()
-    rows = heard(here, begun + share)
-    while True:
-        try:
+    rows, how = heard(here, begun + share), "interrupted"
+    try:
+        while True:
             report.add(part, next(rows))
-        except StopIteration as last:
-            how = str(last.value)
-            break
-    if how != "done":
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-    process.join()
-    report.end(part, f"{how} ({share:.0f} s)" if how == "out of time" else how, time.monotonic() - begun)
+    except StopIteration as last:
+        how = str(last.value)
+    finally:
+        if how != "done":
+            end(process)
+        process.join(PATIENCE)
+        if process.is_alive():  # a GPU's driver may take for ever
+            end(process)
+        report.end(part, f"{how} ({share:.0f} s)" if how == "out of time" else how, time.monotonic() - begun)
+
+
+def end(process: Process) -> None:
+    """End a part's process, and what it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # its own session, by now
+    process.kill()
 
 
 def spend(day: Mapping[str, Any], report: Report, parts: Sequence[str]) -> None:
@@ -241,7 +251,10 @@ def main() -> None:
         "encoder": str(chosen.encoder or beside.encoder or ""),
     }
     report = Report(out, chosen.dry, f"python benchmarks/gpu_day.py {' '.join(sys.argv[1:])}".strip())
-    spend(day, report, chosen.only)
+    try:
+        spend(day, report, chosen.only)
+    except KeyboardInterrupt:
+        sys.exit(f"interrupted; {out / 'GPU.md'} has what was measured before")
     if not chosen.dry:
         whole(TABLE, report.page())
     print(f"{out / 'GPU.md'}: {sum(how == 'done' for how in report.ended.values())} of {len(report.ended)} parts done")

@@ -134,6 +134,7 @@ def cached_rows(day: Day) -> Iterator[Row]:
     params = params.model_copy(update={"teacher": settings})
     device, folder = day.set_up(params.runtime.precision), day.work / "scratch"
     data = random_set(params.image_size, 2 if day.dry else 96, device.device)
+    shutil.rmtree(folder, ignore_errors=True)
     weights = teacher_weights(params, folder)["depth"]
     begun = time.perf_counter()
     list(teachers.cache_depth_teacher(params, data, weights=weights, cache=folder / "cuhk", device=device))
