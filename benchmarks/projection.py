@@ -112,6 +112,13 @@ def trainings(params: Params, counts: Counts, epochs: int) -> dict[str, tuple[st
     return found
 
 
+def all_stages(params: Params) -> int:
+    """How many stages the preset has; each of four sets is downloaded and prepared."""
+    models = len(params.first_runs) + len(params.stage2_runs) + len(params.published)
+    scored = len(params.baselines) + len(params.predicted) + len(params.evaluated)
+    return 2 * 4 + len(params.cached_sets) + models + scored + len(("depth_teacher", "external", "report"))
+
+
 def checkpoint_seconds(folder: Path, size: int) -> float:
     """Seconds to write a checkpoint: weights and two moments, `size` bytes in all, flushed to the disk."""
     data = memoryview(np.zeros(size, np.uint8))
@@ -203,9 +210,11 @@ def page(measured: Measured, counts: Counts) -> str:
         group: max((peak for stage, peak in measured.peaks.items() if stage.partition("@")[0] == group), default=0)
         for group in groups
     }
+    ran, every = len(measured.stages), all_stages(params)
     ended = (
-        f"Ended green: {len(measured.stages)} stages in **{measured.seconds / 60:.0f} minutes** of wall time, "
-        f"{measured.cpu_seconds / 60:.0f} CPU minutes; mean load of the machine {measured.load:.1f} (others too)."
+        f"{'Ended green' if ran == every else '**Not whole**'}: {ran} of {every} stages in "
+        f"**{measured.seconds / 60:.0f} minutes** of wall time, {measured.cpu_seconds / 60:.0f} CPU minutes; mean load of "
+        f"the machine {measured.load:.1f} (others too)."
     )
     assumed = (
         f"Assumed: a stage-1 step {STEP} s (measured on an H100, 2026-11-28, before any captured step); a forward pass "

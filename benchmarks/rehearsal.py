@@ -7,7 +7,7 @@ epoch in both stages, and `prepare.partial`, as there are fewer photographs than
 
     python benchmarks/rehearsal.py [--folder FOLDER] [--only STAGE ...]
 
-Interrupted, the same command goes on where it was. `--only` makes a part, and writes no record.
+Interrupted, the same command goes on where it was. After `--only` the record says that it is not whole.
 """
 
 import argparse
@@ -219,8 +219,6 @@ def main() -> None:
         measured = rehearse(chosen.folder.resolve(), chosen.only)
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on where it was")
-    if chosen.only:
-        return
     text = page(measured, COUNTS)
     OUT.write_text(text, encoding="utf-8")
     print(text)

@@ -32,6 +32,11 @@ def test_trainings_of_the_preset(params) -> None:
     assert runs["d_dffnet_cuhk2_dut"] == ("distill_stage2@d_dffnet_cuhk2_dut", 15000, pytest.approx(0.20))
 
 
+def test_every_stage_counts(params) -> None:
+    """8 of four sets, the depth teacher, 2 caches, 16 trainings, 6 checkpoints, 3 methods, 22 and 25, 2 of all."""
+    assert projection.all_stages(params) == 8 + 1 + 2 + 16 + 6 + 3 + 22 + 25 + 2 == 85
+
+
 def test_disk_grows_with_the_photographs_where_it_holds_photographs() -> None:
     disk = {"raw/ebd": 4_000, "models": 1_000, "teacher_cache": 500, "archives": 10, ".dvc/cache": 5_500, ".dbdflow": 7}
     measured = projection.Measured("x", 1.0, 1.0, 1.0, {}, {}, disk)
