@@ -213,8 +213,8 @@ def page(measured: Measured, counts: Counts) -> str:
     ran, every = len(measured.stages), all_stages(params)
     ended = (
         f"{'Ended green' if ran == every else '**Not whole**'}: {ran} of {every} stages in "
-        f"**{measured.seconds / 60:.0f} minutes** of wall time, {measured.cpu_seconds / 60:.0f} CPU minutes; mean load of "
-        f"the machine {measured.load:.1f} (others too)."
+        f"**{measured.seconds / 60:.0f} minutes** of wall time, {measured.cpu_seconds / 60:.0f} CPU minutes; mean load "
+        f"of the machine {measured.load:.1f} (others too)."
     )
     assumed = (
         f"Assumed: a stage-1 step {STEP} s (measured on an H100, 2026-11-28, before any captured step); a forward pass "
