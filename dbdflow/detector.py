@@ -1,7 +1,8 @@
 """Detectors of what is in focus, by name or file, on photographs of any size."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,6 +15,7 @@ from PIL import Image
 
 from components.baselines import CLASSICAL, LEARNS
 from components.catalog.images import read_photograph, read_reduced, rgb_of
+from components.common.cores import cores
 from components.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class Found:
 
 
 Find = Callable[[list[Seen]], list[Found]]
+Ready = Callable[[Seen], Seen]
+"""Makes of a photograph what a network sees of it, so that more than one may wait."""
 
 
 class Detector:
@@ -61,8 +65,8 @@ class Detector:
     network sees it at the size that it was trained at; its map is brought back bilinearly.
     """
 
-    def __init__(self, name: str, read: Callable[[Path], Seen], find: Find) -> None:
-        self.name, self._read, self._find = name, read, find
+    def __init__(self, name: str, read: Callable[[Path], Seen], find: Find, ready: Ready | None = None) -> None:
+        self.name, self._read, self._find, self._ready = name, read, find, ready
 
     def __repr__(self) -> str:
         return f"Detector({self.name!r})"
@@ -99,8 +103,11 @@ class Detector:
                 f"{name}: {what}; expected {DEFAULT}, {', '.join(CLASSICAL)}, a folder with model.safetensors, a "
                 ".safetensors file, a published checkpoint (.pt, .pth), or an exported .onnx file"
             )
-        side, find = (exported if path.suffix == ".onnx" else network)(path, device)
-        return cls(name, lambda photo: reduced(photo, side), find)
+        if path.suffix == ".onnx":
+            side, find = exported(path, device)
+            return cls(name, lambda photo: reduced(photo, side), find)
+        side, find = network(path, device)
+        return cls(name, lambda photo: reduced(photo, side), find, partial(at_side, side=side))
 
     def map(self, photo: Photo) -> NDArray[np.float32]:
         """The map of one photograph, float32 (H, W) in [0, 1], 1 = in focus, at the photograph's own size.
@@ -114,7 +121,8 @@ class Detector:
         """The maps of photographs of any sizes, in order; see `map`.
 
         Args:
-            photos: they are read as they are needed.
+            photos: read side by side, a batch at a time; for a network, those of a list also while the batch before is
+                worked on. Whatever gives one after the other is asked for a photograph when it is needed.
             batch: photographs that a network sees at once.
 
         Raises:
@@ -122,10 +130,27 @@ class Detector:
         """
         if batch < 1:
             raise InputError(f"batch: {batch}, expected at least 1")
-        waiting = iter(photos)
-        while chunk := [self._seen(photo) for photo in islice(waiting, batch)]:
+        for chunk in self._chunks(photos, batch):
             for found in self._find(chunk):
                 yield found.floats()
+
+    def _chunks(self, photos: Iterable[Photo], batch: int) -> Iterator[list[Seen]]:
+        """Photographs as they are read, by threads; a batch is read ahead where that makes no one wait."""
+        early = self._ready is not None and isinstance(photos, Sequence | np.ndarray)
+        ready, waiting, pool = self._ready or (lambda seen: seen), iter(photos), ThreadPoolExecutor(cores())
+
+        def begun() -> list[Future[Seen]]:
+            return [pool.submit(lambda each: ready(self._seen(each)), photo) for photo in islice(waiting, batch)]
+
+        try:
+            coming = begun()
+            while coming:
+                chunk = [each.result() for each in coming]
+                coming = begun() if early else []
+                yield chunk
+                coming = coming or begun()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def picture(self, photo: Path) -> NDArray[np.uint8]:
         """The map of one file as a picture, uint8 (H, W), 255 = in focus; memory is bounded by the photograph's.
@@ -170,6 +195,14 @@ def reduced(path: Path, side: int) -> Seen:
     return np.asarray(photo), size
 
 
+def at_side(seen: Seen, side: int) -> Seen:
+    """A photograph at the size at which a network sees it."""
+    from components.maps.inference import resized
+
+    photo, size = seen
+    return resized(photo, side), size
+
+
 def classical(name: str, fitted: Path) -> Find:
     """A classical method, with what it has learned.
 
@@ -191,19 +224,17 @@ def classical(name: str, fitted: Path) -> Find:
 
 
 def network(path: Path, device: str) -> tuple[int, Find]:
-    """The side of what a trained network sees, and the network.
-
-    Its weights keep torch's own memory layout: depthwise convolutions are slow in others.
+    """The side of what a trained network sees, and the network, in the memory layout in which it is the fastest.
 
     Raises:
         InputError: the file is broken or holds a depth teacher, the side of its input is nowhere, or no such device.
     """
     from components.maps.inference import probabilities
-    from components.models.runtime import set_up
+    from components.models.runtime import set_up, to_be_asked
 
     chosen = set_up(device=device, precision="float32", deterministic=False, threads=0).device
     model, side, best = opened(path)
-    model = model.to(chosen)
+    model = to_be_asked(model.to(chosen))
     see = partial(probabilities, model, image_size=side, device=chosen, best=best)
     return side, lambda photos: brought_back(see([photo for photo, _ in photos]), photos)
 

@@ -151,8 +151,8 @@ def test_components_import_no_framework() -> None:
 def test_the_detector_for_python_rests_on_components_alone() -> None:
     files = list((ROOT / "dbdflow").glob("*.py"))
     assert {name.split(".")[0] for path in files for name in mentioned(path, every=True)} == {
-        *("collections", "components", "dataclasses", "dbdflow", "functools", "itertools", "numpy", "os", "pathlib"),
-        *("PIL", "torch", "typing"),
+        *("collections", "components", "concurrent", "dataclasses", "dbdflow", "functools", "itertools", "numpy", "os"),
+        *("pathlib", "PIL", "torch", "typing"),
     }
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from components.datasets.loader import Jitter
 from components.models.network import DefocusOutput
 from components.models.registry import build_model
-from components.models.runtime import memory_format
+from components.models.runtime import memory_format, to_be_asked
 from components.train.best import Best, Crops, Overlap, soft_iou
 from components.train.objectives import StageOne
 from components.train.training import fit
@@ -104,3 +104,12 @@ def test_interrupted_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
 )
 def test_depthwise_networks_have_the_ordinary_layout_on_a_cpu(backbone: str, layout: torch.memory_format) -> None:
     assert memory_format(build_model("dffnet", backbone, width=8)) == layout
+
+
+@pytest.mark.parametrize(("backbone", "last"), [("resnet10t", True), ("mobilenetv2_050", True), ("resnest14d", False)])
+def test_a_network_that_is_only_asked_lies_channels_last_but_for_grouped_convolutions(
+    backbone: str, last: bool
+) -> None:
+    model = to_be_asked(build_model("dffnet", backbone, width=8))
+    kernel = next(each.weight for each in model.modules() if isinstance(each, nn.Conv2d) and each.kernel_size == (3, 3))
+    assert kernel.is_contiguous(memory_format=torch.channels_last) == last

@@ -75,6 +75,31 @@ def test_a_photograph_is_read_when_it_is_needed(run: Path) -> None:
     assert asked == [0, 1]
 
 
+def test_a_list_is_read_a_batch_ahead_and_comes_in_order(run: Path) -> None:
+    read = []
+
+    class Told(list[np.ndarray]):
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            for number, each in enumerate(super().__iter__()):
+                read.append(number)
+                yield each
+
+    photos = Told(np.roll(PIXELS, number, 1) for number in range(5))
+    maps = Detector.load(run).maps(photos, batch=2)
+    first = next(maps)
+    assert read == [0, 1, 2, 3]
+    expected = [Detector.load(run).map(each) for each in photos]
+    for found, one in zip([first, *maps], expected, strict=True):
+        np.testing.assert_allclose(found, one, atol=1e-5)
+
+
+def test_what_cannot_be_read_is_told_when_it_is_reached(run: Path) -> None:
+    maps = Detector.load(run).maps([PIXELS, PIXELS, "nowhere.jpg"], batch=2)
+    assert [next(maps).shape, next(maps).shape] == [(40, 56)] * 2
+    with pytest.raises(InputError, match=r"nowhere\.jpg"):
+        next(maps)
+
+
 @pytest.mark.parametrize("name", ["lbp", "hifst", "dbdf"])
 def test_classical_methods(name: str) -> None:
     with Image.open(FLOWER) as image:

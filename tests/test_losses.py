@@ -75,6 +75,23 @@ def test_dbd_loss_without_edges_is_binary_cross_entropy() -> None:
     assert dbd_loss(logits, label, lambda_edge=0, reduction="mean").item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_pairwise_loss_is_as_exact_in_mixed_precision() -> None:
+    """Student and teacher almost agree: products in bfloat16 were wrong by 2% there, and their gradient by 6%."""
+    generator = torch.Generator().manual_seed(0)
+    teacher = torch.randn(2, 64, 8, 8, generator=generator).relu().half()
+    student = (teacher + 0.05 * torch.randn(teacher.shape, generator=generator)).bfloat16()
+    exact, mixed = student.float().requires_grad_(), student.clone().requires_grad_()
+    pairwise_loss(exact, teacher).backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = pairwise_loss(mixed, teacher)
+    found.backward()
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(pairwise_loss(exact, teacher).item(), rel=1e-4)
+    assert exact.grad is not None
+    assert mixed.grad is not None
+    assert float((mixed.grad - exact.grad).norm()) < 0.01 * float(exact.grad.norm())
+
+
 def test_supervised_loss_weighs_the_final_output_and_the_sides() -> None:
     logits, label = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
     supervision = Supervision(lambda_edge=0, reduction="mean", final_weight=1.1, side_weight=0.5)

@@ -22,6 +22,7 @@ from components.train.objectives import (
     StageOneWithDepth,
     StageTwo,
     Supervision,
+    sorted_median,
     standardise,
 )
 from components.train.optimizer import Adam
@@ -259,6 +260,12 @@ def maps(value: float, side: int = 64) -> torch.Tensor:
 def losses_of(objective, output: DefocusOutput | DepthOutput, epoch: int = 1) -> dict[str, float]:
     found = objective.losses(Says(output), objective.read(one_batch()), torch.tensor(objective.weight_of(epoch)))
     return {name: float(value) for name, value in found.items()}
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6])
+def test_a_median_by_sorting_is_torchs(count: int) -> None:
+    rows = torch.randint(0, 4, (7, count), generator=torch.Generator().manual_seed(count)).float()
+    assert torch.equal(sorted_median(rows), rows.median(1, keepdim=True).values)
 
 
 def test_supervision_by_hand() -> None:

@@ -1,6 +1,6 @@
 """Where tensors lie: whether so many bytes fit a device, and how they come to it without anyone's waiting."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,21 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     current.wait_stream(beside)
     there.record_stream(current)
     return there
+
+
+def brought(tensor: Tensor) -> Callable[[], Tensor]:
+    """The tensor on the host, when it is asked for: its copy is asked of the device now."""
+    if tensor.device.type == "cpu":
+        return lambda: tensor
+    host, done = host_memory(tensor.shape, tensor.dtype, tensor.device), torch.cuda.Event()  # type: ignore[no-untyped-call]
+    host.copy_(tensor, non_blocking=True)
+    done.record()
+
+    def arrived() -> Tensor:
+        done.synchronize()
+        return host
+
+    return arrived
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -4,7 +4,7 @@ Maps that are scored are half floats, the probability of being in focus; that of
 focus (the probability times 255, rounded).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from components.datasets.loader import normalise
+from components.datasets.placing import brought, sent
 
 ROWS = 512
 """Of a full-size map, made at a time."""
@@ -46,7 +47,7 @@ def probability(model: nn.Module, inputs: Tensor, *, best: bool) -> Tensor:
 def predict_maps(
     model: nn.Module, images: NDArray[np.uint8], *, batch_size: int, device: torch.device, best: bool
 ) -> Iterator[NDArray[np.float16]]:
-    """Maps of prepared images.
+    """Maps of prepared images. A GPU is at the next batch while one is taken from it.
 
     Args:
         model: in eval mode, on the device.
@@ -58,11 +59,22 @@ def predict_maps(
     Yields:
         float16 (B, S, S) a batch, in [0, 1], 1 = in focus, in order.
     """
+    previous: Callable[[], Tensor] | None = None
     for start in range(0, len(images), batch_size):
-        chunk = np.ascontiguousarray(images[start : start + batch_size].transpose(0, 3, 1, 2))
-        with torch.inference_mode():
-            maps = probability(model, normalise(torch.from_numpy(chunk).to(device)), best=best)
-            yield np.asarray(maps[:, 0].half().cpu().numpy())
+        coming = _begun(model, images[start : start + batch_size], device, best)
+        if previous:
+            yield np.array(previous().numpy())
+        previous = coming
+    if previous:
+        yield np.array(previous().numpy())
+
+
+@torch.inference_mode()
+def _begun(model: nn.Module, images: NDArray[np.uint8], device: torch.device, best: bool) -> Callable[[], Tensor]:
+    """A batch's maps, float16 (B, S, S), when they are there."""
+    chunk = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    maps = probability(model, normalise(sent(torch.from_numpy(chunk), device)), best=best)
+    return brought(maps[:, 0].half())
 
 
 def probabilities(
@@ -82,11 +94,15 @@ def probabilities(
     Returns:
         float32 (N, 1, S, S) in [0, 1], 1 = in focus, on the device.
     """
-    side = (image_size, image_size)
-    small = [np.asarray(Image.fromarray(photo).resize(side, Image.Resampling.BILINEAR)) for photo in photos]
+    small = np.stack([resized(photo, image_size) for photo in photos])
     with torch.inference_mode():
-        inputs = normalise(torch.from_numpy(np.stack(small).transpose(0, 3, 1, 2).copy()).to(device))
+        inputs = normalise(sent(torch.from_numpy(small.transpose(0, 3, 1, 2).copy()), device))
         return probability(model, inputs, best=best)
+
+
+def resized(photo: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A photograph, uint8 (h, w, 3), as a network of this side sees it, uint8 (S, S, 3)."""
+    return np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BILINEAR))
 
 
 def at_full_size(found: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:

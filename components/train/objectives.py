@@ -138,8 +138,13 @@ class RelativeDepth(Objective):
 def standardise(depth: Tensor) -> Tensor:
     """(B, H, W) to zero median and unit mean absolute deviation per image."""
     flat = depth.flatten(1)
-    centred = flat - flat.median(1, keepdim=True).values
+    centred = flat - (sorted_median(flat) if flat.is_cuda else flat.median(1, keepdim=True).values)
     return (centred / centred.abs().mean(1, keepdim=True).clamp_min(1e-6)).view_as(depth)
+
+
+def sorted_median(flat: Tensor) -> Tensor:
+    """The (lower) median of each row, (B, n) to (B, 1); torch's own has no deterministic form on a GPU."""
+    return flat.sort(dim=1, stable=True).values[:, (flat.shape[1] - 1) // 2, None]
 
 
 class Projectors(nn.Module):

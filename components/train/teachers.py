@@ -4,7 +4,7 @@
 on a GPU a teacher is as fast as its cache is read, and sees fresh jitter in every epoch; on a CPU it is cached.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from components.common.availability import require
 from components.common.storage import file_hash
 from components.datasets.loader import Jitter, TrainingSet, load_rows
-from components.datasets.placing import device_of, fits, sent
+from components.datasets.placing import fits, sent
 from components.datasets.prepared import PreparedSet, require_photographs
 from components.models.checkpoints import load_model
 from components.models.network import Network
@@ -42,10 +42,9 @@ DEPTH = ("depth",)
 
 def encode_depth(model: Network) -> Encoder:
     """What is asked of the depth teacher: its encoder's features and its relative inverse depth."""
-    device = device_of(model)
 
     def encode(images: Tensor) -> dict[str, Tensor]:
-        output = model(sent(images, device))
+        output = model(images)
         return named(output.features) | {"depth": relative_depth(output.depth)}
 
     return encode
@@ -53,8 +52,7 @@ def encode_depth(model: Network) -> Encoder:
 
 def encode_features(model: Network) -> Encoder:
     """What is asked of a teacher whose decoder need not run: its encoder's features."""
-    device = device_of(model)
-    return lambda images: named(model.encode(sent(images, device)))
+    return lambda images: named(model.encode(images))
 
 
 def frozen(weights: Path, *, batchnorm: str, device: Device) -> Network:
@@ -98,9 +96,13 @@ def fill_cache(
     See `write_cache`.
     """
     plan, budget = plan_of(params, weights), params.teacher.cache_gb * 1e9
-    views = views_that_fit(encode, data.images, plan, budget=budget, most=most) if most else 0
+
+    def there(images: Tensor) -> Mapping[str, Tensor]:
+        return encode(sent(images, data.device))
+
+    views = views_that_fit(there, data.images, plan, budget=budget, most=most) if most else 0
     batch_size = params.predict.batch_size
-    return write_cache(encode, data.images, data.ids, folder, plan, views=views, batch_size=batch_size)
+    return write_cache(there, data.images, data.ids, folder, plan, views=views, batch_size=batch_size)
 
 
 def cache_depth_teacher(

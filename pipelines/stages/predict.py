@@ -11,7 +11,7 @@ from components.maps.files import grey, write_maps
 from components.maps.inference import by_best, predict_maps
 from components.models.checkpoints import load_model
 from components.models.run_files import CARD, WEIGHTS
-from components.models.runtime import set_up
+from components.models.runtime import set_up, to_be_asked
 from components.params import load_params
 from pipelines.harness.context import Stage
 from pipelines.harness.main import main
@@ -23,6 +23,8 @@ def predict(stage: Stage, *, run: str, prepared: Path, models: Path, out: Path) 
     stage.params({"run": run, "image_size": params.image_size, "runtime": params.runtime.model_dump()})
     device = set_up(**params.runtime.model_dump())
     model = load_model(models / run / WEIGHTS).to(device.device).eval()
+    if device.device.type == "cuda":  # on a CPU, maps that are scored keep their bits
+        model = to_be_asked(model)
     best = by_best(read_json(models / run / CARD))
     sets = PreparedSet.load_all(prepared)
     total, done = sum(len(each.test_rows()) for each in sets), 0

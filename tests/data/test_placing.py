@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from components.datasets.loader import Flips, Jitter, Views, held, make_batch
-from components.datasets.placing import fits, host_memory, sent
+from components.datasets.placing import brought, fits, host_memory, sent
 from components.train.best import Crops, cropped_batch
 
 GOLDENS = Path(__file__).parent.parent / "goldens" / "augmentation.npz"
@@ -53,3 +53,4 @@ def test_nothing_is_copied_on_a_cpu() -> None:
     room = host_memory((2, 3), torch.float16, CPU)
     assert (room.shape, room.dtype, room.is_pinned()) == ((2, 3), torch.float16, False)
     assert sent(room, CPU) is room
+    assert brought(room)() is room
