@@ -50,6 +50,8 @@ SHARES = {
 """Seconds that each part may take, 480 in all; less where the day is over before."""
 FULL = 900
 """Seconds of each part of the recipe where it is run to its end."""
+BAD_FORK = ("forked subprocess", "finds no CUDA device", "EOFError")
+"""What torch, our own set-up, and who waits for a side of a step say of it."""
 PATIENCE = 10.0
 """Seconds that the process of a part that is done has to end."""
 SLOWER = 10
@@ -125,9 +127,13 @@ def whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def work(told: Connection, part: str, day: Mapping[str, Any]) -> None:
-    """A part's process: its rows, one after the other, then how it ended; what it prints goes to a file."""
+def work(told: Connection, part: str, day: Mapping[str, Any], start: str) -> None:
+    """A part's process: its rows, one after the other, then how it ended; what it prints goes to a file.
+
+    `start` is how processes are started here: as this one was.
+    """
     os.setsid()  # what it starts can be ended with it
+    multiprocessing.set_start_method(start, force=True)
     log = (Path(day["out"]) / f"{part.replace(' ', '_')}.log").open("w", encoding="utf-8")
     for stream in (1, 2):
         os.dup2(log.fileno(), stream)
@@ -157,11 +163,23 @@ def heard(here: Connection, deadline: float) -> Generator[Row, None, str]:
 
 
 def run(part: str, day: Mapping[str, Any], report: Report, share: float) -> None:
-    """One part, in its share of the time."""
+    """One part, in its share of the time.
+
+    It is forked from a process in which everything is imported; should that have touched the GPU, which some version of
+    a library may do, it is started anew instead.
+    """
+    over = time.monotonic() + share
+    how = attempt(part, day, report, share, "forkserver")
+    if any(word in how for word in BAD_FORK):
+        attempt(part, day, report, max(1.0, over - time.monotonic()), "spawn")
+
+
+def attempt(part: str, day: Mapping[str, Any], report: Report, share: float, start: str) -> str:
+    """A part once; how it ended."""
     begun = time.monotonic()
     here, there = multiprocessing.Pipe()
-    context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=work, args=(there, part, day))
+    context: Any = multiprocessing.get_context(start)
+    process = context.Process(target=work, args=(there, part, day, start))
     process.start()
     there.close()
     rows, how = heard(here, begun + share), "interrupted"
@@ -176,7 +194,9 @@ def run(part: str, day: Mapping[str, Any], report: Report, share: float) -> None
         process.join(PATIENCE)
         if process.is_alive():  # a GPU's driver may take for ever
             end(process)
-        report.end(part, f"{how} ({share:.0f} s)" if how == "out of time" else how, time.monotonic() - begun)
+        how = f"{how} ({share:.0f} s)" if how == "out of time" else how
+        report.end(part, how, time.monotonic() - begun)
+    return how
 
 
 def end(process: Process) -> None:

@@ -17,8 +17,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import torch
@@ -37,12 +37,14 @@ Rates = dict[str, dict[str, float]]
 """Precision -> FLOP/s and bytes/s of this machine."""
 
 
-def forks() -> ForkServerContext:
-    """Starts processes from one in which everything is imported already."""
-    found = multiprocessing.get_context("forkserver")
+def processes() -> Any:  # noqa: ANN401 (a context of multiprocessing)
+    """Starts processes: by default from one in which everything is imported already."""
+    start = multiprocessing.get_start_method(allow_none=True) or "forkserver"
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([path] if path else [])])  # of the process that forks
-    found.set_forkserver_preload(["benchmarks.sides"])
+    found = multiprocessing.get_context(start)
+    if start == "forkserver":
+        found.set_forkserver_preload(["benchmarks.sides"])
     return found
 
 
@@ -55,7 +57,7 @@ def tell_rates(told: Connection, chosen: str) -> None:
 def rates_of(chosen: str) -> Rates:
     """The rates of this machine, measured in a process that ends with it."""
     here, there = multiprocessing.Pipe()
-    process = forks().Process(target=tell_rates, args=(there, chosen))
+    process = processes().Process(target=tell_rates, args=(there, chosen))
     process.start()
     there.close()
     found: Rates = here.recv()
@@ -69,13 +71,13 @@ def compare(stage: int, rounds: int, steps: int, device: str, *, tiny: bool = Fa
     Raises:
         EOFError: a side's process has ended; it has said why.
     """
-    begun, asked, processes = time.perf_counter(), {}, []
+    begun, asked, started = time.perf_counter(), {}, []
     for name in NAMES:
         asked[name], there = multiprocessing.Pipe()
-        process = forks().Process(target=sides.serve, args=(there, name, stage, device, tiny))
+        process = processes().Process(target=sides.serve, args=(there, name, stage, device, tiny))
         process.start()
         there.close()  # so that its end is seen here
-        processes.append(process)
+        started.append(process)
     kinds = [each.recv() for each in asked.values()]
     found = {}
     for name, each in asked.items():
@@ -88,7 +90,7 @@ def compare(stage: int, rounds: int, steps: int, device: str, *, tiny: bool = Fa
             found[name].turns.append(taken)
     for each in asked.values():
         each.close()
-    for process in processes:
+    for process in started:
         process.join()
     return found
 

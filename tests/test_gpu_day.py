@@ -169,3 +169,16 @@ def test_a_pack_is_the_source_at_its_commit_and_photographs_that_fit(
     before = sorted(packed.rglob("*"))
     assert gpu_pack.pack(packed, None, None, None) == f"error: {packed}: not an empty folder; name a new one"
     assert sorted(packed.rglob("*")) == before
+
+
+def test_a_process_that_must_not_be_forked_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def attempt(part: str, day: dict, report: gpu_day.Report, share: float, start: str) -> str:
+        tried.append((part, start))
+        return "failed: RuntimeError: Cannot re-initialize CUDA in forked subprocess." if part == "goldens" else "done"
+
+    monkeypatch.setattr(gpu_day, "attempt", attempt)
+    for part in ("goldens", "DVC"):
+        gpu_day.run(part, {}, gpu_day.Report(tmp_path, dry=True, command=""), 5.0)
+    assert tried == [("goldens", "forkserver"), ("goldens", "spawn"), ("DVC", "forkserver")]
