@@ -129,27 +129,45 @@ def checkpoint_seconds(folder: Path, size: int) -> float:
     return taken
 
 
+MADE_BY = {
+    "models": ("train_stage1", "train_stage1_depth", "distill_stage2", "published"),
+    "predictions": ("predict", "baseline"),
+    "scores": ("evaluate",),
+}
+"""Folder -> the stages that fill it."""
+
+
+def of_group(measured: Measured, *groups: str) -> list[float]:
+    """Seconds of the stages of some groups that have run."""
+    return [seconds for stage, seconds in measured.stages.items() if stage.partition("@")[0] in groups]
+
+
+def for_all(found: Sequence[float], count: int) -> float:
+    """The sum for `count` stages of a kind, by those that have run."""
+    return count * statistics.mean(found) if found else 0.0
+
+
 def projected_time(measured: Measured, params: Params, checkpoint: float) -> list[tuple[str, float, str]]:
     """What, hours, how it comes about."""
     runs = trainings(params, PUBLISHED, params.stage1.epochs)
-    own = [measured.stages.get(stage, 0.0) for stage, _, _ in runs.values()]
+    own = for_all(of_group(measured, *MADE_BY["models"][:3]), len(runs))
     arithmetic = sum(steps * each for _, steps, each in runs.values())
     saved = params.stage1.epochs * len(runs) * checkpoint
     photographs = sum(tested(PUBLISHED).values())
-    maps = [seconds for stage, seconds in measured.stages.items() if stage.startswith("predict@")]
+    maps = for_all(of_group(measured, "predict"), len(params.predicted))
     forward = len(params.predicted) * photographs * STEP * FORWARD / params.stage1.batch_size
     pixels = sum(count * PIXELS[name] for name, count in tested(PUBLISHED).items()) / SMALL
-    scored = [seconds for stage, seconds in measured.stages.items() if stage.startswith("evaluate@")]
+    scored = for_all(of_group(measured, "evaluate"), len(params.evaluated))
     fetched = ARCHIVES + measured.disk.get("archives", 0)
     return [
         (f"{len(runs)} trainings: steps", arithmetic, f"{sum(steps for _, steps, _ in runs.values()):,} steps"),
-        ("trainings: all else", sum(own), "start, weights, decoding, two steps on this CPU: as measured here, whole"),
+        ("trainings: all else", own, "start, weights, decoding, two steps on this CPU: as measured here, whole"),
         ("trainings: checkpoints", saved, f"{checkpoint:.1f} s each as measured here, one an epoch"),
         ("maps: forward passes", forward, f"{len(params.predicted)} runs x {photographs} photographs"),
-        ("maps: all else", sum(maps), "start and weights: as measured here, whole"),
+        ("maps: all else", maps, "start and weights: as measured here, whole"),
         ("download and prepare", DOWNLOAD_AND_PREPARE, "READY.md: two cores, no network's time"),
         ("the network", fetched / NETWORK, f"{fetched / 1e9:.1f} GB"),
-        ("scores", len(params.evaluated) * photographs * SCORED + sum(scored), "SCORING.md, and starts as measured"),
+        ("scores", len(params.evaluated) * photographs * SCORED + scored, "SCORING.md, and starts as measured"),
         ("classical methods", pixels * sum(BASELINES.values()), "CPU time of one core; BASELINES.md, by pixels"),
     ]
 
@@ -174,9 +192,13 @@ def ratios(counts: Counts) -> dict[str, float]:
     return {name: held[0][name] / held[1][name] for name in held[0]}
 
 
-def projected_disk(measured: Measured, counts: Counts) -> list[tuple[str, int, float]]:
+def projected_disk(measured: Measured, counts: Counts, params: Params) -> list[tuple[str, int, float]]:
     """Folder, bytes here, bytes at the published counts; teachers that see every batch leave no cache."""
     times = ratios(counts) | {"teacher_cache": 0.0}
+    models = len(params.first_runs) + len(params.stage2_runs) + len(params.published)
+    made = {"models": models, "predictions": len(params.evaluated), "scores": len(params.evaluated)}
+    for folder, count in made.items():
+        times[folder] = times.get(folder, 1.0) * count / max(1, len(of_group(measured, *MADE_BY[folder])))
     rows = [
         (name, size, size * times.get(name, 1.0))
         for name, size in measured.disk.items()
@@ -202,7 +224,7 @@ def page(measured: Measured, counts: Counts) -> str:
     checkpoint = checkpoint_seconds(ROOT, CHECKPOINT)
     hours = projected_time(measured, params, checkpoint)
     serial = sum(seconds for what, seconds, _ in hours if what != "classical methods")
-    disk = projected_disk(measured, counts)
+    disk = projected_disk(measured, counts, params)
     groups: dict[str, list[float]] = {}
     for stage, seconds in measured.stages.items():
         groups.setdefault(stage.partition("@")[0], []).append(seconds)
@@ -216,6 +238,8 @@ def page(measured: Measured, counts: Counts) -> str:
         f"**{measured.seconds / 60:.0f} minutes** of wall time, {measured.cpu_seconds / 60:.0f} CPU minutes; mean load "
         f"of the machine {measured.load:.1f} (others too)."
     )
+    if ran != every:
+        ended += " What has not run is projected by others of its kind; what it would fetch is not in the disk."
     assumed = (
         f"Assumed: a stage-1 step {STEP} s (measured on an H100, 2026-11-28, before any captured step); a forward pass "
         "is a third of a step; in stage 2 both teachers' come on top "
@@ -229,7 +253,13 @@ def page(measured: Measured, counts: Counts) -> str:
         "forward pass."
     )
     stages = [
-        [name, str(len(each)), f"{statistics.median(each):.0f}", f"{sum(each):.0f}", f"{most[name] / 1e9:.1f} GB"]
+        [
+            name,
+            str(len(each)),
+            f"{statistics.median(each):.0f}",
+            f"{sum(each):.0f}",
+            f"{most[name] / 1e9:.1f} GB" if most[name] else "not seen",
+        ]
         for name, each in groups.items()
     ]
     times = [[what, f"{seconds / 3600:.2f}", how] for what, seconds, how in hours]

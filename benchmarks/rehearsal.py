@@ -121,6 +121,8 @@ def stage_of(command: Sequence[str]) -> str:
     if len(command) < 3 or command[1] != "-m" or not command[2].startswith(STAGE):
         return ""
     stage, own = command[2].removeprefix(STAGE), command[3:5]
+    if stage == "train_stage1" and "--teacher" in command:
+        stage = "train_stage1_depth"
     return f"{stage}@{own[1]}" if own[:1] in (["--run"], ["--set"], ["--method"]) else stage
 
 
