@@ -7,10 +7,10 @@ LIGHT := click dvc psutil pydantic ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup light reproduce cuhk push pull up test check lock ship picture seeds variants steps candidates cache \
-	scoring use report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose study clean
+	gpu-day rehearsal scoring use report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose study clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup: $(READY) ## the environment, in .venv
 
@@ -78,6 +78,12 @@ steps: setup ## benchmarks/RESULTS.md: a training step at the paper's sizes, as 
 
 candidates: setup ## benchmarks/CANDIDATES.md: what was tried to make a step faster (10 minutes on 2 cores)
 	python benchmarks/candidates.py
+
+gpu-day: setup ## benchmarks/GPU.md: a GPU's day in 8 minutes; ARGS=--dry: every line of it on the CPU (docs/gpu_day.md)
+	python benchmarks/gpu_day.py $(ARGS)
+
+rehearsal: setup ## benchmarks/REHEARSAL.md: the paper's preset at full size on few photographs, local server (CPU, 20 GB)
+	python benchmarks/rehearsal.py
 
 cache: setup ## benchmarks/CACHE.md: what the teacher's cache costs beside the teacher, and smaller numbers
 	python benchmarks/cache.py

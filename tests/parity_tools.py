@@ -72,4 +72,4 @@ def named_tensors(output: object) -> dict[str, np.ndarray]:
             f"feature{level}_channel_std": feature.std((0, 2, 3)),
             f"feature{level}_corner": feature[0, :16, :4, :4],
         }
-    return {name: value.detach().numpy() for name, value in tensors.items()}
+    return {name: value.detach().cpu().numpy() for name, value in tensors.items()}

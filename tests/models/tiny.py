@@ -15,6 +15,7 @@ from components.models.registry import build_model
 from tests.parity_tools import named_tensors
 
 GOLDENS = Path(__file__).parent.parent / "goldens" / "models.npz"
+CPU = torch.device("cpu")
 BACKBONE = {"channels": [8, 8, 16, 16], "stem_width": 8}
 MODELS = {
     "dffnet": {"width": 8},
@@ -55,10 +56,10 @@ def images() -> torch.Tensor:
     return torch.from_numpy(wave.transpose(2, 0, 1)[None]).float()
 
 
-def outputs(name: str) -> dict[str, np.ndarray]:
-    """Maps (every second pixel of the large ones) and channel means of the features."""
+def outputs(name: str, device: torch.device = CPU) -> dict[str, np.ndarray]:
+    """Maps (every second pixel of the large ones) and channel means of the features; by default on the CPU."""
     with torch.no_grad():
-        tensors = named_tensors(build_tiny(name)(images()))
+        tensors = named_tensors(build_tiny(name).to(device)(images().to(device)))
     kept = {key: value for key, value in tensors.items() if not key.endswith(("_std", "_corner"))}
     return {f"{name}/{key}": value[..., ::2, ::2] if value.size == 64 * 64 else value for key, value in kept.items()}
 
@@ -69,5 +70,5 @@ if __name__ == "__main__":
 
 def picture_of(model: torch.nn.Module, photo: NDArray[np.uint8], side: int, *, best: bool = False) -> NDArray[np.uint8]:
     """The map of a photograph (H, W, 3) by a network that sees `side` pixels: uint8 (H, W), 255 = in focus."""
-    found = probabilities(model, [photo], image_size=side, device=torch.device("cpu"), best=best)
+    found = probabilities(model, [photo], image_size=side, device=CPU, best=best)
     return to_full_size(found, photo.shape[:2])
