@@ -19,6 +19,7 @@ def run_stage(module, folder, **options):
     """A stage as `dvc.yaml` starts it, in `folder`."""
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PREFECT_"))}
+    environment["DBDFLOW_MLFLOW"] = "off"
     command = [sys.executable, "-m", f"pipelines.stages.{module}", *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

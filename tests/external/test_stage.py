@@ -24,6 +24,7 @@ def stage(folder):
     """Run the stage; its process when it has ended."""
     words = ["--external", "external", "--prepared", "prepared", "--out", "scores/external"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PREFECT_"))}
+    environment["DBDFLOW_MLFLOW"] = "off"
     command = [sys.executable, "-m", "pipelines.stages.external", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

@@ -53,7 +53,7 @@ def checkout_of(folder: Path, server: Server) -> Checkout:
     params = paper_like(yaml.load(path.read_text()))
     with path.open("w") as file:
         yaml.dump(params, file)
-    checkout.environment |= server.environment
+    checkout.environment |= server.environment | {"DBDFLOW_MLFLOW": "off"}
     return checkout
 
 

@@ -43,6 +43,7 @@ def stage(folder: Path, run: str = RUN) -> subprocess.CompletedProcess[str]:
     """Run the stage in `folder`, into `out/`."""
     words = ["--run", run, "--inbox", "inbox", "--out", "out"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PREFECT_"))}
+    environment["DBDFLOW_MLFLOW"] = "off"
     command = [sys.executable, "-m", "pipelines.stages.published", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
