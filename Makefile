@@ -132,7 +132,7 @@ postgres: setup ## Prefect and MLflow on a Postgres of Debian's (1 minute)
 	pytest -m slow tests/slow
 
 test: setup ## all tests
-	pytest --numprocesses 2 --dist loadfile
+	pytest --numprocesses 3 --dist loadfile
 
 check: setup ## lint, format, types
 	ruff check
