@@ -171,7 +171,7 @@ on photographs of CUHK-TR-1.
 {table}
 
 {verdict}
-A map of the small one is the mean of two passes, of the photograph and of its mirror image; "one pass": the first alone.
+A map of the small one is the mean of two passes, of the photograph and its mirror image; "one pass": the first alone.
 
 {against}
 
