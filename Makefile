@@ -7,7 +7,7 @@ LIGHT := click dvc psutil pydantic ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup light reproduce cuhk push pull up test check lock ship picture seeds variants steps candidates cache \
-	gpu-day rehearsal scoring use report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose study clean
+	gpu-day rehearsal departures scoring use report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose study clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -84,6 +84,9 @@ gpu-day: setup ## benchmarks/GPU.md: a GPU's day in 8 minutes; ARGS=--dry: every
 
 rehearsal: setup ## benchmarks/REHEARSAL.md: the paper's preset at full size on few photographs, local server (CPU, 20 GB)
 	python benchmarks/rehearsal.py
+
+departures: setup ## benchmarks/DEPARTURES.md: what bfloat16 and one cached view cost on CUHK-TE-1: STUDY=FOLDER (20 minutes)
+	python benchmarks/departures_cuhk.py $(STUDY)
 
 cache: setup ## benchmarks/CACHE.md: what the teacher's cache costs beside the teacher, and smaller numbers
 	python benchmarks/cache.py
