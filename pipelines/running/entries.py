@@ -67,6 +67,7 @@ def put_in_order(folder: Path, stages: Sequence[str]) -> None:
         with rewritten(folder) as lock:
             for stage in wanted:
                 lock["stages"].move_to_end(stage)
+        recovery.keep_lock_file(folder)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from components.maps.inference import probabilities, to_full_size
 from components.models.network import Network
 from components.models.registry import build_model
+from components.models.runtime import to_be_asked
 from tests.parity_tools import named_tensors
 
 GOLDENS = Path(__file__).parent.parent / "goldens" / "models.npz"
@@ -68,7 +69,7 @@ if __name__ == "__main__":
     np.savez_compressed(GOLDENS, **{key: value for name in MODELS for key, value in outputs(name).items()})
 
 
-def picture_of(model: torch.nn.Module, photo: NDArray[np.uint8], side: int, *, best: bool = False) -> NDArray[np.uint8]:
+def picture_of(model: Network, photo: NDArray[np.uint8], side: int, *, best: bool = False) -> NDArray[np.uint8]:
     """The map of a photograph (H, W, 3) by a network that sees `side` pixels: uint8 (H, W), 255 = in focus."""
-    found = probabilities(model, [photo], image_size=side, device=CPU, best=best)
+    found = probabilities(to_be_asked(model), [photo], image_size=side, device=CPU, best=best)
     return to_full_size(found, photo.shape[:2])
