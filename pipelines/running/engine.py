@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,8 +107,12 @@ def embedded(machine: Machine, jobs: int | None) -> Iterator[Engine]:
         yield Engine(client, machine, str(machine))
 
 
-def check_answers(address: str) -> None:
+def check_answers(address: str, patience: float = 0.0) -> None:
     """Make sure that something listens at a scheduler's address; Dask would try for long, and say less.
+
+    Args:
+        address: of the scheduler.
+        patience: seconds that it may take to begin.
 
     Raises:
         InputError: nothing does, or it is no address.
@@ -119,10 +124,16 @@ def check_answers(address: str) -> None:
         host, port = None, None
     if not host or not port or url.scheme not in ("tcp", "tls"):
         raise InputError(f"scheduler {address}: expected tcp://HOST:PORT, or tls://HOST:PORT")
-    try:
-        socket.create_connection((host, port), timeout=PATIENCE).close()
-    except OSError as error:
-        raise silent(address, error) from None
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=PATIENCE).close()
+        except OSError as error:
+            if not isinstance(error, ConnectionRefusedError) or time.monotonic() >= deadline:
+                raise silent(address, error) from None
+            time.sleep(0.2)
+        else:
+            return
 
 
 def silent(address: str, error: BaseException) -> InputError:
@@ -192,7 +203,7 @@ async def work(address: str, machine: Machine, port: int) -> None:
     import dask
     from distributed import Worker
 
-    check_answers(address)
+    check_answers(address, PATIENCE)  # whoever starts both may start this one first
     dask.config.set(SETTINGS)
     environment.state().mkdir(parents=True, exist_ok=True)
     worker = Worker(

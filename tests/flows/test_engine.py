@@ -244,6 +244,15 @@ def test_what_a_killed_up_left_is_warned_of_and_not_used(
         assert engine.scheduler() == address
 
 
+def test_a_worker_waits_for_a_scheduler_that_begins_after_it() -> None:
+    port, servers = free_port(), list[socket.socket]()
+    later = threading.Timer(0.5, lambda: servers.append(socket.create_server(("127.0.0.1", port))))
+    later.start()
+    engine.check_answers(f"tcp://127.0.0.1:{port}", 10)
+    later.join()
+    servers[0].close()
+
+
 def test_a_scheduler_without_workers_is_one_message(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.scheduler()
     monkeypatch.setattr(engine, "PATIENCE", 1.0)

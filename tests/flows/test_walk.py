@@ -295,6 +295,7 @@ def test_an_address_that_cannot_be_used_is_one_line(
     address: str, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DBDFLOW_SCHEDULER", address)
+    monkeypatch.setattr(engine, "PATIENCE", 0.5)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=f"scheduler {address}: {told}"), engine.started(None):
         pass
