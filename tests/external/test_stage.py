@@ -1,14 +1,12 @@
 """Stage `external` as `dvc.yaml` starts it."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from tests.external import data
+from tests.stages import stage
 
 
 @pytest.fixture
@@ -20,19 +18,15 @@ def checkout(root, tmp_path):
     return tmp_path
 
 
-def stage(folder):
+def external(folder):
     """Run the stage; its process when it has ended."""
-    words = ["--external", "external", "--prepared", "prepared", "--out", "scores/external"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PREFECT_"))}
-    environment["DBDFLOW_MLFLOW"] = "off"
-    command = [sys.executable, "-m", "pipelines.stages.external", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return stage("external", folder, external="external", prepared="prepared", out="scores/external")
 
 
 def test_what_can_be_scored_is_and_the_rest_is_said(checkout):
     data.method(checkout / "external", folder="half")
     (checkout / "external/half/CTCUG/a.png").unlink()
-    done = stage(checkout)
+    done = external(checkout)
     assert done.returncode == 0, done.stderr
     assert "external: " in done.stderr  # how far it is
     assert "2/2 maps" in done.stderr
@@ -47,7 +41,7 @@ def test_a_wrong_file_is_one_message_and_the_old_scores_stay(checkout):
     (checkout / "scores/external").mkdir(parents=True)
     path = checkout / "external/mine/method.yaml"
     path.write_text(path.read_text().replace("cenet", "cnet"))
-    done = stage(checkout)
+    done = external(checkout)
     assert done.returncode == 2
     assert (
         done.stderr.strip().splitlines()[-1].startswith("error: external/mine/method.yaml: `row` is 'cnet', expected")
@@ -59,5 +53,5 @@ def test_a_wrong_file_is_one_message_and_the_old_scores_stay(checkout):
 
 def test_nothing_to_score_leaves_an_index(checkout):
     shutil.rmtree(checkout / "external/mine")
-    assert stage(checkout).returncode == 0
+    assert external(checkout).returncode == 0
     assert json.loads((checkout / "scores/external/index.json").read_text()) == {"methods": []}

@@ -1,10 +1,8 @@
 """The authors' checkpoints as runs, by the stage as a person starts it: `python -m pipelines.stages.published`."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from pipelines.cli import main
 from pipelines.stages.published import find_checkpoint
 from tests import parity_tools
 from tests.models.tiny import picture_of
+from tests.stages import stage
 
 RUN = "published_d_dffnet_cuhk1"
 LEDGER = "imported: {}\nsha256: {}\n"
@@ -39,13 +38,9 @@ def checkout(folder: Path, root: Path, without: list[str] | None = None) -> Path
     return folder
 
 
-def stage(folder: Path, run: str = RUN) -> subprocess.CompletedProcess[str]:
+def published(folder: Path, run: str = RUN) -> subprocess.CompletedProcess[str]:
     """Run the stage in `folder`, into `out/`."""
-    words = ["--run", run, "--inbox", "inbox", "--out", "out"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PREFECT_"))}
-    environment["DBDFLOW_MLFLOW"] = "off"
-    command = [sys.executable, "-m", "pipelines.stages.published", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return stage("published", folder, run=run, inbox="inbox", out="out")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +50,7 @@ def made(shared, reference, root, tmp_path_factory):
     shapes = parity_tools.reference_shapes(shared, "dffnet")
     state = {key: parity_tools.reference_value(reference, key, shape) for key, shape in shapes.items()}
     torch.save(state, folder / f"inbox/{RUN}.pth")
-    done = stage(folder)
+    done = published(folder)
     assert done.returncode == 0, done.stderr
     yield folder
     shutil.rmtree(folder)
@@ -97,7 +92,7 @@ def test_the_command_predicts_with_the_file_itself(made, shared, tmp_path):
 def test_a_file_of_other_weights_is_one_error_and_leaves_nothing(root, tmp_path):
     folder = checkout(tmp_path, root)
     torch.save({"x": torch.ones(1)}, folder / f"inbox/{RUN}.pth")
-    done = stage(folder)
+    done = published(folder)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(
@@ -110,7 +105,7 @@ def test_a_file_of_other_weights_is_one_error_and_leaves_nothing(root, tmp_path)
 
 def test_without_the_checkpoint_the_run_is_not_available(root, tmp_path):
     folder = checkout(tmp_path, root, without=[RUN])
-    done = stage(folder)
+    done = published(folder)
     assert done.returncode == 0, done.stderr
     gap = gap_of(folder / "out")
     assert gap is not None
