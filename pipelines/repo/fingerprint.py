@@ -18,6 +18,7 @@ from components.common.errors import InputError
 from components.common.names import data_below
 from components.common.yaml_files import read_yaml
 from pipelines.repo.lock_file import PAUSES, recorded_stages
+from pipelines.repo.outputs import outputs_of
 
 EXPRESSION = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 
@@ -143,8 +144,7 @@ class Pipeline:
 
 def recorded_outs(folder: Path) -> dict[str, str]:
     """Hash of each output that dvc.lock records, by its path."""
-    outs = (out for stage in recorded_stages(folder).values() for out in stage.get("outs", ()))
-    return {out["path"]: out["md5"] for out in outs if "md5" in out}
+    return {each.path: each.oid for each in outputs_of(recorded_stages(folder)) if each.oid}
 
 
 def overlap(one: str, other: str) -> bool:
