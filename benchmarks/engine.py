@@ -2,15 +2,16 @@
 
 1. cost: seconds a step of walks of 100, 1,000 and 5,000 steps that do nothing.
 2. sleep: a graph of 300 steps that sleep on 16 workers, against the longest way through it and a 16th of its sum.
-3. miniature: CPU seconds and wall time from nothing, by a commit from before the engine and by this one, one step at
-   once and two; dvc.lock of all.
+3. miniature: CPU seconds from nothing, by a commit from before the engine and by this one, and dvc.lock beside that of
+   `dvc repro`.
+   two: its wall time, one step at once and two.
 4. apart: two network namespaces with a cable and an S3 store between them, no disk in common: the miniature, worked out
    in the other one, and its dvc.lock (needs root).
 5. cut: two steps on two machines, and the cable to one of them cut (needs root).
 6. photographs: `dbdflow predict` of 20,000 photographs of 64 pixels on two workers, one killed every 30 s: all there,
    each once.
 
-    python benchmarks/engine.py [--only cost sleep miniature apart cut photographs] [--before COMMIT]
+    python benchmarks/engine.py [--only cost sleep miniature two apart cut photographs] [--before COMMIT]
 
 Rows of parts that are not run stay as they are in the file.
 """
@@ -130,23 +131,39 @@ def lock(checkout: Path) -> bytes:
     return (checkout / "dvc.lock").read_bytes()
 
 
+REPRODUCE = (sys.executable, "-m", "pipelines.cli", "reproduce", "--jobs")
+
+
 def miniature(folder: Path, before: str) -> list[str]:
-    """The miniature from nothing: before the engine, on one worker, on two."""
-    clones = {name: clone(folder / name) for name in ("before", "one", "two", "dvc")}
+    """The miniature of `before`, from nothing, one step at once: by that commit, by this one, and by DVC alone."""
+    clones = {name: clone(folder / name) for name in ("before", "one", "dvc")}
     subprocess.run(["git", "checkout", "-q", before], cwd=clones["before"], check=True)
-    reproduce = (sys.executable, "-m", "pipelines.cli", "reproduce", "--jobs")
-    was = measured(clones["before"], *reproduce, "1", PYTHONPATH=str(clones["before"]))
-    one = measured(clones["one"], *reproduce, "1")
-    two = measured(clones["two"], *reproduce, "2")
+    for each in ("one", "dvc"):
+        shutil.copy(clones["before"] / "params.yaml", clones[each])
+    was = measured(clones["before"], *REPRODUCE, "1", PYTHONPATH=str(clones["before"]))
+    one = measured(clones["one"], *REPRODUCE, "1")
     measured(clones["dvc"], "dvc", "repro")
-    same = "the same bytes" if lock(clones["one"]) == lock(clones["two"]) == lock(clones["dvc"]) else "DIFFERENT"
     return [
-        f"| the miniature from nothing, one step at once, CPU: commit {before} / this one | {was[0]:.0f} s / "
+        f"| the miniature of {before} from nothing, one step at once, CPU: that commit / this one | {was[0]:.0f} s / "
         f"{one[0]:.0f} s: {one[0] / was[0]:.2f} | at most 1.05 |",
-        f"| its wall time, one step at once / two | {one[1]:.0f} s / {two[1]:.0f} s: {two[1] / one[1]:.2f} | "
-        "at most 0.65 |",
-        f"| dvc.lock of one at once, two at once, and `dvc repro` | {same} | the same |",
+        f"| dvc.lock of this one, and of `dvc repro` | {same(clones['one'], clones['dvc'])} | the same |",
     ]
+
+
+def two(folder: Path, before: str) -> list[str]:
+    """The miniature from nothing, one step at once and two."""
+    clones = {count: clone(folder / count) for count in ("1", "2")}
+    one, both = (measured(checkout, *REPRODUCE, count) for count, checkout in clones.items())
+    return [
+        f"| the miniature from nothing, wall time, one step at once / two | {one[1]:.0f} s / {both[1]:.0f} s: "
+        f"{both[1] / one[1]:.2f} | at most 0.65 |",
+        f"| its dvc.lock | {same(*clones.values())} | the same |",
+    ]
+
+
+def same(*checkouts: Path) -> str:
+    """Whether the bytes of their `dvc.lock` are."""
+    return "the same bytes" if len({lock(checkout) for checkout in checkouts}) == 1 else "DIFFERENT"
 
 
 # ---- two machines with a cable and a store between them
@@ -214,11 +231,10 @@ def apart(folder: Path, before: str) -> list[str]:
     left = list((there / ".dbdflow" / "apart").glob("*/dvc.lock"))
     alone = clone(folder / "alone")
     measured(alone, sys.executable, "-m", "pipelines.cli", "reproduce")
-    same = lock(asked) == lock(alone)
     return [
         f"| two network namespaces, a cable and an S3 store between them, no disk: the miniature asked for in one, "
         f"worked out in the other ({len(left)} clone there), {taken:.0f} s; its dvc.lock beside that of one machine | "
-        f"{'the same bytes' if same else 'DIFFERENT'} | the same |"
+        f"{same(asked, alone)} | the same |"
     ]
 
 
@@ -324,6 +340,7 @@ PARTS: dict[str, Callable[[Path, str], list[str]]] = {
     "cost": cost,
     "sleep": sleep,
     "miniature": miniature,
+    "two": two,
     "apart": apart,
     "cut": cut,
     "photographs": photographs,

@@ -240,8 +240,8 @@ class Stage1Run(Section):
     backbone_options: Options = Field(description="keywords for timm's constructor; {} in the paper")
     pretrained: Pretrained = Field(
         description="true: ImageNet weights, as imported (`dbdflow import NAME FILE`), else through timm; or the path "
-        "of a file of the backbone's weights, relative to the checkout: that a file changed is not seen, of an import "
-        "it is"
+        "of a file, relative to the checkout, of the backbone's weights or of a run's (the weights that ship), whose "
+        "encoder is taken: that a file changed is not seen, of an import it is"
     )
     train: TrainingSplit
     loss: Loss = Field(description="el: with the DOF-edge loss; iou: with the overlap, of best1 alone")

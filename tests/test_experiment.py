@@ -24,6 +24,8 @@ from components.common.availability import NotAvailableError
 from components.common.errors import InputError
 from components.datasets.loader import Jitter, TrainingSet, Views
 from components.datasets.prepared import IndexRow, PreparedSet
+from components.incoming.weights import import_backbone
+from components.models.checkpoints import save_model
 from components.models.run_files import CARD, HISTORY, WEIGHTS, EpochRecord, write_run
 from components.models.runtime import Device, set_up
 from components.params import Params, parse_params
@@ -199,6 +201,23 @@ def test_a_run_starts_from_a_file_of_its_backbone_s_weights(params: Params, tmp_
     save_file({"conv1.0.weight": there["conv1.0.weight"].contiguous()}, path)
     with pytest.raises(InputError, match=r"mine\.safetensors: the parameter .* is not in it; `pretrained`"):
         experiment.new_model(params, "dffnet", named, CPU, INBOX)
+
+
+def test_a_run_starts_from_the_encoder_of_another_run(params: Params, tmp_path: Path) -> None:
+    run, path = params.stage1_runs["dffnet"], tmp_path / "model.safetensors"
+    ended = experiment.new_model(params.model_copy(update={"seed": 5}), "dffnet", run, CPU, INBOX)
+    save_model(path, ended.half(), {})
+    named = run.model_copy(update={"pretrained": str(path)})
+    found, other = (experiment.new_model(params, "dffnet", each, CPU, INBOX).state_dict() for each in (named, run))
+    for key, value in found.items():
+        expected = ended.state_dict()[key].float() if key.startswith("backbone.encoder.") else other[key]
+        assert torch.equal(value.float(), expected.float()), key
+    wider = named.model_copy(update={"backbone_options": {"channels": [16, 32, 64, 256]}})
+    with pytest.raises(InputError, match=r"model\.safetensors: the encoder of this run is not resnet10t \(.*256"):
+        experiment.new_model(params, "dffnet", wider, CPU, INBOX)
+    with pytest.raises(InputError, match=r"model\.safetensors: weights of a run of this project, not ImageNet's"):
+        import_backbone(run.backbone, path, tmp_path, anyway=True)
+    assert not (tmp_path / "backbones").exists()
 
 
 def course(folder: Path, dies: tuple[str, int, float] | None) -> None:

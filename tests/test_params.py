@@ -103,7 +103,7 @@ def test_the_paper_preset_is_the_paper(root: Path) -> None:
             "`depth_teacher.backbone_options`: expected finite numbers",
         ),
         ("download.render.cuhk_test", 59, "`download.render`: cuhk_test is 59, expected at most half of cuhk, 116"),
-        ("download.render.focus_near_m", 4.0, "`download.render`: focus_near_m is 4.0, expected at most focus_far_m"),
+        ("download.render.focus_near_m", 5.0, "`download.render`: focus_near_m is 5.0, expected at most focus_far_m"),
         ("name", "a\nb", "`name`: 'a\\nb' is no name; expected a line of 1 to 100 printable characters"),
         ("departures.teacher_batchnorm", "batch", "teacher.mode: cached features come from teachers in eval()"),
     ],

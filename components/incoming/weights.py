@@ -14,7 +14,7 @@ from components.common import ledger
 from components.common.errors import InputError, named_as
 from components.common.ledger import BACKBONES_FOLDER
 from components.common.storage import atomic_path, file_hash
-from components.models.backbone import Backbone
+from components.models.backbone import Backbone, encoder_of_run
 from components.models.checkpoints import check_start, load_published
 from components.models.registry import build_model
 from components.models.tensors import is_safetensors, read_tensors
@@ -82,6 +82,10 @@ def import_backbone(name: str, path: Path, inbox: Path, *, anyway: bool) -> str:
         InputError: the file does not hold this backbone's weights, or is not the published one (unless `anyway`).
     """
     check_there(path)
+    if encoder_of_run(path):
+        raise InputError(
+            f"{path}: weights of a run of this project, not ImageNet's; name the file itself: pretrained: {path}"
+        )
     # Copies, as safetensors takes none that shares another's memory; float32, as a network computes.
     tensors = {key: plain(value) for key, value in read_tensors(path).items()}
     known = [BACKBONES[name]] if name in BACKBONES and not is_safetensors(path) else []

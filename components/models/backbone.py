@@ -13,9 +13,12 @@ from urllib.parse import urlsplit
 from torch import Tensor, nn
 
 from components.common.errors import InputError
+from components.models.tensors import is_safetensors, opened
 from components.models.timm_import import import_timm
 
 LAST_FOUR = (-4, -3, -2, -1)
+IN_A_RUN = "backbone.encoder."
+"""What stands before the names of an encoder's tensors in the file of a whole network of this project."""
 
 
 class Backbone(nn.Module):
@@ -23,7 +26,8 @@ class Backbone(nn.Module):
 
     Args:
         name: a timm model that offers features at four levels, e.g. `resnest101e`, `vgg16`, `resnet10t`.
-        pretrained: load ImageNet weights: from a file, or (True) through timm, which downloads or has them cached.
+        pretrained: initial weights: out of a file, of this timm model or of a whole network of this project with that
+            encoder; or (True) ImageNet's through timm, which downloads or has them cached.
         out_indices: which of timm's feature levels, finest first. VGG16 of the paper takes (1, 2, 3, 4).
         timm_kwargs: passed on to timm, e.g. `channels=(16, 32, 64, 128)` for a narrow ResNet.
 
@@ -74,16 +78,36 @@ def _create(
     if not timm.is_model(name):
         near = ", ".join(get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)) or "none"
         raise InputError(f"backbone {name!r}: timm {timm.__version__} has no such model; nearest names: {near}")
-    options = dict(timm_kwargs)
-    if isinstance(pretrained, Path):
+    options, ours = dict(timm_kwargs), dict[str, Tensor]()
+    if isinstance(pretrained, Path) and not (ours := encoder_of_run(pretrained)):
         options["pretrained_cfg_overlay"] = {"file": str(pretrained)}
     try:
         model: nn.Module = timm.create_model(
-            name, features_only=True, pretrained=bool(pretrained), out_indices=out_indices, **options
+            name, features_only=True, pretrained=bool(pretrained) and not ours, out_indices=out_indices, **options
         )
     except Exception as error:  # timm's loaders raise whatever their HTTP client raises
         raise _refusal(name, pretrained, timm_kwargs, error) from error
+    if ours:
+        try:
+            model.load_state_dict(ours)
+        except RuntimeError as error:
+            raise InputError(
+                f"{pretrained}: the encoder of this run is not {name} ({timm_kwargs or 'no options'}); name its "
+                "backbone with its options, or another file"
+            ) from error
     return model
+
+
+def encoder_of_run(path: Path) -> dict[str, Tensor]:
+    """The encoder's tensors out of the file of a whole network of this project, e.g. the weights that ship.
+
+    Names are the encoder's own; real numbers as stored. Empty where the file is another.
+    """
+    if not path.is_file() or not is_safetensors(path):
+        return {}
+    with opened(path) as file:
+        names = [name for name in file.keys() if name.startswith(IN_A_RUN)]  # noqa: SIM118 (it is no mapping)
+        return {name.removeprefix(IN_A_RUN): file.get_tensor(name) for name in names}
 
 
 def _hub_is_near() -> bool:
