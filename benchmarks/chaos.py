@@ -54,7 +54,7 @@ def kind_of(process: psutil.Process) -> str | None:
     for kind, told in (
         ("mlflow", "pipelines.tracking.mlflow_server"),
         ("stage", "-m pipelines.stages."),
-        ("dvc", "-m dvc"), ("up", "dbdflow up"), ("reproduce", "dbdflow reproduce"), ("server", "prefect.server"),
+        ("dvc", "dvc_kept.py"), ("up", "dbdflow up"), ("reproduce", "dbdflow reproduce"), ("server", "prefect.server"),
         ("worker", "prefect worker"), ("flow", "prefect.flow_engine"), ("flow", "prefect.engine"),
         ("flow", "flow-run execute"),
     ):  # fmt: skip

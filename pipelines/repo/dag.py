@@ -1,6 +1,7 @@
 """DVC's own graph and its own verdict on every stage. DVC takes 1 s to import."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from pipelines.repo.fingerprint import flatten, load, look_up, overlap
 from pipelines.repo.lock_file import recorded_stages
 
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new", "not in cache": "is not in the cache"}
+USES = re.compile(r"\(PID (\d+)\): (.+)")
+"""How DVC names who holds a path that it wants to read."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def read(root: Path, *, data: bool = True) -> Dag:
             dvc.lock says of the outputs.
 
     Raises:
-        InputError: dvc.yaml or params.yaml is not there or no YAML, or DVC cannot read the checkout.
+        InputError: dvc.yaml or params.yaml is not there or no YAML, a stage runs, or DVC cannot read the checkout.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
@@ -92,6 +95,11 @@ def read(root: Path, *, data: bool = True) -> Dag:
             upstream, made = ordered(repo), outputs(repo)
             status = repo.status()
     except DvcException as error:
+        if running := USES.search(str(error)):
+            raise InputError(
+                f"{root}: process {running[1]} is at work in it ({running[2].strip()}), and DVC says nothing of what "
+                "is just being written; ask again when it has ended"
+            ) from error
         cause = " ".join(f" ({error.__cause__})".split()) if error.__cause__ else ""
         raise InputError(f"DVC cannot read {root}: {error}{cause and ' '}{cause}") from error
     if not data:

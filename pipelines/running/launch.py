@@ -1,12 +1,16 @@
-"""One stage as a process: `dvc --wait-for-lock repro -s STAGE`, and what its end means."""
+"""One stage: `dvc --wait-for-lock repro -s STAGE` by a DVC process that is kept, and what its end means."""
 
+import json
 import re
+import secrets
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from pipelines.repo import recovery
+from pipelines.running import dvc_kept
 from pipelines.running.done import Done, Status
 from pipelines.running.walk import Tell
 from pipelines.system import environment, processes
@@ -21,6 +26,7 @@ from pipelines.system.progress import duration
 from pipelines.system.stopping import TRY_AGAIN, Stop
 
 POLL = 0.1  # seconds
+_THREADS = threading.local()
 BUSY_RETRIES = (1.0, 2.0, 4.0, 8.0)  # seconds; DVC's path locks do not wait
 ENDED = re.compile(r"^ERROR: failed to reproduce .*exited with (-?\d+)\s*$", re.MULTILINE)
 FAILED = re.compile(r"^ERROR: (failed to reproduce .*)$", re.MULTILINE)
@@ -91,33 +97,16 @@ class StageRun:
         """Run DVC on a stage; SIGTERM to both, then SIGKILL, when stopped or out of time."""
         if stop.is_set():
             return Ended(None, "", stopped=True)
-        process = processes.start_tied(
-            [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-s", *self.options, self.stage],
-            cwd=self.root,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        lines: list[str] = []
-        reader = threading.Thread(target=copy_context().run, args=(self._read, process, lines, tell), daemon=True)
-        reader.start()
+        command = Command(kept_dvc(variables), tell)
+        command.begin(self.root, variables, ["--wait-for-lock", "repro", "-s", *self.options, self.stage])
         deadline = time.monotonic() + self.hours * 3600
-        while process.poll() is None and not stop.wait(POLL) and time.monotonic() < deadline:
+        while command.runs() and not stop.wait(POLL) and time.monotonic() < deadline:
             pass
-        running = process.poll() is None
-        processes.end_below(process)  # DVC killed from outside leaves its stage to us
-        reader.join(timeout=5)
+        running = command.runs()
+        if command.code is None:
+            command.end()  # DVC killed from outside leaves its stage to us
         late = running and not stop.is_set()
-        return Ended(None if late else process.returncode, "".join(lines), stopped=running and not late)
-
-    def _read(self, process: "subprocess.Popen[bytes]", lines: list[str], tell: Tell) -> None:
-        assert process.stdout is not None
-        with process.stdout:
-            for raw in process.stdout:
-                line = raw.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2]
-                lines.append(f"{line}\n")
-                tell(line)
+        return Ended(None if late else command.code, "".join(command.lines), stopped=running and not late)
 
     def _done(self, ended: Ended, seconds: float) -> Done:
         if ended.stopped and ended.code != 0:
@@ -132,6 +121,95 @@ class StageRun:
             name = signal.Signals(ended.signal).name
             return Done(self.name, "interrupted", seconds, f"killed from outside ({name})", stops=True)
         return Done(self.name, "failed", seconds, cause(ended), again=ended.stage_code == TRY_AGAIN)
+
+
+@dataclass(eq=False)
+class Command:
+    """A command of a DVC process that is kept.
+
+    Attributes:
+        dvc: the process, which has nothing else to do.
+        tell: hears each line of what is said.
+        lines: what was said.
+        code: of the command, once it has ended; of the process, where that has.
+    """
+
+    dvc: "subprocess.Popen[bytes]"
+    tell: Tell
+    lines: list[str] = field(default_factory=list)
+    code: int | None = None
+    _reader: threading.Thread = field(init=False)
+
+    def begin(self, folder: Path, variables: Mapping[str, str], words: list[str]) -> None:
+        """Have the process begin it."""
+        mark = secrets.token_hex(16)
+        asked = {"cwd": str(folder), "environment": dict(variables), "words": words, "mark": mark}
+        assert self.dvc.stdin is not None
+        with suppress(BrokenPipeError):  # killed meanwhile
+            self.dvc.stdin.write(json.dumps(asked).encode() + b"\n")
+            self.dvc.stdin.flush()
+        self._reader = threading.Thread(target=copy_context().run, args=(self._read, mark.encode()), daemon=True)
+        self._reader.start()
+
+    def runs(self) -> bool:
+        """Whether it has not ended, nor its process."""
+        return self.code is None and self.dvc.poll() is None
+
+    def end(self) -> None:
+        """End it, its process and all below that."""
+        assert self.dvc.stdin is not None
+        with suppress(BrokenPipeError):
+            self.dvc.stdin.close()
+        processes.end_below(self.dvc)
+        self._reader.join(timeout=5)
+        if self.code is None:
+            self.code = self.dvc.returncode
+
+    def _read(self, mark: bytes) -> None:
+        assert self.dvc.stdout is not None
+        for raw in self.dvc.stdout:
+            said, ended, code = raw.partition(mark)
+            if said:
+                line = said.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2]
+                self.lines.append(f"{line}\n")
+                self.tell(line)
+            if ended:
+                self.code = int(code)
+                return
+
+
+class Kept:
+    """A thread's DVC process; both end together."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+        weakref.finalize(self, leave, process)
+
+
+def kept_dvc(variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """This thread's DVC process, begun if there is none or it has ended."""
+    kept: Kept | None = getattr(_THREADS, "dvc", None)
+    if kept is None or kept.process.poll() is not None:
+        kept = _THREADS.dvc = Kept(
+            processes.start_tied(
+                [sys.executable, "-P", dvc_kept.__file__],
+                env=variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
+    return kept.process
+
+
+def leave(process: "subprocess.Popen[bytes]") -> None:
+    """Let a DVC process end, which it does with its input."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    processes.end_group(process)
+    process.stdout.close()
 
 
 def verdict(text: str) -> Status:

@@ -65,8 +65,8 @@ def parse_owner(text: str) -> Owner | None:
 
 
 def is_dvc(command: list[str]) -> bool:
-    """Whether a command line is DVC's own: `dvc ...`, `python .../bin/dvc ...` or `python -m dvc ...`."""
-    return any(Path(word).name == "dvc" for word in command[:3])
+    """Whether a command line is DVC's: `dvc ...`, `python .../bin/dvc ...`, `python -m dvc ...`, or the one we keep."""
+    return any(Path(word).name in ("dvc", "dvc_kept.py") for word in command[:3])
 
 
 def dvc_ancestor() -> psutil.Process | None:

@@ -29,7 +29,7 @@ TOTAL = """
     deps: [data/out/first, data/out/second]
     outs: [data/total]
 """
-GROUP = ("-m dvc", "pipelines.stages.toy", "dbdflow reproduce")
+GROUP = ("dvc_kept.py", "pipelines.stages.toy", "dbdflow reproduce")
 
 
 @pytest.fixture(autouse=True)
@@ -181,7 +181,7 @@ def victims(dag: Checkout, word: str) -> list[psutil.Process]:
     [
         ("dbdflow reproduce", signal.SIGINT, 130),
         ("dbdflow reproduce", signal.SIGKILL, -9),
-        ("-m dvc", signal.SIGKILL, 1),
+        ("dvc_kept.py", signal.SIGKILL, 1),
         ("pipelines.stages.toy", signal.SIGKILL, 1),
     ],
 )
@@ -216,6 +216,19 @@ def test_a_second_reproduction_waits_and_says_for_whom(dag: Checkout) -> None:
         first.communicate(timeout=60)
     assert re.search(rf"waiting for the reproduction that holds it \(process {first.pid} since .*reproduce", line)
     assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_what_would_run_is_not_told_while_a_stage_runs(dag: Checkout) -> None:
+    dag.write("hold", "")
+    with dag.start(DBDFLOW, "reproduce", "--jobs", "2") as process:
+        until(lambda: working(dag))
+        asked = dag.run(DBDFLOW, "reproduce", "--dry")
+        (dag.root / "hold").unlink()
+        process.communicate()
+    assert asked.returncode == 2
+    message = rf"error: {dag.root}: process \d+ is at work in it \(dvc .*\), and .*; ask again when it has ended\n"
+    assert re.fullmatch(message, asked.stdout + asked.stderr)
+    assert dag.run(DBDFLOW, "reproduce", "--dry").returncode == 0
 
 
 def test_waiting_can_be_given_up(dag: Checkout) -> None:

@@ -392,6 +392,7 @@ def test_names_that_mlflow_takes(name: str, expected: str) -> None:
         ("/venv/bin/python /venv/bin/dvc repro", True),
         ("python -m dvc repro", True),
         ("dvc --wait-for-lock repro -s toy", True),
+        ("python -P /site/pipelines/running/dvc_kept.py", True),
         ("python -m pipelines.stages.toy --run dvc", False),
         ("/bin/sh -c dvc\\ repro", False),
     ],
