@@ -147,8 +147,8 @@ def against(results: list[Scores], tests: list[str]) -> list[str]:
         "",
         "## Learnt",
         "",
-        "Largest MAE over the seeds, as a share of that of *all blurred* (the bar is 0.6), and less that of the best of "
-        f"{', '.join(CLASSICAL)} (the bar is below 0).",
+        "Largest MAE over the seeds, as a share of that of *all blurred* (the bar is 0.6), and less the MAE of the "
+        f"best of {', '.join(CLASSICAL)} (the bar is below 0).",
         "",
         "| run | | " + " | ".join(tests) + " |",
         "|---|---|" + "---|" * len(tests),
