@@ -18,7 +18,7 @@ from pipelines.repo import dag
 from pipelines.stages.ranking import mean_mae
 from tests.flows.conftest import PROJECT
 
-METHODS = ("dbdf", "lbp", "hifst")
+METHODS = ("dbdf",)
 STAGES = {
     *(f"{stage}@{name}" for stage in ("download", "prepare") for name in ("cuhk", "dut", "ctcug", "ebd")),
     "depth_teacher",
