@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def fits(nbytes: int, device: torch.device) -> bool:
@@ -45,11 +45,6 @@ def brought(tensor: Tensor) -> Callable[[], Tensor]:
         return host
 
     return arrived
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where a model lies."""
-    return next(model.parameters()).device
 
 
 _STREAMS: dict[torch.device, torch.cuda.Stream] = {}

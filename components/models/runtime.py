@@ -73,6 +73,11 @@ def memory_format(model: nn.Module) -> torch.memory_format:
     return torch.contiguous_format if depthwise and on_cpu else torch.channels_last
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model lies."""
+    return next(model.parameters()).device
+
+
 def to_be_asked(model: Network) -> Network:
     """A trained network in the memory layout that suits its forward pass alone, on the device that it lies on.
 
@@ -80,6 +85,6 @@ def to_be_asked(model: Network) -> Network:
     other grouped convolutions, as ResNeSt's, it takes 1.15 (benchmarks/LAYOUT.md).
     """
     grouped = any(isinstance(each, nn.Conv2d) and 1 < each.groups < each.in_channels for each in model.modules())
-    if grouped and next(model.parameters()).device.type == "cpu":
+    if grouped and device_of(model).type == "cpu":
         return model
     return model.to(memory_format=torch.channels_last)

@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from components.datasets.loader import TrainingSet, normalise
-from components.datasets.placing import device_of, sent
+from components.datasets.placing import sent
 from components.models.network import Network
+from components.models.runtime import device_of
 from components.train.objectives import standardise
 
 TILES = 24

@@ -20,7 +20,7 @@ from components.datasets.prepared import PreparedSet, require_photographs
 from components.models.checkpoints import check_start, load_published
 from components.models.network import Network
 from components.models.registry import build_model
-from components.models.runtime import Device, memory_format
+from components.models.runtime import Device, device_of, memory_format
 from components.params import Best1, DepthTeacher, Params, Stage1Run, Stage2Run, Training
 from components.recipe import TrainingSplit, training_splits
 from components.train.best import Best, Crops, Overlap
@@ -244,7 +244,7 @@ def stage2_objective(
         student: gives the channels of its features.
         teachers: by name, "defocus" and "depth".
     """
-    device = next(student.parameters()).device
+    device = device_of(student)
     distilled = [
         Distilled(name, Projectors(student.feature_channels, teacher.channels).to(device), teacher)
         for name, teacher in teachers.items()
