@@ -26,7 +26,7 @@ def check_params(root: Path) -> None:
 
     Raises:
         InputError: a key is unknown, missing, ill-typed or out of range, all of them in one message; or a name is
-            one of nothing.
+            one of nothing, or a file is not there.
     """
     files = (root / "params.yaml", root / SCHEMA)
     if not all(file.is_file() for file in files):
@@ -50,6 +50,13 @@ def check_params(root: Path) -> None:
     named = {name: run.backbone for name, run in (params.first_runs | params.published).items()}
     for name, backbone in ({"depth_teacher": params.depth_teacher.backbone} | named).items():
         check_backbone(files[0], name, backbone)
+    starts = {name: run.pretrained for name, run in params.first_runs.items()}
+    for name, start in ({"depth_teacher": params.depth_teacher.pretrained} | starts).items():
+        if isinstance(start, str) and not (root / start).is_file():
+            raise InputError(
+                f"{files[0]}: `pretrained` of {name}: {root / start}: no such file; name one of the backbone's weights "
+                "or of a run's, relative to the checkout or absolute, or say true or false"
+            )
     with atomic_path(seen) as path:
         path.write_text(digest, encoding="utf-8")
 

@@ -393,6 +393,11 @@ def test_wrong_params_are_told_once_and_cost_no_output(project: Checkout) -> Non
     assert (project.root / "data/out/first/model.safetensors").read_text() == "of the last run"
     choose(project, "betta", "beta")
     choose(project, "image_size: 65", "image_size: 64")
+    choose(project, "pretrained: false, train", "pretrained: mine.safetensors, train")
+    missing = project.run(DBDFLOW, "reproduce").stderr
+    named = f"error: {params}: `pretrained` of dffnet: {project.root}/mine.safetensors: no such file; name one of"
+    assert missing.startswith(named)
+    project.write("mine.safetensors", "")
     assert "3 of 3 stages would run" in project.run(DBDFLOW, "reproduce", "--dry").stdout
     assert (project.root / ".dbdflow/params_checked").exists()
 
