@@ -7,7 +7,7 @@ LIGHT := click dvc psutil pydantic ruamel.yaml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup light reproduce cuhk push pull up test check lock ship picture seeds variants steps candidates cache \
-	gpu-day rehearsal departures scoring use report scaling ready touched prepared labels baselines parallel engine postgres sweep chaos choose study clean
+	gpu-day rehearsal departures scoring use report scaling ready touched prepared labels baselines parallel engine slow sweep chaos choose study clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -131,10 +131,10 @@ sweep: setup ## benchmarks/SWEEP.md: a sweep of the miniature, killed once, agai
 chaos: setup ## benchmarks/CHAOS.md: 30 reproductions, each with a process killed at random (50 minutes)
 	python benchmarks/chaos.py
 
-postgres: setup ## Prefect and MLflow on a Postgres of Debian's (1 minute)
-	pytest -m slow tests/slow
+slow: setup ## the tests that `make test` leaves out: Prefect and MLflow on a Postgres of Debian's, a whole log, a kill (5 minutes)
+	pytest -m slow
 
-test: setup ## all tests
+test: setup ## all tests but the slow ones
 	pytest --numprocesses 3 --dist loadfile
 
 check: setup ## lint, format, types

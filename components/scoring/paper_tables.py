@@ -36,6 +36,7 @@ ABSENT = {
 LABELS = {
     "all_blurred": "All blurred",
     "all_in_focus": "All in focus",
+    "gradient": "Gradient magnitude",
     "hifst": "HiFST",
     "dbdf": "DBDF",
     "lbp": "LBP",

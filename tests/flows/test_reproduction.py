@@ -198,6 +198,7 @@ def test_mlflow_has_a_run_a_stage_under_one_parent(reproduced: Checkout) -> None
     assert all({"report/index.html", "report/tables.csv", "report/tables.md"} <= set(each) for each in files)
 
 
+@pytest.mark.slow
 def test_what_stages_left_behind_makes_the_same_runs_in_another_store(reproduced: Checkout, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/mlflow.db"
     command = [sys.executable, "-m", "pipelines.cli", "log"]
@@ -249,6 +250,7 @@ def scores_of(checkout: Checkout, run: str) -> dict:
     return json.loads((checkout.folder / "data/scores" / run / "summary.json").read_text())
 
 
+@pytest.mark.slow
 def test_killed_with_9_it_goes_on_and_ends_with_the_same_bytes(reproduced: Checkout) -> None:
     stage, folder = "train_stage1@dffnet", reproduced.folder
     reproduced.choose("stage1.epochs", 6)

@@ -1,4 +1,4 @@
-"""Prefect and MLflow on one Postgres, as in deploy/compose.yaml: a stage reports to both (`make postgres`)."""
+"""Prefect and MLflow on one Postgres, as in deploy/compose.yaml: a stage reports to both (`make slow`)."""
 
 import os
 import shutil
