@@ -1,4 +1,4 @@
-"""DVC, one command after another in one process, so that its imports (a CPU second) are paid once and not a stage.
+"""DVC, one command after another in one process: its start, half a CPU second, is paid once and not by each stage.
 
 Run as a script. Each line of standard input is a command, JSON: `cwd`, `environment`, `words` after `dvc`, `mark`. What
 DVC and its stages say goes to standard output and error as ever; then comes the mark, a space and the exit code. The

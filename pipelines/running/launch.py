@@ -208,7 +208,8 @@ def leave(process: "subprocess.Popen[bytes]") -> None:
     assert process.stdout is not None
     with suppress(BrokenPipeError):
         process.stdin.close()
-    processes.end_group(process)
+    if process.poll() is None:  # the number of one that has ended may be another's by now
+        processes.end_group(process)
     process.stdout.close()
 
 
