@@ -25,7 +25,8 @@ MEASURES = {
 }
 """Columns here, and in a run's `per_image.csv`."""
 COLUMNS = ("row", "seed", "photograph", *MEASURES)
-FACTS = ("minutes", "commit", "machine")
+FACTS = ("minutes", "values", "commit", "machine")
+"""Of a run, as words; `values` are `values_of` its folder."""
 RUN_COLUMNS = ("row", "seed", "mae", "f_beta", "iou", *FACTS)
 PHOTOGRAPHS, RUNS, VERDICTS = "photographs.csv.gz", "runs.csv", "verdicts.csv"
 
@@ -69,8 +70,14 @@ def read_runs(folders: Mapping[Run, Path]) -> Results:
         runs[run] = {name: column(lines, theirs) for name, theirs in MEASURES.items()}
         card: dict[str, Any] = read_json(folder / "model" / "card.json")
         minutes = sum(read_json(folder / "time.json")["seconds"]) / 60
-        facts[run] = {"minutes": f"{minutes:.1f}", "commit": card["commit"], "machine": card["machine"]}
+        told = (f"{minutes:.1f}", values_of(folder), card["commit"], card["machine"])
+        facts[run] = dict(zip(FACTS, told, strict=True))
     return Results(photographs, runs, facts)
+
+
+def values_of(folder: Path) -> str:
+    """Of a run's folder: the hash of all that it was made with (`Places.run`)."""
+    return folder.name.rpartition("-")[2]
 
 
 def column(lines: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float64]:
@@ -85,6 +92,11 @@ def compared(kept: Results, found: Results) -> tuple[list[Run], list[Run]]:
     return same, [run for run in both if run not in same]
 
 
+def joined(kept: Results, found: Results) -> Results:
+    """All runs of both, which are of the same photographs; of a run that both have, what was found."""
+    return Results(found.photographs, {**kept.runs, **found.runs}, {**kept.facts, **found.facts})
+
+
 def run_lines(run: Run, results: Results) -> list[list[str]]:
     """A run's lines of `photographs.csv.gz`."""
     scores = [results.runs[run][name] for name in MEASURES]
@@ -94,14 +106,16 @@ def run_lines(run: Run, results: Results) -> list[list[str]]:
     ]
 
 
-def write_results(folder: Path, results: Results) -> None:
-    """Write `photographs.csv.gz` and `runs.csv`: the same results give the same bytes."""
-    lines = [line for run in results.runs for line in run_lines(run, results)]
+def write_results(folder: Path, results: Results, order: Sequence[Run]) -> None:
+    """Write `photographs.csv.gz` and `runs.csv` of the runs of `order` that are there: same results, same bytes."""
+    runs = [run for run in order if run in results.runs]
+    lines = [line for run in runs for line in run_lines(run, results)]
     write_whole(folder / PHOTOGRAPHS, gzip.compress(table(COLUMNS, lines), mtime=0))
-    means = [
-        [*map(str, run), *(f"{scores[name].mean():.6f}" for name in ("mae", "f_beta", "iou")), *facts.values()]
-        for (run, scores), facts in zip(results.runs.items(), results.facts.values(), strict=True)
-    ]
+    means = []
+    for run in runs:
+        scores, facts = results.runs[run], results.facts[run]
+        three = [f"{scores[name].mean():.6f}" for name in ("mae", "f_beta", "iou")]
+        means.append([*map(str, run), *three, *(facts[name] for name in FACTS)])
     write_whole(folder / RUNS, table(RUN_COLUMNS, means))
 
 
@@ -146,6 +160,8 @@ def read_results(folder: Path) -> Results:
         photographs = [line["photograph"] for line in next(iter(by_run.values()), [])]
         runs = {run: {name: column(its, name) for name in MEASURES} for run, its in by_run.items()}
         told = {(each["row"], int(each["seed"])): {key: each[key] for key in FACTS} for each in facts}
+        if told.keys() != runs.keys():
+            raise ValueError(f"{PHOTOGRAPHS} and {RUNS} are not of the same runs")
     except (OSError, EOFError, KeyError, ValueError, gzip.BadGzipFile) as error:
         raise InputError(f"{folder}: no results of the study ({error!r}); `dbdflow study` writes them") from error
     return Results(photographs, runs, told)

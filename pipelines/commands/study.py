@@ -12,6 +12,8 @@ from components.common.cores import cores
 from components.common.errors import InputError
 
 if TYPE_CHECKING:
+    from components.study.design import Row
+    from components.study.results import Results
     from pipelines.running.study import Study
 
 FOLDER = Path(".dbdflow/study")
@@ -24,16 +26,18 @@ TEST = "CUHK-TE-1"
 @click.option("--seeds", type=click.IntRange(1, 99), default=5, show_default=True, help="Of every row: 1, 2, ...")
 @click.option("--scale", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
 @click.option("--rows", metavar="NAMES", help="Only these rows, and what they build on; comma-separated.")
+@click.option("--missing", is_flag=True, help=f"Only runs that {KEPT} has not, and what they build on.")
 @click.option("--jobs", type=click.IntRange(1), help="Trainings at once; by default as many as cores.")
 @click.option("--folder", type=click.Path(path_type=Path), help=f"For all that is made; by default {FOLDER}.")
 @click.option("--choose", is_flag=True, help="The runs by which the learning rate was chosen, instead.")
-@click.option("--page", is_flag=True, help="Train nothing: write benchmarks/study and docs/study.md from what has run.")
-@click.option("--mlflow", is_flag=True, help="Train nothing: log what benchmarks/study has to MLflow.")
+@click.option("--page", is_flag=True, help=f"Train nothing: add what has run to {KEPT}, and write {PAGE}.")
+@click.option("--mlflow", is_flag=True, help=f"Train nothing: log what {KEPT} has to MLflow.")
 def command(
     *,
     seeds: int,
     scale: str,
     rows: str | None,
+    missing: bool,
     jobs: int | None,
     folder: Path | None,
     choose: bool,
@@ -43,7 +47,8 @@ def command(
     """Train and score the rows of the study, in the order in which they are of use; docs/study.md says what for.
 
     Says how long that will take, then how far it is. Stopped or killed, the same command goes on. The figures are the
-    same to the digit however many trainings run at once.
+    same to the digit however many trainings run at once. Machines that share the runs each take some (--rows,
+    --missing), add them (--page) and commit.
     """
     from components.study.design import design
     from pipelines.running.study import Study
@@ -59,6 +64,11 @@ def command(
     wanted = [each for each in found.order(list(range(1, seeds + 1))) if each[0].name in names]
     choices = [(row, 0) for row in found.choices.values()]
     study = Study(folder, scale, choices if choose else wanted, jobs or cores(), click.echo)
+    if missing and (kept := kept_results(study)):
+        study.rows = [(row, seed) for row, seed in study.rows if (row.name, seed) not in kept.runs]
+        if not study.rows:
+            click.echo(f"{KEPT / scale} has them all")
+            return
     if page:
         report(study, seeds)
     if mlflow:
@@ -93,35 +103,67 @@ def told(study: "Study") -> Iterator[str]:
     yield "`dbdflow study --page` writes up what has run"
 
 
-def report(study: "Study", seeds: int) -> None:
-    """Write up all that has run in the folder, or, where nothing has, what `benchmarks/study` has.
+def every_run(results: "Results") -> "list[tuple[Row, int]]":
+    """Every row with every seed that some run has, in the order in which they run."""
+    from components.study.design import design
+
+    return design().order(sorted({seed for _, seed in results.runs}))
+
+
+def kept_results(study: "Study") -> "Results | None":
+    """What `benchmarks/study` has of the study's scale, with which its runs may stand on one page.
 
     Raises:
-        InputError: results are there of runs that the folder does not have: they would be lost.
+        InputError: it has runs that were made with other values.
+    """
+    from components.study.results import read_results, values_of
+
+    folder = KEPT / study.scale
+    if not folder.exists():
+        return None
+    kept = read_results(folder)
+    now = {(row.name, seed): values_of(study.out(row, seed)) for row, seed in every_run(kept)}
+    if others := [run for run in kept.runs if now.get(run) != kept.facts[run]["values"]]:
+        raise InputError(
+            f"{folder}: {len(others)} of its {len(kept.runs)} runs were made with other values than "
+            f"presets/study.yaml and claims.yaml have now, the first is {'-'.join(map(str, others[0]))}; they are "
+            "never mixed: bring those files back, or move the folder away"
+        )
+    return kept
+
+
+def report(study: "Study", seeds: int) -> None:
+    """Add all that has run in the folder to what `benchmarks/study` has, and write that up.
+
+    Raises:
+        InputError: the two were made with other values, or are of other photographs.
     """
     from components.common.storage import write_whole
     from components.study.design import design
     from components.study.page import write_page
-    from components.study.results import VERDICTS, read_results, read_runs, write_results
+    from components.study.results import VERDICTS, compared, joined, read_results, read_runs, write_results
     from components.study.verdicts import verdicts_table
 
-    kept = KEPT / study.scale
+    folder = KEPT / study.scale
     if done := study.done():
         found = read_runs(done)
-        lost = sorted(read_results(kept).runs.keys() - found.runs.keys()) if kept.exists() else []
-        if lost:
-            raise InputError(
-                f"{kept}: has {len(lost)} runs that {study.folder} has not, the first is {lost[0][0]}-{lost[0][1]}; "
-                "they would be lost: run the study to their end, or move that folder away"
-            )
-        write_results(kept, found)
-    results = read_results(kept)
+        if kept := kept_results(study):
+            if kept.photographs != found.photographs:
+                raise InputError(
+                    f"{folder}: scores of {len(kept.photographs)} photographs, {study.folder} of "
+                    f"{len(found.photographs)}; they are never mixed: move the former away"
+                )
+            for row, seed in compared(kept, found)[1]:
+                click.echo(f"{row}-{seed}: other figures than {folder} had; those of {study.folder} stand there now")
+            found = joined(kept, found)
+        write_results(folder, found, [(row.name, seed) for row, seed in every_run(found)])
+    results = read_results(folder)
     most = max([seeds, *(seed for _, seed in results.runs)])
     answers = write_page(PAGE, design(), results, scale=study.scale, seeds=most)
-    write_whole(kept / VERDICTS, verdicts_table(answers))
+    write_whole(folder / VERDICTS, verdicts_table(answers))
     for answer in answers:
         click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {len(answer.seeds)} seeds)")
-    click.echo(f"{PAGE} and {kept} are written")
+    click.echo(f"{PAGE} and {folder} are written")
 
 
 def compare_in_mlflow(scale: str) -> None:

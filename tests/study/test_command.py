@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from components.study.results import read_results
 from pipelines.cli import main
 from pipelines.commands.study import KEPT, told
 from pipelines.running.study import Study
+from pipelines.system.stopping import Stop
 
 ROOT = Path(__file__).parent.parent.parent
 QUICK = KEPT / "quick"
@@ -81,18 +83,72 @@ def test_a_stranger_writes_the_page_from_what_is_kept() -> None:
     assert (Path("docs/study.md").read_bytes(), Path("docs/study_quick.svg").read_bytes()) == page
 
 
-def test_results_of_others_are_not_lost(tmp_path: Path) -> None:
+def test_what_ran_elsewhere_is_added(tmp_path: Path) -> None:
+    """Two folders, one after the other, leave what one folder with all of it leaves."""
     ran(study("dffnet,d_dffnet", seeds=3), 0.05)
     call("--page")
-    before = (QUICK / "photographs.csv.gz").read_bytes()
-    ran(study(folder="mine"), 0.05)
+    both = (QUICK / "photographs.csv.gz").read_bytes(), (QUICK / "runs.csv").read_bytes()
+    shutil.rmtree(QUICK)
+    ran(study("d_dffnet", seeds=3, folder="mine"), 0.05)
+    assert call("--page", "--folder", "mine").exit_code == 0
+    assert len(read_results(QUICK).runs) == 3
+    ran(study("dffnet", seeds=3, folder="yours"), 0.05)
+    assert call("--page", "--folder", "yours").exit_code == 0
+    assert ((QUICK / "photographs.csv.gz").read_bytes(), (QUICK / "runs.csv").read_bytes()) == both
+
+
+def test_other_figures_of_a_run_are_told() -> None:
+    ran(study("dffnet", seeds=2), 0.05)
+    call("--page")
+    ran(study("dffnet", folder="mine"), 0.06)
+    done = call("--page", "--folder", "mine")
+    assert "dffnet-1: other figures than benchmarks/study/quick had; those of " in done.output
+    found = read_results(QUICK)
+    assert [found.runs["dffnet", seed]["mae"][0] for seed in (1, 2)] == pytest.approx([0.061, 0.052])
+
+
+@pytest.mark.parametrize("words", [("--page",), ("--missing",)])
+def test_runs_with_other_values_are_never_mixed(words: tuple[str, ...]) -> None:
+    ran(study("dffnet,pdnet", seeds=2), 0.05)
+    call("--page")
+    preset = Path("presets/study.yaml")
+    preset.write_text(preset.read_text().replace("lambda_edge: 0.5", "lambda_edge: 0.4"))
+    ran(study("d_dffnet"), 0.05)
+    before = (QUICK / "runs.csv").read_bytes()
+    done = call(*words)
+    assert done.exit_code == 2
+    assert "benchmarks/study/quick: 4 of its 4 runs were made with other values than " in done.output
+    assert "the first is dffnet-1; they are never mixed" in done.output
+    assert (QUICK / "runs.csv").read_bytes() == before
+
+
+def test_runs_scored_on_other_photographs_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran(study("dffnet"), 0.05)
+    call("--page")
+    monkeypatch.setattr(sys.modules[__name__], "PHOTOGRAPHS", PHOTOGRAPHS[:2])
+    ran(study("pdnet", folder="mine"), 0.05)
     done = call("--page", "--folder", "mine")
     assert done.exit_code == 2
-    assert (
-        f"benchmarks/study/quick: has 5 runs that {tmp_path}/mine has not, the first is d_dffnet-1; they would be lost"
-        in done.output
-    )
-    assert (QUICK / "photographs.csv.gz").read_bytes() == before
+    assert "benchmarks/study/quick: scores of 3 photographs, " in done.output
+    assert "/mine of 2; they are never mixed: move the former away" in done.output
+
+
+def test_only_what_is_missing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran(study("dffnet,d_dffnet", seeds=3), 0.05)
+    call("--page")
+    begun: list[list[str]] = []
+
+    def run(self: Study, _stop: Stop) -> int:
+        begun.append([task.name for task in self.tasks()[2:]])
+        return 0
+
+    monkeypatch.setattr(Study, "run", run)
+    call("--missing", "--rows", "dffnet,d_dffnet,beta_0", "--seeds", "2", "--folder", "mine")
+    call("--missing", "--rows", "dffnet", "--seeds", "4", "--folder", "mine")
+    assert begun == [["dffnet-1", "beta_0-1", "dffnet-2", "beta_0-2"], ["dffnet-4"]]
+    done = call("--missing", "--rows", "dffnet", "--seeds", "3", "--folder", "mine")
+    assert done.output == "benchmarks/study/quick has them all\n"
+    assert len(begun) == 2
 
 
 def test_a_run_made_again_is_held_against_what_is_kept() -> None:

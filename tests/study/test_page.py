@@ -53,7 +53,8 @@ def test_the_plot_names_every_claim_with_its_verdict(tmp_path: Path) -> None:
     found = write_page(page(tmp_path), design(), BETTER, scale="quick", seeds=5)
     text = [each for each in ElementTree.parse(tmp_path / "study_quick.svg").iter() if each.tag.endswith("text")]
     texts = {"".join(each.itertext()).strip() for each in text}
-    assert {f"{each.claim.name}  {each.word}" for each in found} <= texts
+    assert {f"{each.claim.name}  {each.claim.says}" for each in found} <= texts
+    assert {each.word for each in found} == {"holds", "does not hold", "cannot be told", "not run"} & texts
 
 
 def test_a_page_without_its_marks_is_left_alone(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_page_without_its_marks_is_left_alone(tmp_path: Path) -> None:
 def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     given = results(dffnet=(0.05, 0.06), d_dffnet=(0.04,))
     given.runs["dffnet", 1]["mae_textured"][3] = np.nan
-    write_results(tmp_path, given)
+    write_results(tmp_path, given, list(given.runs))
     first = (tmp_path / PHOTOGRAPHS).read_bytes()
     found = read_results(tmp_path)
     assert list(found.photographs) == list(given.photographs)
@@ -75,15 +76,21 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     for run, scores in given.runs.items():
         for name, values in scores.items():
             np.testing.assert_allclose(found.runs[run][name], values, atol=5e-7)
-    write_results(tmp_path, found)
+    write_results(tmp_path, found, list(found.runs))
     assert (tmp_path / PHOTOGRAPHS).read_bytes() == first
 
 
 @pytest.mark.parametrize(
-    ("file", "content"), [(PHOTOGRAPHS, b"no gzip"), (RUNS, b"row,seed\ndffnet,one\n"), (RUNS, None)]
+    ("file", "content"),
+    [
+        (PHOTOGRAPHS, b"no gzip"),
+        (RUNS, b"row,seed\ndffnet,one\n"),
+        (RUNS, None),
+        (RUNS, b"row,seed,minutes,values,commit,machine\n"),
+    ],
 )
 def test_damaged_results_are_told(tmp_path: Path, file: str, content: bytes | None) -> None:
-    write_results(tmp_path, BETTER)
+    write_results(tmp_path, BETTER, list(BETTER.runs))
     (tmp_path / file).unlink()
     if content is not None:
         (tmp_path / file).write_bytes(content)

@@ -131,7 +131,8 @@ def test_every_kind_of_row_trains_and_is_scored_on_its_split(preset: dict[str, A
         )
     with (folders["dffnet", 1] / "scores/per_image.csv").open() as file:
         assert [line["id"] for line in csv.DictReader(file)] == [f"out_of_focus{each}" for each in STEMS["CUHK-TE-1"]]
+    values = folders["dffnet", 1].name.removeprefix("dffnet-1-")
     found = read_runs(folders | {("pdnet", 1): places.runs / "absent"})
     assert set(found.runs) == set(folders)
-    assert found.facts["dffnet", 1] == {"minutes": "1.5", **FACTS}
+    assert found.facts["dffnet", 1] == {"minutes": "1.5", "values": values, **FACTS}
     assert 0 < found.runs["rdffnet", 1]["mae"].mean() < 1
