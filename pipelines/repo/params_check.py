@@ -1,6 +1,7 @@
 """params.yaml is checked before anything starts: DVC removes a stage's outputs, and only then would the stage object.
 
-The check imports pydantic and reads the file in 0.3 s, so that what it found right last is remembered by its hash.
+The check imports pydantic and reads the file in 0.3 s, so that what it found right last is remembered by its hash, with
+the files that have to be there.
 """
 
 import ast
@@ -33,7 +34,8 @@ def check_params(root: Path) -> None:
         return
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
     seen = root / ".dbdflow" / "params_checked"
-    if seen.exists() and seen.read_text(encoding="utf-8") == digest:
+    known, *needed = seen.read_text(encoding="utf-8").splitlines() if seen.exists() else [""]
+    if known == digest and all((root / path).is_file() for path in needed):
         return
     from components.acquire.sources import find_item
     from components.params import load_params
@@ -50,15 +52,18 @@ def check_params(root: Path) -> None:
     named = {name: run.backbone for name, run in (params.first_runs | params.published).items()}
     for name, backbone in ({"depth_teacher": params.depth_teacher.backbone} | named).items():
         check_backbone(files[0], name, backbone)
-    starts = {name: run.pretrained for name, run in params.first_runs.items()}
-    for name, start in ({"depth_teacher": params.depth_teacher.pretrained} | starts).items():
-        if isinstance(start, str) and not (root / start).is_file():
+    trained = {name: run.pretrained for name, run in params.first_runs.items()}
+    if params.depth_teacher.source == "trained":
+        trained["depth_teacher"] = params.depth_teacher.pretrained
+    starts = {name: start for name, start in trained.items() if isinstance(start, str)}
+    for name, start in starts.items():
+        if not (root / start).is_file():
             raise InputError(
                 f"{files[0]}: `pretrained` of {name}: {root / start}: no such file; name one of the backbone's weights "
                 "or of a run's, relative to the checkout or absolute, or say true or false"
             )
     with atomic_path(seen) as path:
-        path.write_text(digest, encoding="utf-8")
+        path.write_text("\n".join([digest, *starts.values()]), encoding="utf-8")
 
 
 def check_function(file: Path, key: str, function: str, root: Path) -> None:
