@@ -71,6 +71,7 @@ class Places:
     """Where things lie.
 
     Attributes:
+        inputs: hashes of what was imported: photographs, labels and depth maps; the encoder's weights.
         prepared: the prepared sets.
         inbox: imported weights of encoders.
         depth_teacher: its folder.
@@ -78,6 +79,7 @@ class Places:
         probe: seconds that a step takes.
     """
 
+    inputs: str
     prepared: Path
     inbox: Path
     depth_teacher: Path
@@ -85,8 +87,8 @@ class Places:
     probe: Path
 
     def run(self, row: Row, seed: int, params: Params) -> Path:
-        """The folder of a run: other values are another folder, so that nothing of another study is ever taken."""
-        told = f"{params.model_dump_json()} {row.first} {row.shuffled} {row.test}"
+        """The folder of a run: other values or inputs are another folder, so that nothing of others is ever taken."""
+        told = f"{params.model_dump_json()} {row.first} {row.shuffled} {row.test} {self.inputs}"
         return self.runs / f"{row.name}-{seed}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 

@@ -25,8 +25,9 @@ MEASURES = {
 }
 """Columns here, and in a run's `per_image.csv`."""
 COLUMNS = ("row", "seed", "photograph", *MEASURES)
-FACTS = ("minutes", "values", "commit", "machine")
-"""Of a run, as words; `values` are `values_of` its folder."""
+FACTS = ("minutes", "values", "depth_teacher", "commit", "machine")
+"""Of a run, as words. values: `values_of` its folder; depth_teacher: the first digits of its weights' hash, which are
+others as soon as photographs, depth maps, encoder or a machine's arithmetic are."""
 RUN_COLUMNS = ("row", "seed", "mae", "f_beta", "iou", *FACTS)
 PHOTOGRAPHS, RUNS, VERDICTS = "photographs.csv.gz", "runs.csv", "verdicts.csv"
 
@@ -70,13 +71,13 @@ def read_runs(folders: Mapping[Run, Path]) -> Results:
         runs[run] = {name: column(lines, theirs) for name, theirs in MEASURES.items()}
         card: dict[str, Any] = read_json(folder / "model" / "card.json")
         minutes = sum(read_json(folder / "time.json")["seconds"]) / 60
-        told = (f"{minutes:.1f}", values_of(folder), card["commit"], card["machine"])
+        told = (f"{minutes:.1f}", values_of(folder), card["depth_teacher"][:8], card["commit"], card["machine"])
         facts[run] = dict(zip(FACTS, told, strict=True))
     return Results(photographs, runs, facts)
 
 
 def values_of(folder: Path) -> str:
-    """Of a run's folder: the hash of all that it was made with (`Places.run`)."""
+    """Of a run's folder: the hash of the values and inputs that it was made with (`Places.run`)."""
     return folder.name.rpartition("-")[2]
 
 
@@ -109,14 +110,21 @@ def run_lines(run: Run, results: Results) -> list[list[str]]:
 def write_results(folder: Path, results: Results, order: Sequence[Run]) -> None:
     """Write `photographs.csv.gz` and `runs.csv` of the runs of `order` that are there: same results, same bytes."""
     runs = [run for run in order if run in results.runs]
-    lines = [line for run in runs for line in run_lines(run, results)]
-    write_whole(folder / PHOTOGRAPHS, gzip.compress(table(COLUMNS, lines), mtime=0))
-    means = []
+    photographs, means = tables(results, runs)
+    write_whole(folder / PHOTOGRAPHS, gzip.compress(photographs, mtime=0))
+    write_whole(folder / RUNS, means)
+
+
+def tables(results: Results, runs: Sequence[Run]) -> tuple[bytes, bytes]:
+    """What the two files have of some runs; the means are those of the figures as they are written."""
+    lines, means = [], []
     for run in runs:
-        scores, facts = results.runs[run], results.facts[run]
-        three = [f"{scores[name].mean():.6f}" for name in ("mae", "f_beta", "iou")]
-        means.append([*map(str, run), *three, *(facts[name] for name in FACTS)])
-    write_whole(folder / RUNS, table(RUN_COLUMNS, means))
+        its = run_lines(run, results)
+        lines += its
+        columns = [np.array([float(line[COLUMNS.index(name)]) for line in its]) for name in ("mae", "f_beta", "iou")]
+        facts = results.facts[run]
+        means.append([*map(str, run), *(f"{each.mean():.6f}" for each in columns), *(facts[name] for name in FACTS)])
+    return table(COLUMNS, lines), table(RUN_COLUMNS, means)
 
 
 def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> bytes:
@@ -148,20 +156,32 @@ def read_results(folder: Path) -> Results:
     """What `write_results` wrote.
 
     Raises:
-        InputError: it is not there, or damaged.
+        InputError: it is not there, or not as it was written.
     """
+    if not folder.exists():
+        raise InputError(f"{folder}: no results of the study; `dbdflow study` makes them")
     try:
-        text = gzip.decompress((folder / PHOTOGRAPHS).read_bytes()).decode()
-        lines = list(csv.DictReader(io.StringIO(text)))
-        facts = list(csv.DictReader(io.StringIO((folder / RUNS).read_text(encoding="utf-8"))))
-        by_run: dict[Run, list[dict[str, str]]] = {}
-        for line in lines:
-            by_run.setdefault((line["row"], int(line["seed"])), []).append(line)
-        photographs = [line["photograph"] for line in next(iter(by_run.values()), [])]
-        runs = {run: {name: column(its, name) for name in MEASURES} for run, its in by_run.items()}
-        told = {(each["row"], int(each["seed"])): {key: each[key] for key in FACTS} for each in facts}
-        if told.keys() != runs.keys():
-            raise ValueError(f"{PHOTOGRAPHS} and {RUNS} are not of the same runs")
-    except (OSError, EOFError, KeyError, ValueError, gzip.BadGzipFile) as error:
-        raise InputError(f"{folder}: no results of the study ({error!r}); `dbdflow study` writes them") from error
-    return Results(photographs, runs, told)
+        text, told = gzip.decompress((folder / PHOTOGRAPHS).read_bytes()), (folder / RUNS).read_bytes()
+        found = parsed(text, told)
+        if tables(found, list(found.runs)) != (text, told):
+            raise ValueError("not as `dbdflow study --page` writes them")
+    except (OSError, EOFError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"{folder}: {PHOTOGRAPHS} or {RUNS} is damaged ({' '.join(str(error).split())[:80]}); "
+            f"`git checkout {folder}` brings them back"
+        ) from error
+    return found
+
+
+def parsed(photographs: bytes, means: bytes) -> Results:
+    """The results that the two files have; of a damaged one whatever error comes."""
+    lines = list(csv.DictReader(io.StringIO(photographs.decode())))
+    by_run: dict[Run, list[dict[str, str]]] = {}
+    for line in lines:
+        by_run.setdefault((line["row"], int(line["seed"])), []).append(line)
+    runs = {run: {name: column(its, name) for name in MEASURES} for run, its in by_run.items()}
+    facts = {}
+    for each in csv.DictReader(io.StringIO(means.decode())):
+        float(each["minutes"])
+        facts[each["row"], int(each["seed"])] = {key: each[key] for key in FACTS}
+    return Results([line["photograph"] for line in next(iter(by_run.values()), [])], runs, facts)

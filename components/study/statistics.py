@@ -27,23 +27,38 @@ class Estimate:
         error: its standard error.
         freedom: degrees of freedom of Student's t that go with it.
         effect: the mean over the standard deviation of the gain of a seed and a photograph (Cohen's d for pairs).
+        over_seeds, over_photographs: the two parts of the error, whose squares add up to its own.
+        seeds, photographs: how many there are.
     """
 
     mean: float
     error: float
     freedom: float
     effect: float
+    over_seeds: float
+    over_photographs: float
+    seeds: int
+    photographs: int
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 %, two-sided."""
-        reach = float(stdtrit(self.freedom, 1 - LEVEL)) * self.error
-        return self.mean - reach, self.mean + reach
+        return around(self.mean, self.error, self.freedom)
+
+    @property
+    def on_these(self) -> tuple[float, float]:
+        """The same where the photographs are all that there are: only other seeds could have been drawn."""
+        return around(self.mean, self.over_seeds, self.seeds - 1)
 
     @property
     def detectable(self) -> float:
         """The gain that a single test at `LEVEL` would have found with probability `POWER`."""
-        return float(stdtrit(self.freedom, 1 - LEVEL) + stdtrit(self.freedom, POWER)) * self.error
+        return found(self.error, self.freedom)
+
+    @property
+    def detectable_ever(self) -> float:
+        """The same with any number of seeds: what the photographs set."""
+        return found(self.over_photographs, self.photographs - 1)
 
     def above(self, bound: float) -> float:
         """p-value against a true gain of at most `bound`: small where the gain is above it."""
@@ -52,6 +67,17 @@ class Estimate:
     def below(self, bound: float) -> float:
         """p-value against a true gain of at least `bound`: small where the gain is below it."""
         return float(stdtr(self.freedom, (self.mean - bound) / self.error))
+
+
+def around(mean: float, error: float, freedom: float) -> tuple[float, float]:
+    """95 %, two-sided."""
+    reach = float(stdtrit(freedom, 1 - LEVEL)) * error
+    return mean - reach, mean + reach
+
+
+def found(error: float, freedom: float) -> float:
+    """What a single test at `LEVEL` finds with probability `POWER`."""
+    return float(stdtrit(freedom, 1 - LEVEL) + stdtrit(freedom, POWER)) * error
 
 
 @cache
@@ -79,7 +105,16 @@ def estimate(gains: Gains) -> Estimate:
     freedom = variance**2 / max(parts, np.finfo(float).tiny)
     spread = float(gains.std(ddof=1))
     mean = float(gains.mean())
-    return Estimate(mean, float(np.sqrt(variance)), max(freedom, 1.0), mean / spread if spread else 0.0)
+    return Estimate(
+        mean,
+        float(np.sqrt(variance)),
+        max(freedom, 1.0),
+        mean / spread if spread else 0.0,
+        float(np.sqrt(over_seeds)),
+        float(np.sqrt(over_photographs)),
+        seeds,
+        photographs,
+    )
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -24,7 +24,7 @@ class Measured:
         seeds: that both rows have.
         photographs: that count.
         gain: of MAE; None with fewer than two seeds.
-        others: gains of the second row over the first in F-beta and IoU, in that order; None likewise.
+        others: gains of the second row over the first in F-beta and IoU, in that order; None likewise, and of texture.
         bound: that the gain is held against: the margin, or the seeds' spread.
     """
 
@@ -86,10 +86,11 @@ def measured(claim: Claim, results: Results) -> Measured:
         estimate(results.stack(claim.second, name, seeds) - results.stack(claim.first, name, seeds))
         for name in ("f_beta", "iou")
     )
+    others = (f_beta, iou) if claim.of == "maps" else None
     bound = claim.margin
     if claim.test == "within_seed":
         bound = pooled_spread([results.stack(row, "mae", seeds).mean(1) for row in (claim.first, claim.second)])
-    return Measured(claim, seeds, gains.shape[1], estimate(gains), (f_beta, iou), bound)
+    return Measured(claim, seeds, gains.shape[1], estimate(gains), others, bound)
 
 
 def answers(claims: Sequence[Claim], results: Results) -> list[Answer]:

@@ -20,6 +20,7 @@ FOLDER = Path(".dbdflow/study")
 PAGE = Path("docs/study.md")
 KEPT = Path("benchmarks/study")
 TEST = "CUHK-TE-1"
+NEVER_MIXED = "they are never mixed on one page: put right what differs, or move that folder away"
 
 
 @click.command("study")
@@ -53,28 +54,36 @@ def command(
     from components.study.design import design
     from pipelines.running.study import Study
     from pipelines.system.environment import checkout
+    from pipelines.system.places import check_folder
     from pipelines.system.stopping import Stop, by_signals
 
+    if missing and (page or mlflow):
+        raise click.UsageError("--missing: chooses what to train, and --page and --mlflow train nothing")
+    if folder and not folder.is_dir():
+        if page:
+            raise click.UsageError(f"--folder {folder}: no such folder; name one that a study has run in")
+        check_folder(folder)
     folder = folder.absolute() if folder else FOLDER
     os.chdir(checkout())
     found = design()
-    names = list(found.rows) if rows is None else rows.split(",")
+    names = list(found.rows) if rows is None else [name.strip() for name in rows.split(",")]
     if unknown := [name for name in names if name not in found.rows]:
         raise click.UsageError(f"--rows: no row {unknown[0]!r}; rows: {', '.join(found.rows)}")
     wanted = [each for each in found.order(list(range(1, seeds + 1))) if each[0].name in names]
     choices = [(row, 0) for row in found.choices.values()]
     study = Study(folder, scale, choices if choose else wanted, jobs or cores(), click.echo)
-    if missing and (kept := kept_results(study)):
-        study.rows = [(row, seed) for row, seed in study.rows if (row.name, seed) not in kept.runs]
-        if not study.rows:
-            click.echo(f"{KEPT / scale} has them all")
-            return
     if page:
         report(study, seeds)
     if mlflow:
         compare_in_mlflow(scale)
     if page or mlflow:
         return
+    study.check()
+    if missing and (kept := kept_results(study)):
+        study.rows = [(row, seed) for row, seed in study.rows if (row.name, seed) not in kept.runs]
+        if not study.rows:
+            click.echo(f"{KEPT / scale} has them all")
+            return
     stop = Stop()
     with by_signals(stop):
         code = study.run(stop)
@@ -100,7 +109,8 @@ def told(study: "Study") -> Iterator[str]:
         same, others = compared(read_results(kept), read_runs(done))
         yield f"runs with the figures that {kept} has of them, to the digit: {len(same)}"
         yield from (f"{row}-{seed}: other figures than {kept} has" for row, seed in others)
-    yield "`dbdflow study --page` writes up what has run"
+    if study.done():
+        yield "`dbdflow study --page` writes up what has run"
 
 
 def every_run(results: "Results") -> "list[tuple[Row, int]]":
@@ -114,9 +124,10 @@ def kept_results(study: "Study") -> "Results | None":
     """What `benchmarks/study` has of the study's scale, with which its runs may stand on one page.
 
     Raises:
-        InputError: it has runs that were made with other values.
+        InputError: it has runs that were made with other values or inputs.
     """
     from components.study.results import read_results, values_of
+    from pipelines.running.study_plan import INBOX
 
     folder = KEPT / study.scale
     if not folder.exists():
@@ -125,38 +136,54 @@ def kept_results(study: "Study") -> "Results | None":
     now = {(row.name, seed): values_of(study.out(row, seed)) for row, seed in every_run(kept)}
     if others := [run for run in kept.runs if now.get(run) != kept.facts[run]["values"]]:
         raise InputError(
-            f"{folder}: {len(others)} of its {len(kept.runs)} runs were made with other values than "
-            f"presets/study.yaml and claims.yaml have now, the first is {'-'.join(map(str, others[0]))}; they are "
-            "never mixed: bring those files back, or move the folder away"
+            f"{folder}: {len(others)} of its {len(kept.runs)} runs were made with other photographs, depth maps or "
+            f"weights of the encoder than {INBOX} has, or other values than presets/study.yaml and claims.yaml have, "
+            f"the first is {'-'.join(map(str, others[0]))}; {NEVER_MIXED}"
         )
     return kept
+
+
+def added(study: "Study", found: "Results") -> "Results":
+    """What has run in the study's folder, and what `benchmarks/study` has besides.
+
+    Raises:
+        InputError: the two cannot stand on one page.
+    """
+    from components.study.results import compared, joined
+
+    kept, folder = kept_results(study), KEPT / study.scale
+    if kept is None:
+        return found
+    here, there = ({each["depth_teacher"] for each in some.facts.values()} for some in (found, kept))
+    if kept.photographs != found.photographs:
+        why = f"scores of {len(kept.photographs)} photographs, {study.folder} of {len(found.photographs)}"
+    elif here != there:
+        why = f"runs with depth teacher {', '.join(sorted(there))}, {study.folder} with {', '.join(sorted(here))}"
+    elif others := compared(kept, found)[1]:
+        why = f"other figures of {len(others)} runs than {study.folder}, the first is {'-'.join(map(str, others[0]))}"
+    else:
+        return joined(kept, found)
+    raise InputError(f"{folder}: {why}; {NEVER_MIXED}")
 
 
 def report(study: "Study", seeds: int) -> None:
     """Add all that has run in the folder to what `benchmarks/study` has, and write that up.
 
     Raises:
-        InputError: the two were made with other values, or are of other photographs.
+        InputError: the two cannot stand on one page.
     """
     from components.common.storage import write_whole
     from components.study.design import design
     from components.study.page import write_page
-    from components.study.results import VERDICTS, compared, joined, read_results, read_runs, write_results
+    from components.study.results import VERDICTS, read_results, read_runs, write_results
     from components.study.verdicts import verdicts_table
 
     folder = KEPT / study.scale
     if done := study.done():
-        found = read_runs(done)
-        if kept := kept_results(study):
-            if kept.photographs != found.photographs:
-                raise InputError(
-                    f"{folder}: scores of {len(kept.photographs)} photographs, {study.folder} of "
-                    f"{len(found.photographs)}; they are never mixed: move the former away"
-                )
-            for row, seed in compared(kept, found)[1]:
-                click.echo(f"{row}-{seed}: other figures than {folder} had; those of {study.folder} stand there now")
-            found = joined(kept, found)
+        found = added(study, read_runs(done))
         write_results(folder, found, [(row.name, seed) for row, seed in every_run(found)])
+    else:
+        click.echo(f"{study.folder}: no run of the study is done there; written from {folder} alone")
     results = read_results(folder)
     most = max([seeds, *(seed for _, seed in results.runs)])
     answers = write_page(PAGE, design(), results, scale=study.scale, seeds=most)

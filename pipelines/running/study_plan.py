@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from components.catalog.sets import CUHK
+from components.common import ledger
 from components.common.errors import InputError
 from components.common.storage import read_json
 from components.common.yaml_files import read_yaml
@@ -16,6 +18,7 @@ from components.study.design import SCORES, Places, Row, changed, design
 
 PRESET = Path("presets/study.yaml")
 INBOX = Path("data/archives")
+ENCODER = "mobilenetv2_100"
 TIME = "time.json"
 """Of a run: seconds of a core that each epoch took."""
 SECOND_STAGE = 1.2
@@ -41,10 +44,11 @@ def preset(scale: str) -> dict[str, Any]:
 
 
 def places(folder: Path, values: dict[str, Any]) -> Places:
-    """Where the study has its things; photographs and depth teacher of other values of the preset lie elsewhere."""
-    told = repr([values[key] for key in ("image_size", "download", "prepare", "depth_teacher")])
+    """Where the study has its things: what is of other values or inputs lies elsewhere."""
+    inputs = f"{ledger.imported(INBOX, CUHK.name)} {ledger.imported(INBOX, ENCODER, 'backbones')}"
+    told = repr([inputs, *(values[key] for key in ("image_size", "download", "prepare", "depth_teacher"))])
     shared = folder / f"shared-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-    return Places(shared / "prepared", INBOX, shared / "depth_teacher", folder / "runs", shared / "probe.json")
+    return Places(inputs, shared / "prepared", INBOX, shared / "depth_teacher", folder / "runs", shared / "probe.json")
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,8 @@ class Plan:
         """Minutes of a core that each run has taken, by its folder."""
         return {path.parent: sum(read_json(path)["seconds"]) / 60 for path in (self.folder / "runs").glob(f"*/{TIME}")}
 
-    def minutes(self, tasks: Sequence[Task]) -> float | None:
-        """Minutes of a core that runs will take: as their row took, else as such rows did, else as probed."""
+    def minutes(self, tasks: Sequence[Task]) -> dict[Task, float] | None:
+        """Minutes of a core that each run will take: as its row took, else as such rows did, else as probed."""
         known: dict[str, list[float]] = {}
         spent = self.spent()
         for row, seed in self.rows:
@@ -118,9 +122,9 @@ class Plan:
         first = mean(mean(known[name]) / self.weight(name) for name in known) if known else self.probed()
         if first is None:
             return None
-        rows = [(task, task.name.rpartition("-")[0]) for task in tasks]
-        whole = sum(mean(known[name]) if name in known else first * self.weight(name) for _, name in rows)
-        return whole - sum(spent.get(task.done.parent, 0.0) for task, _ in rows)
+        rows = {task: task.name.rpartition("-")[0] for task in tasks}
+        whole = {task: mean(known[name]) if name in known else first * self.weight(name) for task, name in rows.items()}
+        return {task: max(0.0, minutes - spent.get(task.done.parent, 0.0)) for task, minutes in whole.items()}
 
     def weight(self, name: str) -> float:
         """A row's cost beside a first stage's."""
@@ -142,7 +146,12 @@ class Plan:
         Raises:
             InputError: it is not there; says what to do.
         """
-        data = self.places.prepared / "cuhk"
-        for what, path in {"cuhk FOLDER": INBOX / "cuhk", "mobilenetv2_100 FILE": INBOX / "backbones"}.items():
-            if not path.exists() and not (what.startswith("cuhk") and data.exists()):
+        photographs, encoder = INBOX / CUHK.name, INBOX / ledger.BACKBONES_FOLDER / f"{ENCODER}.safetensors"
+        for what, path in {f"{CUHK.name} FOLDER": photographs, f"{ENCODER} FILE": encoder}.items():
+            if not path.exists():
                 raise InputError(f"{path}: not there; say `dbdflow import {what}` first (docs/cuhk.md says what of)")
+        if not (photographs / CUHK.depth).exists():
+            raise InputError(
+                f"{photographs}: no folder {CUHK.depth}/ of depth maps beside the photographs, which the depth teacher "
+                f"learns from; say `dbdflow import {CUHK.name} FOLDER` of one that has it (docs/cuhk.md says how)"
+            )

@@ -5,6 +5,7 @@
 
 import logging
 import platform
+import shutil
 import sys
 import time
 from itertools import pairwise
@@ -16,6 +17,7 @@ import torch
 
 from components.acquire.download import fetch_set
 from components.acquire.obtain import Inbox
+from components.common.errors import InputError
 from components.common.storage import file_hash, read_json, write_json
 from components.models.run_files import WEIGHTS, EpochRecord
 from components.models.runtime import Device, set_up
@@ -24,6 +26,7 @@ from components.prepare.build import prepare_set
 from components.study import training
 from components.study.design import Places, Row, design
 from pipelines.repo.revisions import git_commit
+from pipelines.running.study import BAD_INPUT
 from pipelines.running.study_plan import INBOX, PRESET, TIME, places, preset
 from pipelines.system.progress import Progress
 
@@ -31,15 +34,16 @@ PROBED = 6
 """Steps that a probe takes; the first two are not counted."""
 
 
-def make_data(folder: Path, params: Params, where: Places) -> None:
+def make_data(params: Params, where: Places) -> None:
     """The prepared photographs of CUHK, as the stages `download` and `prepare` make them."""
     progress = Progress("data")
-    raw, prepared = folder / "raw" / "cuhk", where.prepared / "cuhk"
+    raw, prepared = where.prepared.with_name("raw") / "cuhk", where.prepared / "cuhk"
     if not raw.exists():
         fetch_set("cuhk", raw, Inbox(INBOX, params.download.without, progress.show))
     size, partial = params.image_size, params.prepare.partial
     told = lambda done, total: progress.show(done, total, "photographs")  # noqa: E731
     prepare_set("cuhk", raw, prepared, image_size=size, partial=partial, progress=told)
+    shutil.rmtree(raw.parent)
 
 
 def make_depth_teacher(params: Params, where: Places, device: Device) -> None:
@@ -95,7 +99,7 @@ def main(folder: Path, scale: str, what: str) -> None:
     params, where = parse_params(values, str(PRESET)), places(folder, values)
     device = set_up(**params.runtime.model_dump())
     if what == "data":
-        make_data(folder, params, where)
+        make_data(params, where)
     elif what == "depth_teacher":
         make_depth_teacher(params, where, device)
     elif what == "probe":
@@ -106,4 +110,8 @@ def main(folder: Path, scale: str, what: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    try:
+        main(Path(sys.argv[1]), *sys.argv[2:])
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(BAD_INPUT)

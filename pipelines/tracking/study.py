@@ -1,15 +1,18 @@
 """The study's runs in MLflow, so that its pages compare them: a run a row and seed, as the results' files have them."""
 
+import hashlib
 import json
 from urllib.parse import quote
 
-from components.study.results import Results
+import numpy as np
+
+from components.study.results import MEASURES, Results, run_lines
 from pipelines.system import environment
 from pipelines.tracking.client import Store
 
 KIND = "study"
 TAG = "dbdflow.study"
-"""Row, seed, scale and commit of a run: what is there already is not made again."""
+"""Row, seed, scale, commit and a hash of the figures of a run: what is there already is not made again."""
 
 
 def log_study(results: Results, scale: str) -> str:
@@ -23,11 +26,13 @@ def log_study(results: Results, scale: str) -> str:
     ids = []
     for (row, seed), scores in results.runs.items():
         facts = results.facts[row, seed]
-        identity = f"{row}-{seed}-{scale}-{facts['commit']}"
+        figures = hashlib.sha256(repr(run_lines((row, seed), results)).encode()).hexdigest()[:8]
+        identity = f"{row}-{seed}-{scale}-{facts['commit']}-{figures}"
         if identity not in known:
             tags = {"dbdflow.kind": KIND, TAG: identity, "git.commit": facts["commit"]}
             made = store.client.create_run(store.experiment, None, tags, f"study {scale} {row} seed {seed}").info.run_id
-            means = {f"CUHK-TE-1.{name}": float(scores[name].mean()) for name in ("mae", "f_beta", "iou")}
+            means = {f"CUHK-TE-1.{name}": float(np.nanmean(scores[name])) for name in MEASURES}
+            means["minutes"] = float(facts["minutes"])
             store.log(
                 made, params={"row": row, "seed": str(seed), "scale": scale, "machine": facts["machine"]}, metrics=means
             )

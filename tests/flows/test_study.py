@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.tracking.client import Store
@@ -26,13 +27,22 @@ def test_every_run_is_logged_once_and_compared(tmp_path: Path) -> None:
     first, second = log_study(found, "quick"), log_study(found, "quick")
     assert first == second
     store = Store()
-    runs = {each.data.tags[TAG]: each for each in store.find("dbdflow.kind", "study")}
+    runs = {each.data.tags[TAG].rpartition("-")[0]: each for each in store.find("dbdflow.kind", "study")}
     assert sorted(runs) == ["d_dffnet-1-quick-abc1234", "dffnet-1-quick-abc1234", "dffnet-2-quick-abc1234"]
     one = runs["dffnet-2-quick-abc1234"]
     assert one.data.params == {"row": "dffnet", "seed": "2", "scale": "quick", "machine": "a machine"}
     assert one.data.metrics["CUHK-TE-1.mae"] == pytest.approx(found.runs["dffnet", 2]["mae"].mean())
+    assert one.data.metrics["minutes"] == 9.5
     assert one.info.status == "FINISHED"
     assert {each.info.run_id for each in runs.values()} == set(re.findall(r"%22([0-9a-f]{32})%22", first))
     assert first.endswith("below MLflow's address, once `dbdflow up` serves it")
+    found.runs["dffnet", 2]["mae"][0] += 0.01
+    found.runs["dffnet", 2]["mae_textured"][:3] = np.nan  # photographs without texture
+    other = log_study(found, "quick")
+    assert len(store.find("dbdflow.kind", "study")) == 4, "other figures are another run"
+    assert {*re.findall("%22([0-9a-f]{32})%22", other)} ^ {*re.findall("%22([0-9a-f]{32})%22", first)} == {
+        one.info.run_id,
+        *re.findall("%22([0-9a-f]{32})%22", other)[1:2],
+    }
     (tmp_path / "mlflow_url").write_text("http://127.0.0.1:5000")
     assert log_study(found, "quick").startswith("http://127.0.0.1:5000/#/compare-runs?runs=%5B%22")

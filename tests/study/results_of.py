@@ -15,5 +15,7 @@ def results(**rows: tuple[float, ...]) -> Results:
             scores = {name: base + mae + 0.001 * random.standard_normal(40) for name in MEASURES}
             scores["f_beta"], scores["iou"] = 1 - scores["mae"], 1 - 2 * scores["mae"]
             runs[row, seed] = scores
-    facts = {run: dict(zip(FACTS, ("9.5", "0f1e2d3c", "abc1234", "a machine"), strict=True)) for run in runs}
+    facts = {
+        run: dict(zip(FACTS, ("9.5", "0f1e2d3c", "feed0123", "abc1234", "a machine"), strict=True)) for run in runs
+    }
     return Results([f"photo{i}" for i in range(40)], runs, facts)

@@ -15,6 +15,7 @@ from components.study.results import read_results
 from pipelines.cli import main
 from pipelines.commands.study import KEPT, told
 from pipelines.running.study import Study
+from pipelines.running.study_plan import INBOX
 from pipelines.system.stopping import Stop
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,6 +29,11 @@ def _checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("presets", "docs"):
         (tmp_path / name).mkdir()
         shutil.copy(ROOT / name / ("study.yaml" if name == "presets" else "study.md"), tmp_path / name)
+    ledger = "imported: {cuhk: abc}\nbackbones: {mobilenetv2_100: def}\nsha256: {}\n"
+    for name in ("cuhk/depth", "backbones"):
+        (tmp_path / INBOX / name).mkdir(parents=True)
+    (tmp_path / INBOX / "backbones/mobilenetv2_100.safetensors").touch()
+    (tmp_path / INBOX / "sources.yaml").write_text(ledger)
     monkeypatch.chdir(tmp_path)
 
 
@@ -36,13 +42,14 @@ def study(rows: str = "dffnet", seeds: int = 1, folder: str = ".dbdflow/study") 
     return Study(Path(folder), "quick", wanted, 1, print)
 
 
-def ran(made: Study, mae: float) -> None:
+def ran(made: Study, mae: float, depth_teacher: str = "0123456789abcdef") -> None:
     """Lay down the runs of a study as if they had run."""
+    card = {"commit": "abc1234", "machine": "here", "depth_teacher": depth_teacher}
     for row, seed in made.rows:
         out = made.out(row, seed)
         (out / "scores").mkdir(parents=True)
         (out / "model").mkdir()
-        (out / "model/card.json").write_text(json.dumps({"commit": "abc1234", "machine": "here"}))
+        (out / "model/card.json").write_text(json.dumps(card))
         (out / "time.json").write_text('{"seconds": [60, 60]}')
         with (out / "scores/per_image.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, PER_IMAGE)
@@ -97,27 +104,45 @@ def test_what_ran_elsewhere_is_added(tmp_path: Path) -> None:
     assert ((QUICK / "photographs.csv.gz").read_bytes(), (QUICK / "runs.csv").read_bytes()) == both
 
 
-def test_other_figures_of_a_run_are_told() -> None:
+def test_other_figures_of_a_run_are_never_mixed() -> None:
+    """What builds on the run, and what is compared with it, would be of the other."""
     ran(study("dffnet", seeds=2), 0.05)
     call("--page")
+    before = (QUICK / "photographs.csv.gz").read_bytes()
     ran(study("dffnet", folder="mine"), 0.06)
     done = call("--page", "--folder", "mine")
-    assert "dffnet-1: other figures than benchmarks/study/quick had; those of " in done.output
-    found = read_results(QUICK)
-    assert [found.runs["dffnet", seed]["mae"][0] for seed in (1, 2)] == pytest.approx([0.061, 0.052])
+    assert done.exit_code == 2
+    assert "benchmarks/study/quick: other figures of 1 runs than " in done.output
+    assert "/mine, the first is dffnet-1; they are never mixed on one page" in done.output
+    assert (QUICK / "photographs.csv.gz").read_bytes() == before
+
+
+def test_runs_with_another_depth_teacher_are_never_mixed() -> None:
+    ran(study("dffnet"), 0.05)
+    call("--page")
+    ran(study("pdnet", folder="mine"), 0.05, depth_teacher="9" * 64)
+    done = call("--page", "--folder", "mine")
+    assert done.exit_code == 2
+    assert "benchmarks/study/quick: runs with depth teacher 01234567, " in done.output
+    assert "/mine with 99999999; they are never mixed on one page" in done.output
 
 
 @pytest.mark.parametrize("words", [("--page",), ("--missing",)])
-def test_runs_with_other_values_are_never_mixed(words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [("presets/study.yaml", "lambda_edge: 0.5", "lambda_edge: 0.4"), ("data/archives/sources.yaml", "abc", "abd")],
+)
+def test_runs_with_other_values_or_inputs_are_never_mixed(
+    words: tuple[str, ...], file: str, old: str, new: str
+) -> None:
     ran(study("dffnet,pdnet", seeds=2), 0.05)
     call("--page")
-    preset = Path("presets/study.yaml")
-    preset.write_text(preset.read_text().replace("lambda_edge: 0.5", "lambda_edge: 0.4"))
+    Path(file).write_text(Path(file).read_text().replace(old, new))
     ran(study("d_dffnet"), 0.05)
     before = (QUICK / "runs.csv").read_bytes()
     done = call(*words)
     assert done.exit_code == 2
-    assert "benchmarks/study/quick: 4 of its 4 runs were made with other values than " in done.output
+    assert "benchmarks/study/quick: 4 of its 4 runs were made with other photographs, depth maps or " in done.output
     assert "the first is dffnet-1; they are never mixed" in done.output
     assert (QUICK / "runs.csv").read_bytes() == before
 
@@ -130,7 +155,7 @@ def test_runs_scored_on_other_photographs_are_never_mixed(monkeypatch: pytest.Mo
     done = call("--page", "--folder", "mine")
     assert done.exit_code == 2
     assert "benchmarks/study/quick: scores of 3 photographs, " in done.output
-    assert "/mine of 2; they are never mixed: move the former away" in done.output
+    assert "/mine of 2; they are never mixed on one page" in done.output
 
 
 def test_only_what_is_missing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +168,7 @@ def test_only_what_is_missing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0
 
     monkeypatch.setattr(Study, "run", run)
-    call("--missing", "--rows", "dffnet,d_dffnet,beta_0", "--seeds", "2", "--folder", "mine")
+    call("--missing", "--rows", "dffnet, d_dffnet,beta_0", "--seeds", "2", "--folder", "mine")
     call("--missing", "--rows", "dffnet", "--seeds", "4", "--folder", "mine")
     assert begun == [["dffnet-1", "beta_0-1", "dffnet-2", "beta_0-2"], ["dffnet-4"]]
     done = call("--missing", "--rows", "dffnet", "--seeds", "3", "--folder", "mine")

@@ -1,5 +1,6 @@
 """The page's figures, and the files from which anybody can write it again."""
 
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -36,8 +37,11 @@ def test_the_figures_stand_between_the_marks_and_nothing_else_moves(tmp_path: Pa
     assert f"| 3 of 5 | {gain.mean:+.4f} ({gain.interval[0]:+.4f} to {gain.interval[1]:+.4f}) | 0.003 |" in line
     assert line.endswith(f"| **{found['C1'].word}** |")
     assert "| C7b | a second stage without any teacher gives as much | 1 of 5 |  |  | **cannot be told** |" in text
-    (detail,) = (line for line in text.splitlines() if line.startswith("| C1 | 0.0015 |"))
-    assert f"| {gain.detectable:.4f} | {gain.effect:+.2f} |" in detail
+    (detail,) = (line for line in text.splitlines() if line.startswith("| C1 | 40 | 0.0015 |"))
+    these = f"{gain.on_these[0]:+.4f} to {gain.on_these[1]:+.4f}"
+    assert f"| {gain.detectable:.4f}, {gain.detectable_ever:.4f} | {these} | {gain.effect:+.2f} |" in detail
+    (texture,) = (line for line in text.splitlines() if line.startswith("| C9 | 40 |"))
+    assert texture.endswith(" |  |  |"), "F-beta and IoU are of whole maps"
     assert "| PDNet | 0 | | | | |" in text
 
 
@@ -80,19 +84,44 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert (tmp_path / PHOTOGRAPHS).read_bytes() == first
 
 
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        (PHOTOGRAPHS, b"no gzip"),
-        (RUNS, b"row,seed\ndffnet,one\n"),
-        (RUNS, None),
-        (RUNS, b"row,seed,minutes,values,commit,machine\n"),
-    ],
-)
-def test_damaged_results_are_told(tmp_path: Path, file: str, content: bytes | None) -> None:
+def test_two_seeds_have_no_interval(tmp_path: Path) -> None:
+    found = results(dffnet=(0.05, 0.0502), d_dffnet=(0.044, 0.0442))
+    (first, *_) = write_page(path := page(tmp_path), design(), found, scale="quick", seeds=5)
+    assert first.gain is not None
+    assert f"| 2 of 5 | {first.gain.mean:+.4f} | 0.003 | **cannot be told** |" in path.read_text()
+    assert "| C1 | 40 |" not in path.read_text()
+
+
+HEAD = b"row,seed,mae,f_beta,iou,minutes,values,depth_teacher,commit,machine\n"
+
+
+def mended(path: Path, old: bytes, new: bytes) -> None:
+    text = path.read_bytes()
+    assert old in text
+    path.write_bytes(text.replace(old, new, 1))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no gzip": lambda folder: (folder / PHOTOGRAPHS).write_bytes(b"no gzip"),
+    "cut gzip": lambda folder: (folder / PHOTOGRAPHS).write_bytes((folder / PHOTOGRAPHS).read_bytes()[:-9]),
+    "one file lacks": lambda folder: (folder / RUNS).unlink(),
+    "no seed": lambda folder: mended(folder / RUNS, b"dffnet,1,", b"dffnet,one,"),
+    "other runs": lambda folder: (folder / RUNS).write_bytes(HEAD),
+    "other header": lambda folder: mended(folder / RUNS, b"minutes", b"hours"),
+    "a merge's mark": lambda folder: mended(folder / RUNS, HEAD, HEAD + b"<<<<<<< HEAD\n"),
+    "no number": lambda folder: mended(folder / RUNS, b",9.5,", b",abc,"),
+    "a mean by hand": lambda folder: mended(folder / RUNS, b"dffnet,1,0.", b"dffnet,1,1."),
+    "cut in its last cell": lambda folder: (folder / RUNS).write_bytes((folder / RUNS).read_bytes()[:-2]),
+    "not UTF-8": lambda folder: mended(folder / RUNS, b"a machine", b"a m\xff\0chine"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_results_are_one_line(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     write_results(tmp_path, BETTER, list(BETTER.runs))
-    (tmp_path / file).unlink()
-    if content is not None:
-        (tmp_path / file).write_bytes(content)
-    with pytest.raises(InputError, match=r"no results of the study .*`dbdflow study` writes them"):
+    damage(tmp_path)
+    with pytest.raises(InputError, match=r"photographs\.csv\.gz or runs\.csv is damaged \(") as told:
         read_results(tmp_path)
+    assert str(told.value).endswith(f"); `git checkout {tmp_path}` brings them back")
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 220 + 2 * len(str(tmp_path))

@@ -46,10 +46,15 @@ def study(folder: Path, *rows: str, said: list[str] | None = None, jobs: int = 1
 
 
 @pytest.fixture(autouse=True)
-def _in_a_checkout_without_photographs(monkeypatch: pytest.MonkeyPatch) -> None:
+def inbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Of a checkout without photographs."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "sources.yaml").write_text("imported: {cuhk: abc}\nbackbones: {mobilenetv2_100: def}\nsha256: {}\n")
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("pipelines.running.study.POLL", 0.02)
-    monkeypatch.setattr("pipelines.running.study_plan.INBOX", ROOT / "no-inbox")
+    monkeypatch.setattr("pipelines.running.study_plan.INBOX", inbox)
+    return inbox
 
 
 def test_what_rows_build_on_comes_first_and_once(tmp_path: Path) -> None:
@@ -112,20 +117,26 @@ def test_times_of_runs_replace_the_probe(tmp_path: Path) -> None:
         runs[name].mkdir(parents=True)
         (runs[name] / "time.json").write_text(f'{{"seconds": {seconds}}}')
     (runs["dffnet-1"] / "scores").mkdir()
-    assert made.minutes([task for task in made.tasks() if task.name == "pdnet-1"]) == pytest.approx(10)
-    assert made.minutes([task for task in made.tasks() if task.name == "d_dffnet-1"]) == pytest.approx(12)
-    assert made.minutes([task for task in made.tasks() if task.name == "dffnet-2"]) == pytest.approx(8)
+    minutes = made.minutes(made.tasks()[2:])
+    assert minutes is not None
+    by_name = {task.name: each for task, each in minutes.items()}
+    assert by_name == pytest.approx(
+        {"dffnet-1": 0, "d_dffnet-1": 12, "dffnet-2": 8, "d_dffnet-2": 12, "pdnet-1": 10, "pdnet-2": 10}
+    )
+    assert made.quiet(minutes) == pytest.approx(52)
+    made.jobs = 4
+    assert made.quiet(minutes) == pytest.approx(20)  # dffnet-2, then d_dffnet-2
+    made.jobs = 2
+    assert made.quiet(minutes) == pytest.approx(26)
 
 
-def test_the_time_left_on_busy_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour with two at once for 20 minutes of a core: six times as long as on quiet ones, and never shorter."""
-    clock = Clock(0.0, spent=5.0)
-    monkeypatch.setattr("time.monotonic", lambda: 3600.0)
-    assert clock.left(30.0, spent=25.0, jobs=2) == "about 1 h 30 min left"
-    assert clock.left(30.0, spent=205.0, jobs=2) == "about 15 min 00 s left"
-    assert clock.left(30.0, spent=5.0, jobs=2) == "the time left is not known: others have the cores"
-    monkeypatch.setattr("time.monotonic", lambda: 60.0)
-    assert clock.left(30.0, spent=5.0, jobs=2) == "about 15 min 00 s left"
+def test_the_time_left_on_busy_cores() -> None:
+    """Two hours of processes for 20 minutes of a core: six times as long as on quiet ones, and never shorter."""
+    clock = Clock(spent=5.0, had=120.0)
+    assert clock.left(15.0, spent=25.0) == "about 1 h 30 min left"
+    assert clock.left(15.0, spent=205.0) == "about 15 min 00 s left"
+    assert clock.left(15.0, spent=5.0) == "the time left is not known: others have the cores"
+    assert Clock(spent=5.0, had=2.0).left(15.0, spent=5.0) == "about 15 min 00 s left"
 
 
 def test_other_values_of_the_preset_are_other_runs(tmp_path: Path) -> None:
@@ -158,3 +169,43 @@ def test_photographs_of_another_size_are_never_taken(tmp_path: Path) -> None:
     made = study(tmp_path, "dffnet")
     assert places(tmp_path, made.preset | {"image_size": 320}).prepared != made.places.prepared
     assert places(tmp_path, made.preset | {"seed": 7}) == made.places
+
+
+@pytest.mark.parametrize("old", ["abc", "def"])
+def test_nothing_of_another_import_is_ever_taken(tmp_path: Path, inbox: Path, old: str) -> None:
+    """Other photographs, depth maps or weights of the encoder: all is made anew, and what was made stays."""
+    made = study(tmp_path, "d_dffnet")
+    before = [task.done for task in made.tasks()]
+    ledger = inbox / "sources.yaml"
+    ledger.write_text(ledger.read_text().replace(old, "other"))
+    assert {task.done for task in study(tmp_path, "d_dffnet").tasks()}.isdisjoint(before)
+    ledger.write_text(ledger.read_text().replace("other", old))
+    assert [task.done for task in study(tmp_path, "d_dffnet").tasks()] == before
+
+
+def test_photographs_without_depth_maps_are_told_before_anything_is_made(tmp_path: Path, inbox: Path) -> None:
+    for name in ("cuhk/image", "cuhk/gt", "backbones"):
+        (inbox / name).mkdir(parents=True)
+    (inbox / "backbones/mobilenetv2_100.safetensors").touch()
+    done = CliRunner().invoke(main, ["study", "--folder", str(tmp_path / "new")])
+    assert done.exit_code == 2
+    assert f"{inbox}/cuhk: no folder depth/ of depth maps beside the photographs" in done.output
+    assert not (tmp_path / "new").exists()
+    file = tmp_path / "file"
+    file.touch()
+    (inbox / "cuhk/depth").mkdir()
+    for words in (
+        ["--folder", str(file)],
+        ["--folder", str(file), "--page"],
+        ["--folder", str(tmp_path / "no"), "--page"],
+    ):
+        done = CliRunner().invoke(main, ["study", *words])
+        assert (done.exit_code, done.exception.__class__) == (2, SystemExit), done.output
+
+
+def test_what_a_person_has_to_put_right_is_told_as_it_is(tmp_path: Path) -> None:
+    made = study(tmp_path, "dffnet")
+    made._log("dffnet-1").parent.mkdir(parents=True)
+    made._log("dffnet-1").write_text("device cpu\npath: what is wrong; what to do\n")
+    assert made._failed("dffnet-1", 2) == "dffnet-1: path: what is wrong; what to do"
+    assert made._failed("dffnet-1", 1).endswith("say the same again to go on")

@@ -52,6 +52,23 @@ def test_what_it_says_could_be_found_is_found_four_times_in_five() -> None:
     assert 0.70 <= found(least) <= 0.90
 
 
+def test_the_error_has_two_parts() -> None:
+    """Seeds' means 0.001, 0.003, 0.005 and photographs' deviations of +-0.01, worked out by hand."""
+    seeds, photographs = np.array([0.001, 0.003, 0.005]), np.tile([0.01, -0.01], 50)
+    answer = estimate(seeds[:, None] + photographs)
+    by_seeds, by_photographs = (
+        0.002 / 3**0.5,
+        0.01 / 99**0.5,
+    )  # s / sqrt(n), s of 100 values of +-0.01 is 0.01 (100/99)^.5
+    assert answer.over_seeds == pytest.approx(by_seeds, rel=0.03)
+    assert answer.over_photographs == pytest.approx(by_photographs, rel=0.03)
+    assert answer.error == pytest.approx(np.hypot(by_seeds, by_photographs), rel=0.03)
+    reach = 4.3027 * by_seeds  # Student's t of two degrees of freedom, 97.5 %
+    assert answer.on_these == pytest.approx((0.003 - reach, 0.003 + reach), abs=0.03 * reach)
+    assert answer.detectable_ever == pytest.approx((1.9842 + 0.8453) * by_photographs, rel=0.03)
+    assert answer.detectable_ever < answer.detectable
+
+
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_seeds_alone_have_students_tails(seeds: int) -> None:
     """Where only the seed moves the gain, the interval is that of a t-test of the seeds' means."""
@@ -72,7 +89,16 @@ def test_photographs_alone_count_as_a_paired_test_over_them() -> None:
 
 def test_p_values_and_interval_by_the_tables_of_student() -> None:
     """t = 2.776 leaves 2.5 % above it at four degrees of freedom."""
-    answer = Estimate(mean=2.776445, error=1.0, freedom=4.0, effect=0.0)
+    answer = Estimate(
+        mean=2.776445,
+        error=1.0,
+        freedom=4.0,
+        effect=0.0,
+        over_seeds=1.0,
+        over_photographs=0.0,
+        seeds=5,
+        photographs=100,
+    )
     assert answer.above(0.0) == pytest.approx(0.025, abs=1e-6)
     assert answer.below(2 * 2.776445) == pytest.approx(0.025, abs=1e-6)
     assert answer.interval == pytest.approx((0.0, 5.55289), abs=1e-5)

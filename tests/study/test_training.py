@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parent.parent.parent
 STEMS = {"CUHK-TE-1": ("0026", "0027"), "CUHK-TR-1-VAL": ("0002",), "CUHK-TR-1-FIT": ("0001", "0003", "0006", "0007")}
 DESIGN = design()
-FACTS = {"commit": "abc", "machine": "m"}
+FACTS = {"depth_teacher": "0123456789abcdef", "commit": "abc", "machine": "m"}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,12 @@ def places(preset: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         Image.fromarray(random.integers(0, 255, (40, 50), np.uint8)).save(folder / f"raw/depth/{stem}.png")
     prepare_set("cuhk", folder / "raw", folder / "prepared/cuhk", image_size=32, partial=True)
     where = Places(
-        folder / "prepared", folder / "none", folder / "depth_teacher", folder / "runs", folder / "probe.json"
+        "no inputs",
+        folder / "prepared",
+        folder / "none",
+        folder / "depth_teacher",
+        folder / "runs",
+        folder / "probe.json",
     )
     list(train_depth_teacher(DESIGN.rows["dffnet"].params(preset, 1), where, CPU))
     return where
@@ -134,5 +139,5 @@ def test_every_kind_of_row_trains_and_is_scored_on_its_split(preset: dict[str, A
     values = folders["dffnet", 1].name.removeprefix("dffnet-1-")
     found = read_runs(folders | {("pdnet", 1): places.runs / "absent"})
     assert set(found.runs) == set(folders)
-    assert found.facts["dffnet", 1] == {"minutes": "1.5", "values": values, **FACTS}
+    assert found.facts["dffnet", 1] == {"minutes": "1.5", "values": values, **FACTS, "depth_teacher": "01234567"}
     assert 0 < found.runs["rdffnet", 1]["mae"].mean() < 1
