@@ -4,7 +4,6 @@ Folders are told by the end of their path, whatever the case of letters (`.../DU
 by the names of the photographs in them where sets share a folder or its name.
 """
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from components.catalog.images import find_images
 from components.catalog.sets import DataSet, Part
 from components.common.errors import InputError
-from components.common.names import is_junk, same_name
+from components.common.names import folders_at, same_name
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,8 @@ class FoundPart:
 
 
 def folders_below(roots: Iterable[Path]) -> Iterator[Path]:
-    """All folders at or below `roots` that are no junk, in a fixed order."""
-    for root in roots:
-        for path, names, _ in os.walk(root):
-            names[:] = sorted(name for name in names if not is_junk(name))
-            yield Path(path)
+    """All folders at or below `roots` that are no junk, in a fixed order; see `folders_at`."""
+    return (path for root in roots for path, _ in folders_at(root))
 
 
 def members(folder: Path, dataset: DataSet) -> list[Path]:
@@ -118,6 +114,14 @@ def describe_layouts(dataset: DataSet, parts: Iterable[Part]) -> str:
     return "expected " + "; ".join(
         f"{part.name}: " + " or ".join(" and ".join(layout) for layout in part.layouts) + prefix for part in parts
     )
+
+
+def seen_of(dataset: DataSet, roots: Sequence[Path]) -> str:
+    """Which of the folders that a set may have lie at or below `roots`, in words; empty where none does."""
+    folders = list(folders_below(roots))
+    wanted = dict.fromkeys(folder for part in dataset.parts for layout in part.layouts for folder in layout)
+    there = [layout for layout in wanted if ending(folders, layout, dataset)]
+    return f" (there is {' and '.join(there)} alone)" if there else ""
 
 
 def stems_of_maps(roots: Sequence[Path], dataset: DataSet, source: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -55,7 +56,22 @@ def not_read(path: Path) -> str:
 def data_below(folder: Path) -> list[Path]:
     """All files in `folder` and in the folders below it that are no junk, and lie in none, in a fixed order."""
     found = []
-    for path, names, files in os.walk(folder):
-        names[:] = [name for name in names if not is_junk(name)]
-        found += [Path(path, name) for name in files if not is_junk(name) and Path(path, name).is_file()]
+    for path, files in folders_at(folder):
+        found += [path / name for name in files if not is_junk(name) and (path / name).is_file()]
     return sorted(found)
+
+
+def folders_at(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and all below it that are no junk, each with its files' names, in a fixed order.
+
+    Links to folders are followed, and a folder that several ways lead to is met once.
+    """
+    met = set()
+    for path, names, files in os.walk(root, followlinks=True):
+        status = os.stat(path)
+        if (place := (status.st_dev, status.st_ino)) in met:
+            names.clear()
+            continue
+        met.add(place)
+        names[:] = sorted(name for name in names if not is_junk(name))
+        yield Path(path), files

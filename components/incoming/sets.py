@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components.acquire.archives import is_archive, is_named_so, unpack
 from components.acquire.download import UNPACKED
-from components.acquire.layout import FoundPart, describe_layouts, find_parts, place, stems_of_maps
+from components.acquire.layout import FoundPart, describe_layouts, find_parts, place, seen_of, stems_of_maps
 from components.acquire.sources import TE2
 from components.catalog.sets import CUHK, DataSet, Part, find_set
 from components.common import ledger
@@ -78,7 +78,9 @@ def import_set(
             found = find_parts(dataset, list(roots), labels_only=partial)
         if not found:
             layouts = describe_layouts(dataset, dataset.parts)
-            raise InputError(f"{', '.join(map(str, paths))}: nothing of {name} in there; {layouts}")
+            raise InputError(
+                f"{', '.join(map(str, paths))}: nothing of {name} in there{seen_of(dataset, list(roots))}; {layouts}"
+            )
         before = find_parts(dataset, [inbox / name], labels_only=True)
         kept = [each for each in before if partial or each.part not in {new.part for new in found}]
         for each in (*found, *kept):

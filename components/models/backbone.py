@@ -123,14 +123,16 @@ def _hub_is_near() -> bool:
 
 def _refusal(name: str, pretrained: Path | bool, timm_kwargs: dict[str, object], error: Exception) -> InputError:
     advice = "check backbone_kwargs, and that this model offers four levels of features"
-    if pretrained:
+    if isinstance(pretrained, Path):
+        advice = f"name a file of {name}'s ImageNet weights"
+    elif pretrained:
         advice = (
             f"connect to the network, or get the weights by hand and say `dbdflow import {name} FILE`, "
             "or set pretrained to false"
         )
     return InputError(
         f"backbone {name!r} (pretrained: {pretrained}, {timm_kwargs or 'no other options'}): timm cannot make it "
-        f"({type(error).__name__}: {error}); {advice}"
+        f"({type(error).__name__}: {' '.join(str(error).split())}); {advice}"
     )
 
 

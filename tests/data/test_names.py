@@ -9,7 +9,7 @@ from dvc.repo import Repo
 
 from components.acquire.layout import folders_below
 from components.catalog.images import find_images
-from components.common.names import is_junk
+from components.common.names import data_below, is_junk
 from components.datasets.prepared import PreparedSet
 from components.incoming.sets import folder_hash, opened
 from components.scoring.external_methods import folders_in
@@ -106,3 +106,20 @@ def test_an_archive_that_is_junk_is_not_unpacked(tmp_path: Path) -> None:
 def test_a_folder_of_junk_among_the_prepared_sets(tmp_path: Path) -> None:
     litter(tmp_path)
     assert PreparedSet.load_all(tmp_path) == []
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    """Also one that leads back up, and two to one folder; a link to nothing is none."""
+    real, folder = tmp_path / "disk/real", tmp_path / "set"
+    (real / "deep").mkdir(parents=True)
+    (real / "deep/1.png").write_text("data")
+    (real / "deep/up").symlink_to(real)
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).symlink_to(real)
+    (folder / "broken").symlink_to(tmp_path / "nothing")
+    assert list(folders_below([folder])) == [folder, folder / "a", folder / "a/deep"]
+    assert data_below(folder) == [folder / "a/deep/1.png"]
+    before = content_hash(folder)
+    (real / "deep/1.png").write_text("other")
+    assert content_hash(folder) != before

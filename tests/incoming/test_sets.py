@@ -117,6 +117,18 @@ def test_a_folder_with_nothing_of_the_set(inbox, tmp_path):
     refused("dut", [tmp_path / "a"], inbox, r"a: nothing of dut in there; .*DUT600S_Training.*1204source")
 
 
+def test_folders_that_are_links(inbox, tmp_path):
+    published.cuhk(tmp_path / "disk")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/image").symlink_to(tmp_path / "disk/image")
+    refused(
+        "cuhk", [tmp_path / "set"], inbox, r"set: nothing of cuhk in there \(there is image alone\); expected all: "
+    )
+    (tmp_path / "set/gt").symlink_to(tmp_path / "disk/gt")
+    assert import_set("cuhk", [tmp_path / "set"], inbox, partial=True) == "all: 7 of 704 pairs"
+    assert not [path for path in (inbox / "cuhk").rglob("*") if path.is_symlink()]
+
+
 def test_a_full_disk(full_disk, tmp_path):
     shutil.copy(ROOT / "data/archives/sources.yaml", full_disk)
     published.ebd(tmp_path / "a", count=40)

@@ -151,7 +151,8 @@ def test_a_backbone_is_converted_once_and_starts_a_model_without_a_network(
     assert ledger.imported(inbox, "resnet10t", "anyway") == "none"
     assert "not_published" not in origin(True, "resnet10t", inbox)
     torch.save({"conv1.0.weight": torch.zeros(1)}, wrong := tmp_path / "wrong.pth")
-    with pytest.raises(InputError, match=rf"'resnet10t' \(pretrained: {wrong}.*timm cannot make it"):
+    told = rf"'resnet10t' \(pretrained: {wrong}.*timm cannot make it .*; name a file of resnet10t's ImageNet weights$"
+    with pytest.raises(InputError, match=told):
         import_backbone("resnet10t", wrong, inbox, anyway=True)
 
 
