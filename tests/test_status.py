@@ -126,6 +126,11 @@ def test_weights_of_a_backbone_that_are_not_the_published_ones(here: Path) -> No
     assert line["found"].endswith("vgg16.safetensors is not the published file (its sha256 starts with abababab)")
     ledger.record_import(inbox, "vgg16", "ab" * 32, backbone=True)
     assert status()["vgg16"]["state"] == "present"
+    assert "mobilenetv2_100" not in status(), "nothing of the paper's"
+    (inbox / "backbones/mobilenetv2_100.safetensors").write_bytes(b"weights")
+    ledger.record_import(inbox, "mobilenetv2_100", "cd" * 32, backbone=True)
+    assert status()["mobilenetv2_100"]["state"] == "present"
+    assert status()["mobilenetv2_100"]["needed_for"] == "presets with this backbone, which the paper's is not"
 
 
 def test_maps_of_any_method(here: Path, tmp_path: Path) -> None:

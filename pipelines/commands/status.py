@@ -73,16 +73,14 @@ def command(*, as_json: bool) -> None:
         return
     if rendered:
         click.echo(f"{params.name} ({shown}) renders its photographs and needs nothing of this. The paper's experiment")
-        click.echo(f"(`cp {paper} {shown}`, then `dvc repro`) does:\n")
+        click.echo(f"(`cp {paper} {shown}`, then `dbdflow reproduce`) does:\n")
     for line in lines:
         show(line)
     counts = {state: sum(line.state == state for line in lines) for state in COLOURS}
     click.echo("\n" + ", ".join(f"{count} {state}" for state, count in counts.items() if count) + ".")
     click.echo(
-        "`dvc repro` makes what can be made with what is here. It stops at what it cannot fetch; to go on without"
-    )
-    click.echo(
-        "that, name it in `download.without` in params.yaml: the report then says what is not available, and why."
+        "`dbdflow reproduce` makes what can be made with what is here. It stops at what it cannot fetch; to go on\n"
+        "without that, name it in `download.without` in params.yaml: the report then says what is not available, and why."
     )
 
 
@@ -107,8 +105,8 @@ def survey(wanted: dict[str, str]) -> Iterator[Line]:
     yield of_te2(wanted[TE2])
     for archive in (MIDAS, *CHECKPOINTS.values()):
         yield of_file(archive, wanted[archive.name])
-    for backbone in BACKBONES:
-        yield of_backbone(backbone, wanted[backbone])
+    for backbone in dict.fromkeys([*BACKBONES, *ledger.read(inbox()).get("backbones", {})]):
+        yield of_backbone(backbone, wanted.get(backbone, "presets with this backbone, which the paper's is not"))
     for name, archive in MAPS.items():
         yield of_maps(archive, f"the line of published maps beside {AUTHORS_MAPS[name][0]}")
 
