@@ -94,7 +94,7 @@ def compared(kept: Results, found: Results) -> tuple[list[Run], list[Run]]:
 
 
 def joined(kept: Results, found: Results) -> Results:
-    """All runs of both, which are of the same photographs; of a run that both have, what was found."""
+    """All runs of both, which are of the same photographs, and of which those that both have are the same."""
     return Results(found.photographs, {**kept.runs, **found.runs}, {**kept.facts, **found.facts})
 
 
@@ -146,8 +146,12 @@ def read_verdicts(folder: Path) -> dict[str, str]:
     for path in sorted(folder.glob(f"*/{VERDICTS}")):
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                found |= {f"{line['claim']} ({path.parent.name})": line["verdict"] for line in csv.DictReader(file)}
-        except (KeyError, UnicodeDecodeError) as error:
+                reader = csv.DictReader(file)
+                verdicts = {line["claim"]: line["verdict"] for line in reader}
+            if not {"claim", "verdict"} <= set(reader.fieldnames or ()) or None in verdicts.values():
+                raise ValueError("no table of claims and verdicts")
+            found |= {f"{claim} ({path.parent.name})": verdict for claim, verdict in verdicts.items()}
+        except (KeyError, ValueError, csv.Error) as error:
             raise InputError(f"{path}: damaged ({error!r}); `dbdflow study --page` writes it anew") from error
     return found
 

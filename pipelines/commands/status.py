@@ -79,8 +79,8 @@ def command(*, as_json: bool) -> None:
     counts = {state: sum(line.state == state for line in lines) for state in COLOURS}
     click.echo("\n" + ", ".join(f"{count} {state}" for state, count in counts.items() if count) + ".")
     click.echo(
-        "`dbdflow reproduce` makes what can be made with what is here. It stops at what it cannot fetch; to go on without"
-        "\nthat, name it in `download.without` in params.yaml: the report then says what is not available, and why."
+        "`dbdflow reproduce` makes what can be made with what is here. It stops at what it cannot fetch; to go on\n"
+        "without that, name it in `download.without` in params.yaml: the report then says what is missing, and why."
     )
 
 

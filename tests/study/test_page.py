@@ -10,7 +10,7 @@ import pytest
 from components.common.errors import InputError
 from components.study.design import design
 from components.study.page import BEGIN, END, write_page
-from components.study.results import PHOTOGRAPHS, RUNS, read_results, write_results
+from components.study.results import PHOTOGRAPHS, RUNS, VERDICTS, read_results, read_verdicts, write_results
 from tests.study.results_of import results
 
 BEGINS, ENDS = BEGIN.format("quick"), END.format("quick")
@@ -125,3 +125,15 @@ def test_damaged_results_are_one_line(tmp_path: Path, damage: Callable[[Path], o
     assert str(told.value).endswith(f"); `git checkout {tmp_path}` brings them back")
     assert "\n" not in str(told.value)
     assert len(str(told.value)) < 220 + 2 * len(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "claim,gain\nC1,0.1\n", "claim,verdict\nC1,holds\nC2\n", "\0\n"])
+def test_damaged_verdicts_are_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / VERDICTS).write_text("claim,verdict\nC1,holds\n")
+    assert read_verdicts(tmp_path) == {"C1 (quick)": "holds"}
+    (tmp_path / "quick" / VERDICTS).write_text(text)
+    with pytest.raises(
+        InputError, match=r"quick/verdicts\.csv: damaged \(.*\); `dbdflow study --page` writes it anew$"
+    ):
+        read_verdicts(tmp_path)
