@@ -189,7 +189,8 @@ def report(study: "Study", seeds: int) -> None:
     answers = write_page(PAGE, design(), results, scale=study.scale, seeds=most)
     write_whole(folder / VERDICTS, verdicts_table(answers))
     for answer in answers:
-        click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {len(answer.seeds)} seeds)")
+        seeds_of = f"{(count := len(answer.seeds))} seed{'' if count == 1 else 's'}"
+        click.echo(f"{answer.claim.name}: {answer.word} ({answer.claim.says}; {seeds_of})")
     click.echo(f"{PAGE} and {folder} are written")
 
 
