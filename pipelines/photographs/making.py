@@ -78,7 +78,9 @@ def make(detect: "Detector", photographs: Sequence[Path], job: Job, workers: int
 
 
 def make_one(detect: "Detector", job: Job, photograph: Path) -> Made:
-    """Write a photograph's files.
+    """Write a photograph's files; one that is there with the same bytes stays, so that a second making changes nothing.
+
+    A chunk may be made twice: its worker is lost when it was told of, and not yet let go.
 
     Raises:
         InputError: no room for a file.
@@ -95,7 +97,8 @@ def make_one(detect: "Detector", job: Job, photograph: Path) -> Made:
     except (InputError, OSError) as error:
         return photograph, str(error).removeprefix(f"{photograph}: ")
     for name, place in places.items():
-        write_whole(place, encoded[name])
+        if not (place.is_file() and place.read_bytes() == encoded[name]):
+            write_whole(place, encoded[name])
     files = {str(place.relative_to(job.out)): stat_of(place) for place in places.values()}
     values = values_of(size, focus) | {"seconds": round(time.perf_counter() - began, 3)}
     return photograph, Row(key(photograph), seen, job.made_by, files, values)

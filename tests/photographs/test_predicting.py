@@ -19,6 +19,8 @@ from components.common.errors import InputError
 from components.models.run_files import write_run
 from pipelines.cli import main
 from pipelines.photographs import making
+from pipelines.photographs.plan import plan_maps
+from pipelines.photographs.predicting import job_of, made_of
 from pipelines.photographs.rows import LEDGER, LOCK, Row, read_ledger, writing
 from pipelines.photographs.table import COLUMNS
 from pipelines.system.locks import held
@@ -283,6 +285,21 @@ def test_maps_are_the_same_whatever_the_cores_and_whoever_comes_with_them(
     for name in maps:
         assert Path("1", name).read_bytes() == Path("3", name).read_bytes()
     assert Path("alone/3.png").read_bytes() == Path("1/3.png").read_bytes()
+
+
+def test_a_photograph_made_twice_keeps_the_files_of_the_first_time(looked: list[str]) -> None:
+    plan = plan_maps([Path("shoot")], Path("maps"))
+
+    def files() -> dict[str, tuple[int, int]]:
+        made = made_of(plan, job_of(plan, "lbp"), "lbp", "cpu")
+        return {name: stat for _, row in made if isinstance(row, Row) for name, stat in row.files.items()}
+
+    first = files()
+    assert len(first) == 6
+    assert files() == first, "same bytes: their times, too"
+    Path("maps", "a.png").write_bytes(b"damaged")
+    assert {name for name, stat in files().items() if stat != first[name]} == {"a.png"}
+    assert len(looked) == 9, "made, every time"
 
 
 def test_large_photographs_are_made_one_at_a_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
