@@ -97,11 +97,19 @@ def make_one(detect: "Detector", job: Job, photograph: Path) -> Made:
     except (InputError, OSError) as error:
         return photograph, str(error).removeprefix(f"{photograph}: ")
     for name, place in places.items():
-        if not (place.is_file() and place.read_bytes() == encoded[name]):
+        if not is_there(place, encoded[name]):
             write_whole(place, encoded[name])
     files = {str(place.relative_to(job.out)): stat_of(place) for place in places.values()}
     values = values_of(size, focus) | {"seconds": round(time.perf_counter() - began, 3)}
     return photograph, Row(key(photograph), seen, job.made_by, files, values)
+
+
+def is_there(place: Path, contents: bytes) -> bool:
+    """Whether a file has these bytes; one that cannot be read has not."""
+    try:
+        return place.read_bytes() == contents
+    except OSError:
+        return False
 
 
 def encode(detect: "Detector", job: Job, photograph: Path) -> tuple[dict[str, bytes], tuple[int, int], "Focus"]:

@@ -300,6 +300,7 @@ def test_a_photograph_made_twice_keeps_the_files_of_the_first_time(looked: list[
     Path("maps", "a.png").write_bytes(b"damaged")
     assert {name for name, stat in files().items() if stat != first[name]} == {"a.png"}
     assert len(looked) == 9, "made, every time"
+    assert not any(making.is_there(Path(place), b"") for place in ("maps", "maps/none.png")), "not readable: not there"
 
 
 def test_large_photographs_are_made_one_at_a_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
