@@ -184,7 +184,7 @@ class Training(Section):
 
 
 class Stage1(Training):
-    """Stage 1: the defocus blur detector from scratch (paper, III.B and equation 7); R-DFFNet too (equation 10)."""
+    """Stage 1: the defocus blur detector from its labels (paper, III.B and equation 7); R-DFFNet too (equation 10)."""
 
     lambda_depth: NonNegative = Field(description="R-DFFNet: weight of the depth outputs, equation 10; 1 in the paper")
 

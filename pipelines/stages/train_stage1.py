@@ -1,4 +1,4 @@
-"""Stage `train_stage1`: a defocus blur detector from scratch, the defocus teacher of stage 2 (paper, III.B).
+"""Stage `train_stage1`: a defocus blur detector from labels, the defocus teacher of stage 2 (paper, III.B).
 
 `train_stage1_depth` is the same stage for R-DFFNet, whose targets include the depth teacher's depth (appendix B.C).
 """

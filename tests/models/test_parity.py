@@ -1,6 +1,5 @@
 """Every model against the golden tensors of the published code: same weights, same input, same outputs."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -52,9 +51,7 @@ def test_outputs_equal_the_published_ones(model, shared, reference):
     golden = parity_tools.goldens(shared, model.spec.name)
     assert set(ours) == set(golden)
     assert {name for name in golden if not name.startswith("feature")} == MAPS[model.spec.name]
-    for name, value in golden.items():
-        tolerance = {"rtol": 1e-4, "atol": 1e-6} if name.startswith("feature") else {"rtol": 0, "atol": 1e-5}
-        np.testing.assert_allclose(ours[name], value, **tolerance, err_msg=name)
+    parity_tools.assert_close(ours, golden)
 
 
 def test_every_published_tensor_has_one_place(model, shared):

@@ -60,9 +60,7 @@ def test_a_published_checkpoint_predicts_what_the_published_code_does(made, shar
     model = load_model(made / "out/model.safetensors")
     with torch.no_grad():
         ours = parity_tools.named_tensors(model(torch.from_numpy(reference.images(1))))
-    golden = parity_tools.goldens(shared, "dffnet")
-    for name in ("logits", "side0", "side1", "side2", "side3"):
-        np.testing.assert_allclose(ours[name], golden[name], rtol=0, atol=1e-5, err_msg=name)
+    parity_tools.assert_close(ours, parity_tools.goldens(shared, "dffnet"))
 
 
 def test_it_lies_there_as_a_trained_run_does(made):
