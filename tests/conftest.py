@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -95,16 +94,6 @@ def mounted(disk: Path, size: str) -> Iterator[Path]:
         pytest.skip(f"no file system can be mounted here: {mount.stderr.decode().strip()}")
     yield disk
     subprocess.run(["umount", disk], check=True)
-
-
-@pytest.fixture(autouse=True)
-def threads_as_before() -> Iterator[None]:
-    """The number of torch's threads, which changes the last bits of sums, is no test's to leave to the next."""
-    torch = sys.modules.get("torch")
-    threads = torch and torch.get_num_threads()
-    yield
-    if torch:
-        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,10 @@ def filled(reference):
 @pytest.fixture(autouse=True)
 def two_threads():
     """The traces were taken with two threads; another number sums in another order."""
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def check(restated: list[list[float]], theirs: list[list[float]]) -> None:

@@ -9,7 +9,19 @@ from components.catalog.images import read_photograph
 from components.common.errors import InputError
 from components.common.storage import atomic_path
 from components.export import needing
-from components.export.program import CHECKED, TOLERANCE, Floats, Program, Run, Watch, as_input, evenly, furthest, views
+from components.export.program import (
+    CHECKED,
+    OWN,
+    TOLERANCE,
+    Floats,
+    Program,
+    Run,
+    Watch,
+    as_input,
+    evenly,
+    furthest,
+    views,
+)
 from components.export.torchscript import open_torchscript, write_torchscript
 
 
@@ -63,10 +75,11 @@ def held_against_torch(out: Path, run: Run, program: Program, inputs: Iterable[F
     Raises:
         InputError: too far.
     """
-    gap = furthest(run, program, inputs)
-    if not gap <= TOLERANCE:
+    gap, own = furthest(run, program, inputs)
+    most = max(TOLERANCE, OWN * own)
+    if not gap <= most:
         raise InputError(
-            f"{out}: its maps differ from torch's by up to {gap:.1e}, expected at most {TOLERANCE:.0e}, and it was not "
+            f"{out}: its maps differ from torch's by up to {gap:.1e}, expected at most {most:.1e}, and it was not "
             "written; write this network in the other format, .onnx or .torchscript"
         )
     return f"at most {gap:.1e} from torch on {CHECKED} crops of photographs"

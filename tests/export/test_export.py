@@ -85,7 +85,7 @@ def test_every_detector_at_sizes_that_it_was_not_traced_at(here: Path, model: st
         inputs = np.random.default_rng(1).random(shape, np.float32)
         found = maps_of(inputs)
         assert found.shape == (shape[0], 1, *shape[2:])
-        np.testing.assert_allclose(found, by_hand(model, inputs), atol=1e-4)
+        np.testing.assert_allclose(found, by_hand(model, inputs), atol=3e-4)  # torch's own: 1.1e-4 from exact ones
     assert found.std() > 1e-3
 
 
@@ -152,15 +152,22 @@ def test_a_file_says_what_it_is(here: Path) -> None:
     }
 
 
-def test_what_is_not_torchs_is_not_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("own", "most"), [(1e-5, "1.0e-04"), (3e-5, "1.2e-04")])
+def test_what_is_not_torchs_is_not_written(here: Path, monkeypatch: pytest.MonkeyPatch, own: float, most: str) -> None:
     folder = run("pdnet")
     Path("net.onnx").write_text("mine")
-    monkeypatch.setattr(writing, "furthest", lambda *arguments: 2e-4)
+    monkeypatch.setattr(writing, "furthest", lambda *arguments: (2e-4, own))
     code, said = export(folder, "net.onnx", "--overwrite")
     assert code == 2
-    assert "error: net.onnx: its maps differ from torch's by up to 2.0e-04, expected at most 1e-04, and" in said
+    assert f"error: net.onnx: its maps differ from torch's by up to 2.0e-04, expected at most {most}, and" in said
     assert Path("net.onnx").read_text() == "mine"
     assert sorted(path.name for path in here.iterdir()) == ["net.onnx", "pdnet", "photos"]
+
+
+def test_what_torch_itself_rounds_more_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "furthest", lambda *arguments: (2e-4, 5.1e-5))
+    assert export(run("pdnet"), "net.onnx")[0] == 0
+    assert Path("net.onnx").is_file()
 
 
 def test_the_difference_is_the_largest_over_all_inputs() -> None:
@@ -174,9 +181,11 @@ def test_the_difference_is_the_largest_over_all_inputs() -> None:
             found[0, 0, 3, 5] += 0.25
         return found
 
-    assert furthest(off_in_one_place, whole, inputs[::2]) < 1e-6
-    assert furthest(off_in_one_place, whole, inputs) == pytest.approx(0.25, abs=1e-6)
-    assert np.isnan(furthest(lambda each: np.full((1, 1, 64, 64), np.nan), whole, inputs))
+    assert 0 < max(furthest(off_in_one_place, whole, inputs[::2])) < 1e-5
+    exported, own = furthest(off_in_one_place, whole, inputs)
+    assert exported == pytest.approx(0.25, abs=1e-5)
+    assert 0 < own < 1e-5
+    assert np.isnan(furthest(lambda each: np.full((1, 1, 64, 64), np.nan), whole, inputs)[0])
 
 
 def test_views_are_many_sizes_of_all_photographs(here: Path) -> None:
