@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's idle threads leave the cores to the other test processes
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("DBDFLOW_SHARED", ROOT.parent / "shared"))
 
