@@ -76,10 +76,10 @@ def named_tensors(output: object) -> dict[str, np.ndarray]:
 
 
 def assert_close(ours: dict[str, np.ndarray], golden: dict[str, np.ndarray]) -> None:
-    """Each golden tensor is ours but for what processors differ by: 2e-5 of the tensor's largest value.
+    """Each golden tensor is ours but for what processors differ by: 1e-5 of the tensor's largest value.
 
-    The same float32 weights differ by up to half of it with another number of threads, or on the kernels of another
-    processor (SSE4.1, AVX2), as sums are taken in another order; what sums to nearly 0 differs as the rest does.
+    The same float32 weights differ by up to 0.83 of it (VGG16 on AVX2; MiDaS 0.57, tiny ones 0.42, the others 0.15)
+    with another number of threads or the kernels of another processor, which take sums in another order.
     """
     for name, value in golden.items():
-        np.testing.assert_allclose(ours[name], value, rtol=0, atol=2e-5 * float(np.abs(value).max()), err_msg=name)
+        np.testing.assert_allclose(ours[name], value, rtol=0, atol=1e-5 * float(np.abs(value).max()), err_msg=name)
